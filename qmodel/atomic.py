@@ -1,0 +1,59 @@
+"""Files written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike, data: bytes) -> None:
+    """Write `data` to `path` so that a crash or power cut leaves the old file or the new one, never a part.
+
+    Temporary file in the same folder, flush, fsync, `os.replace`, fsync of the folder.  A symbolic link keeps
+    pointing where it did; a device such as /dev/stdout is written directly.  Raises OSError, after removing
+    the temporary file.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        target.write_bytes(data)
+        return
+    try:
+        _replace(target, data)
+    except OSError as error:
+        # the user knows the file by the name that was given, not by the temporary one
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+    _sync_folder(target.parent)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), _mode_for(target))
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _mode_for(target: Path) -> int:
+    """Permission bits: those of the file that is replaced, else what the umask grants."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; some file systems have no fsync for folders, and then nothing is owed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,190 @@
+"""The quantized model: what the trainer writes, codegen exports and C must equal bit for bit."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from qmodel import integer, ranges
+from qmodel.errors import SignbitError
+from qmodel.layers import Layer, Logits, Shape
+
+NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
+LABEL_BYTES_MAX = 64
+LAYERS_MAX = 64
+INPUT_SIZE_MAX = 1 << 20
+WEIGHTS_MAX = 1 << 26
+LOGIT_SHIFT_MAX = 26
+BATCH = 1000
+"""Inputs computed at a time, so that memory stays bounded whatever the data set."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedModel:
+    """Integer layers in order, with what is needed to feed them and to read their answer.
+
+    `input_shape` is (H, W, C) or shorter; inputs are uint8 and are shifted right by `input_shift` before the
+    first layer; a logit is worth logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by
+    nothing.
+    """
+
+    name: str
+    input_shape: Shape
+    input_shift: int
+    layers: tuple[Layer, ...]
+    labels: tuple[str, ...]
+    logit_shift: int
+    provenance: dict = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> int:
+        return int(np.prod(self.input_shape))
+
+    @property
+    def output_size(self) -> int:
+        return self.layers[-1].neurons
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of the input and of every layer's output."""
+        shapes = [self.input_shape]
+        for layer in self.layers:
+            shapes.append(layer.output_shape(shapes[-1]))
+        return tuple(shapes)
+
+    @cached_property
+    def ranges(self) -> tuple[ranges.LayerRange, ...]:
+        """Proved bounds of every layer; raises SignbitError where a value could leave int32."""
+        proofs = []
+        high = 255 >> self.input_shift
+        for index, layer in enumerate(self.layers):
+            with _named(index, layer):
+                proofs.append(ranges.prove(layer, high))
+            high = ranges.output_high(layer)
+        return tuple(proofs)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 9."""
+        digest = hashlib.sha256(canonical_json(self.settings()).encode())
+        for layer in self.layers:
+            for array in layer.arrays().values():
+                digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    def settings(self) -> dict:
+        """All of the model but its arrays, name and provenance, as plain JSON values."""
+        return {
+            "input_shape": list(self.input_shape),
+            "input_shift": self.input_shift,
+            "layers": [layer.settings() for layer in self.layers],
+            "labels": list(self.labels),
+            "logit_shift": self.logit_shift,
+        }
+
+    def trace(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """Every layer's output for uint8 `inputs` of shape (batch, *input_shape) or (batch, input_size).
+
+        Hidden layers give uint8 arrays of shape (batch, ...), the last one the int32 logits (batch, classes).
+        """
+        inputs = self._checked(inputs)
+        outputs: list[list[np.ndarray]] = [[] for _ in self.layers]
+        for start in range(0, len(inputs), BATCH):
+            values = inputs[start : start + BATCH] >> np.uint8(self.input_shift)
+            for index, layer in enumerate(self.layers):
+                values = layer.run(values)
+                outputs[index].append(values)
+        return [np.concatenate(parts) for parts in outputs]
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """The logits, int32 of shape (batch, classes)."""
+        return self.trace(inputs)[-1]
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """The class of each input, shape (batch,)."""
+        return integer.argmax(self.run(inputs))
+
+    def confidence(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax probability of the best class in per mille, as the device computes it."""
+        return integer.confidence(logits, self.logit_shift)
+
+    def validate(self) -> "QuantizedModel":
+        """Check everything a reader relies on; returns the model, or raises SignbitError with what is wrong."""
+        check_name(self.name)
+        _check_input(self.input_shape, self.input_shift)
+        if not 1 <= len(self.layers) <= LAYERS_MAX:
+            raise SignbitError(f"the model has {len(self.layers)} layers, but must have 1 to {LAYERS_MAX}")
+        if sum(layer.weights.size for layer in self.layers) > WEIGHTS_MAX:
+            raise SignbitError(f"the model has more than {WEIGHTS_MAX} weights")
+        if not 0 <= self.logit_shift <= LOGIT_SHIFT_MAX:
+            raise SignbitError(f"logit_shift is {self.logit_shift}, but must be 0 to {LOGIT_SHIFT_MAX}")
+        shape = self.input_shape
+        for index, layer in enumerate(self.layers):
+            with _named(index, layer):
+                layer.check(shape)
+                if isinstance(layer.activation, Logits) != (index == len(self.layers) - 1):
+                    raise SignbitError("the last layer, and only the last, must give logits")
+            shape = layer.output_shape(shape)
+        _check_labels(self.labels, self.output_size)
+        _ = self.ranges
+        return self
+
+    def _checked(self, inputs: np.ndarray) -> np.ndarray:
+        inputs = np.asarray(inputs)
+        if inputs.dtype != np.uint8:
+            raise SignbitError(f"inputs are {inputs.dtype}, but must be uint8")
+        if inputs.shape[1:] not in (self.input_shape, (self.input_size,)):
+            raise SignbitError(f"inputs have shape {inputs.shape[1:]} each, but the model takes {self.input_shape}")
+        return inputs.reshape(len(inputs), *self.input_shape)
+
+
+def canonical_json(value: dict) -> str:
+    """One text for one value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def check_name(name: str) -> None:
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise SignbitError(
+            f"model name {name!r} must be 1 to 31 ASCII letters, digits, '_' or '-', starting with a letter"
+        )
+
+
+class _named:
+    """Puts the layer's number and kind in front of an error's text."""
+
+    def __init__(self, index: int, layer: Layer):
+        self.place = f"layer {index} ({layer.kind})"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if isinstance(error, SignbitError):
+            raise SignbitError(f"{self.place}: {error}") from None
+
+
+def _check_input(shape: Shape, shift: int) -> None:
+    if not 1 <= len(shape) <= 3 or any(not isinstance(side, int) or side < 1 for side in shape):
+        raise SignbitError(f"input shape {shape} must be 1 to 3 positive whole numbers")
+    if int(np.prod(shape, dtype=object)) > INPUT_SIZE_MAX:
+        raise SignbitError(f"input shape {shape} has more than {INPUT_SIZE_MAX} values")
+    if shift not in (0, 1):
+        raise SignbitError(f"input_shift is {shift}, but must be 0 or 1")
+
+
+def _check_labels(labels: tuple[str, ...], classes: int) -> None:
+    if len(labels) != classes:
+        raise SignbitError(f"there are {len(labels)} labels for {classes} classes")
+    for label in labels:
+        try:
+            size_bytes = len(label.encode())
+        except (AttributeError, UnicodeEncodeError):
+            raise SignbitError(f"label {label!r} is not UTF-8 text") from None
+        if not 1 <= size_bytes <= LABEL_BYTES_MAX:
+            raise SignbitError(f"label {label!r} must be 1 to {LABEL_BYTES_MAX} bytes long")
+    if len(set(labels)) != len(labels):
+        raise SignbitError("two classes have the same label")

@@ -1,0 +1,44 @@
+"""Proof that no accumulator and no product leaves int32 -- SPEC 7."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qmodel.errors import SignbitError
+from qmodel.integer import INT32_MAX, INT32_MIN
+from qmodel.layers import Layer, Logits, Range
+
+
+@dataclass(frozen=True)
+class LayerRange:
+    """Proved bounds of one layer, each (lowest, highest) over its neurons."""
+
+    input_high: int
+    accumulator: tuple[int, int]
+    product: tuple[int, int]
+    scaled: tuple[int, int]
+    """acc * multiplier + bias, before the shift; the logits themselves in the last layer."""
+
+
+def prove(layer: Layer, input_high: int) -> LayerRange:
+    """Bounds of `layer` for inputs in 0..input_high, from its actual weights, multipliers and biases.
+
+    A neuron's acc * M + B is linear in acc, so its extremes are at the ends of the accumulator's interval,
+    which inputs attain.  Raises SignbitError if any value could leave int32.
+    """
+    acc = layer.accumulator_range(input_high)
+    multiplier = layer.activation.multiplier.astype(np.int64)
+    bias = layer.activation.bias.astype(np.int64)
+    ends = np.stack([acc.low * multiplier, acc.high * multiplier])
+    product = Range(ends.min(axis=0), ends.max(axis=0))
+    scaled = Range(product.low + bias, product.high + bias)
+    for name, values in (("accumulator", acc), ("product", product), ("scaled accumulator", scaled)):
+        low, high = values.overall()
+        if low < INT32_MIN or high > INT32_MAX:
+            raise SignbitError(f"{name} can reach {low if low < INT32_MIN else high}, which int32 does not hold")
+    return LayerRange(input_high, acc.overall(), product.overall(), scaled.overall())
+
+
+def output_high(layer: Layer) -> int | None:
+    """Largest value the next layer's inputs can take; None behind the logits."""
+    return None if isinstance(layer.activation, Logits) else layer.activation.high

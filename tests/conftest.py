@@ -1,0 +1,36 @@
+"""Shared fixtures; and in CI a skipped test is a failed one."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from qmodel.datasets import load_dataset
+from qmodel.mnist import DATA_DIR_VARIABLE
+
+REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
+
+settings.register_profile("signbit", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("signbit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and os.environ.get(REQUIRE_TOOLS) and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which {REQUIRE_TOOLS} does not allow: {report.longrepr[2]}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    if not os.environ.get(DATA_DIR_VARIABLE):
+        pytest.skip(f"MNIST is not here: set {DATA_DIR_VARIABLE} to the folder that holds mnist/")
+    return load_dataset("mnist")

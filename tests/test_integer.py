@@ -1,0 +1,122 @@
+"""qmodel.integer against exact rational arithmetic."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qmodel import integer
+from qmodel.integer import INT32_MAX, INT32_MIN
+from tests.builders import models
+
+
+@given(st.integers(1, 5), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_packed_bits_are_the_sign_bits(rows, count, seed):
+    weights = np.where(np.random.default_rng(seed).random((rows, count)) < 0.5, -1, 1).astype(np.int8)
+    words = integer.pack_bits(weights)
+    assert words.dtype == np.uint32 and words.shape == (rows, math.ceil(count / 32))
+    for row in range(rows):
+        for index in range(32 * words.shape[1]):
+            bit = int(words[row, index // 32]) >> (index % 32) & 1
+            assert bit == (index < count and weights[row, index] == -1)
+    assert np.array_equal(integer.unpack_bits(words, count), weights)
+
+
+def test_sign_of_zero_is_plus_one():
+    assert integer.sign(np.array([-0.5, -0.0, 0.0, 0.5])).tolist() == [-1, 1, 1, 1]
+
+
+@given(st.integers(1, 3), st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_dense_is_the_exact_sum(rows, fan_in, seed):
+    rng = np.random.default_rng(seed)
+    weights = integer.sign(rng.random((rows, fan_in)) - 0.5)
+    x = rng.integers(0, 256, (2, fan_in), dtype=np.uint8)
+    exact = [[sum(int(w) * int(v) for w, v in zip(row, inputs, strict=True)) for row in weights] for inputs in x]
+    assert integer.dense(x, weights).tolist() == exact
+
+
+def test_dense_is_exact_at_the_largest_fan_in():
+    ones = np.ones((1, integer.FAN_IN_MAX), np.int8)
+    x = np.full((1, integer.FAN_IN_MAX), 255, np.uint8)
+    assert integer.dense(x, ones).item() == 2**24 - 1
+    assert integer.dense(x, -ones).item() == -(2**24 - 1)
+    x[0, 1] = 254
+    assert integer.dense(x, ones).item() == 2**24 - 2
+
+
+def requantize_exactly(acc: int, multiplier: int, bias: int, shift: int, high: int) -> int:
+    return min(max(math.floor(Fraction(acc * multiplier + bias, 2**shift)), 0), high)
+
+
+@given(
+    st.integers(-(2**24), 2**24),
+    st.integers(-(2**15), 2**15 - 1),
+    st.integers(INT32_MIN, INT32_MAX),
+    st.integers(1, 30),
+    st.integers(1, 255),
+)
+def test_requantize_is_the_exact_floor(acc, multiplier, bias, shift, high):
+    if not (INT32_MIN <= acc * multiplier <= INT32_MAX and INT32_MIN <= acc * multiplier + bias <= INT32_MAX):
+        return
+    found = integer.requantize(
+        np.array([[acc]]), np.array([multiplier], np.int16), np.array([bias], np.int32), shift, high
+    )
+    assert found.item() == requantize_exactly(acc, multiplier, bias, shift, high)
+
+
+@pytest.mark.parametrize(("acc", "expected"), [(-3, 0), (-1, 0), (0, 0), (1, 1), (2, 1), (3, 2), (300, 127)])
+def test_requantize_rounds_halves_up_and_clamps(acc, expected):
+    """acc / 2: the rounding half stands in the bias."""
+    found = integer.requantize(np.array([[acc]]), np.array([1], np.int16), np.array([1], np.int32), 1, 127)
+    assert found.item() == expected
+
+
+def test_lowest_index_wins_a_tie():
+    assert integer.argmax(np.array([[3, 7, 7], [5, 5, 5], [-1, -2, -1]])).tolist() == [1, 0, 0]
+
+
+@given(st.integers(0, 26), st.integers(2, 12), st.floats(0.05, 8), st.integers(0, 2**32 - 1))
+def test_confidence_is_softmax_within_four_per_mille(logit_shift, classes, spread, seed):
+    real = np.random.default_rng(seed).normal(0, spread, (20, classes))
+    logits = np.clip(np.rint(real * 2.0**logit_shift), INT32_MIN, INT32_MAX).astype(np.int32)
+    z = logits * 2.0**-logit_shift
+    exact = 1000 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)
+    assert np.abs(integer.confidence(logits, logit_shift) - exact).max() <= 4
+
+
+def test_confidence_at_its_ends():
+    assert integer.confidence(np.array([[INT32_MIN, INT32_MAX]], np.int32), 26).item() == 1000
+    assert integer.confidence(np.array([[7, 7, 7, 7]], np.int32), 3).item() == 250
+    assert integer.confidence(np.array([[7]], np.int32), 0).item() == 1000
+
+
+@given(models())
+def test_proved_ranges_hold_and_are_attained(model):
+    """The inputs that drive a row to its bounds give exactly the proved accumulator."""
+    for layer, proof in zip(model.layers, model.ranges, strict=True):
+        lowest = layer.accumulate(np.where(layer.weights < 0, proof.input_high, 0).astype(np.uint8)).diagonal()
+        highest = layer.accumulate(np.where(layer.weights > 0, proof.input_high, 0).astype(np.uint8)).diagonal()
+        assert (int(lowest.min()), int(highest.max())) == proof.accumulator
+        products = np.stack([lowest, highest]).astype(np.int64) * layer.activation.multiplier
+        assert (int(products.min()), int(products.max())) == proof.product
+        scaled = products + layer.activation.bias
+        assert (int(scaled.min()), int(scaled.max())) == proof.scaled
+
+
+@given(models(), st.integers(0, 2**32 - 1))
+def test_whole_model_against_fractions(model, seed):
+    """Every layer's every output, computed with Python's exact integers."""
+    x = np.random.default_rng(seed).integers(0, 256, (1, model.input_size), dtype=np.uint8)
+    values = [int(v) >> model.input_shift for v in x[0]]
+    for layer, found in zip(model.layers, model.trace(x), strict=True):
+        acc = [sum(int(w) * v for w, v in zip(row, values, strict=True)) for row in layer.weights]
+        act = layer.activation
+        pairs = list(zip(acc, act.multiplier.tolist(), act.bias.tolist(), strict=True))
+        if act.kind == "logits":
+            values = [a * m + b for a, m, b in pairs]
+        else:
+            values = [requantize_exactly(a, m, b, act.shift, act.high) for a, m, b in pairs]
+        assert found[0].tolist() == values

@@ -1,0 +1,50 @@
+"""`python -m codegen export`: write the header."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from codegen.commands.common import add_plan_options, load_plan
+from codegen.render import header_text
+from codegen.report import as_dict
+from qmodel.atomic import write_whole
+from qmodel.command import EXIT_DIFFERENT, EXIT_OK
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser("export", help="write the C header", description="Write a model as one C header.")
+    add_plan_options(parser)
+    parser.add_argument("-o", "--out", metavar="FILE", required=True, help="header to write; - for stdout")
+    parser.add_argument(
+        "--test-vectors", metavar="N", type=int, default=0, help="embed N inputs with their logits and a self-test"
+    )
+    parser.add_argument("--report", metavar="FILE.json", help="also write the plan (layers, bytes, ranges) as JSON")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    _, plan = load_plan(options, options.test_vectors)
+    text = header_text(plan).encode()
+    if options.check:
+        return _check(Path(options.out), text)
+    if options.out == "-":
+        sys.stdout.buffer.write(text)
+        return EXIT_OK
+    write_whole(options.out, text)
+    if options.report:
+        write_whole(options.report, (json.dumps(as_dict(plan), indent=2) + "\n").encode())
+    print(
+        f"{options.out}: {plan.data_bytes} bytes of weights and parameters, {plan.scratch_bytes} bytes of scratch, "
+        f"{plan.macs} MACs"
+    )
+    return EXIT_OK
+
+
+def _check(path: Path, text: bytes) -> int:
+    if path.is_file() and path.read_bytes() == text:
+        print(f"{path} is up to date")
+        return EXIT_OK
+    print(f"{path} would change; export it again", file=sys.stderr)
+    return EXIT_DIFFERENT

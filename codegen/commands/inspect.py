@@ -1,0 +1,29 @@
+"""`python -m codegen inspect`: what the model costs, before anything is written."""
+
+import argparse
+import json
+
+from rich.console import Console
+
+from codegen.commands.common import add_plan_options, load_plan
+from codegen.report import as_dict, summary, table
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "inspect", help="show layers, bytes and ranges", description="Show a model's layers and what they cost."
+    )
+    add_plan_options(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    _, plan = load_plan(options)
+    if options.json:
+        print(json.dumps(as_dict(plan), indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table(plan))
+    for line in summary(plan):
+        console.print(line, markup=False)

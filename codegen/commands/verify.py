@@ -1,0 +1,45 @@
+"""`python -m codegen verify`: the generated C against Python, every layer's every output."""
+
+import argparse
+import json
+
+from codegen.commands.common import add_plan_options, load_plan
+from codegen.verify import Comparison, edge_inputs, find_compiler, verify
+from qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from qmodel.datasets import dataset_for
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "verify",
+        help="compare the generated C with Python",
+        description="Compile the generated C for this computer and compare every layer's every output with Python: "
+        "over a whole test set, and over random and extreme inputs.",
+    )
+    add_plan_options(parser)
+    parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
+    parser.add_argument("--cc", metavar="CC", help="C compiler (default: $CC, cc, gcc or clang)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    model, plan = load_plan(options)
+    compiler = find_compiler(options.cc)
+    dataset = dataset_for(model, options.data, options.data_dir)
+    results = {
+        f"{dataset.name} test set": verify(model, plan, dataset.test.x, compiler),
+        "random and extreme": verify(model, plan, edge_inputs(model), compiler),
+    }
+    if options.json:
+        print(json.dumps({key: vars(result) | {"equal": result.equal} for key, result in results.items()}, indent=2))
+    else:
+        for key, result in results.items():
+            print(f"{key}: {_words(result)}")
+    return EXIT_OK if all(result.equal for result in results.values()) else EXIT_DIFFERENT
+
+
+def _words(result: Comparison) -> str:
+    verdict = "C == Python" if result.equal else f"DIFFERENT: {result.different} values, first in {result.first}"
+    return f"{result.inputs} inputs, {result.values} values compared in {result.layers} layers, {verdict}"

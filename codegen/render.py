@@ -1,0 +1,47 @@
+"""The Jinja2 environment: filters for C, no decisions."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from codegen.plan import CArray, Plan
+
+LINE_COLUMNS = 120
+INT32_MIN = -(2**31)
+
+
+def header_text(plan: Plan) -> str:
+    """The generated header."""
+    return _environment().get_template("model.h.j2").render(plan=plan)
+
+
+def harness_text(plan: Plan) -> str:
+    """A C program that reads inputs from stdin and writes every layer's output to stdout."""
+    return _environment().get_template("verify.c.j2").render(plan=plan)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("codegen"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # C, not HTML; all user text has gone through codegen.ctext
+    )
+    environment.filters["values"] = values
+    environment.filters["i32"] = int32_literal
+    return environment
+
+
+def values(array: CArray, indent: int = 4) -> str:
+    """An array's values, as many to a line as fit."""
+    literal = {"uint32_t": "0x{:08x}u".format, "int32_t": int32_literal}.get(array.ctype, str)
+    texts = [literal(int(value)) for value in array.values]
+    width = max(map(len, texts)) + 2
+    per_line = max(1, (LINE_COLUMNS - indent) // width)
+    lines = (texts[start : start + per_line] for start in range(0, len(texts), per_line))
+    return ",\n".join(" " * indent + ", ".join(line) for line in lines)
+
+
+def int32_literal(value: int) -> str:
+    """An int32 constant; C has no literal for the lowest one."""
+    return "(-2147483647 - 1)" if value == INT32_MIN else str(value)

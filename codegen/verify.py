@@ -1,0 +1,130 @@
+"""Run the generated C on this computer and hold every value against Python."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codegen.plan import Plan
+from codegen.render import harness_text, header_text
+from qmodel import integer
+from qmodel.errors import SignbitError
+from qmodel.model import QuantizedModel
+
+COMPILERS = ("cc", "gcc", "clang")
+FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
+RANDOM_INPUTS = 256
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many inputs and values were compared, and how many values differ; `first` names the first place."""
+
+    inputs: int
+    layers: int
+    values: int
+    different: int
+    first: str
+
+    @property
+    def equal(self) -> bool:
+        return self.different == 0
+
+
+def verify(
+    model: QuantizedModel, plan: Plan, inputs: np.ndarray, compiler: list[str], flags: tuple[str, ...] = FLAGS
+) -> Comparison:
+    """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
+
+    Compared are every layer's every output, each logit, the class and the confidence.
+    """
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        program = build(plan, Path(folder), compiler, flags)
+        output = run_program(program, inputs)
+    return compare(model, inputs, output)
+
+
+def build(plan: Plan, folder: Path, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Path:
+    """Compile the header with a harness around it; raises SignbitError with the compiler's first words."""
+    (folder / "model.h").write_text(header_text(plan))
+    (folder / "verify.c").write_text(harness_text(plan))
+    program = folder / "verify"
+    command = [*compiler, *flags, "-o", str(program), str(folder / "verify.c")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise SignbitError(f"{shlex.join(compiler)} could not compile the header: {_first_line(done.stderr)}")
+    return program
+
+
+def run_program(program: Path, inputs: np.ndarray) -> bytes:
+    """What the harness writes for `inputs`."""
+    done = subprocess.run([str(program)], input=inputs.tobytes(), capture_output=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        words = _first_line(done.stderr.decode(errors="replace"))
+        raise SignbitError(f"the compiled model stopped with exit code {done.returncode}: {words}")
+    return done.stdout
+
+
+def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes) -> Comparison:
+    """Hold a harness's output against `model.trace(inputs)`; a short or long output counts as all different."""
+    expected = expected_output(model, inputs)
+    values = sum(array[0].size for array in expected.values()) * len(inputs)
+    record_bytes = sum(array[0].nbytes for array in expected.values())
+    if len(output) != record_bytes * len(inputs):
+        first = f"length: {len(output)} bytes instead of {record_bytes * len(inputs)}"
+        return Comparison(len(inputs), len(model.layers), values, values, first)
+    records = np.frombuffer(output, np.uint8).reshape(len(inputs), record_bytes)
+    different, first, start = 0, "", 0
+    for place, array in expected.items():
+        size_bytes = array[0].nbytes
+        found = np.ascontiguousarray(records[:, start : start + size_bytes]).view(array.dtype)
+        wrong = np.argwhere(found != array)
+        if len(wrong) and not first:
+            row, column = wrong[0]
+            first = f"{place}, input {row}, value {column}: C {found[row, column]}, Python {array[row, column]}"
+        different += len(wrong)
+        start += size_bytes
+    return Comparison(len(inputs), len(model.layers), values, different, first)
+
+
+def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Python's values in the harness's order, each [n, values]; int32 as the little-endian C writes it."""
+    trace = model.trace(inputs)
+    places = {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
+    verdict = np.stack([integer.argmax(trace[-1]), model.confidence(trace[-1])], axis=1).astype(np.int32)
+    return places | {"class and confidence": verdict}
+
+
+def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:
+    """Random inputs, all zero, all 255, and for each first-layer neuron the inputs that drive it to its bounds."""
+    rng = np.random.default_rng(seed)
+    random = rng.integers(0, 256, (RANDOM_INPUTS, model.input_size), dtype=np.uint8)
+    flat = np.repeat(np.array([[0], [255]], np.uint8), model.input_size, axis=1)
+    weights = model.layers[0].weights
+    extreme = [np.where(weights == side, 255, 0).astype(np.uint8) for side in (1, -1)]
+    return np.concatenate([random, flat, *extreme])
+
+
+def find_compiler(named: str | None = None) -> list[str]:
+    """The C compiler's command: `named`, $CC, or the first that is installed; raises SignbitError if none is."""
+    wanted = named or os.environ.get("CC")
+    if wanted:
+        command = shlex.split(wanted)
+        if not command or not shutil.which(command[0]):
+            raise SignbitError(f"C compiler {wanted!r} was not found")
+        return command
+    for name in COMPILERS:
+        if shutil.which(name):
+            return [name]
+    raise SignbitError("no C compiler was found; install one (apt install gcc) or name it with --cc")
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[0] if lines else "it said nothing")

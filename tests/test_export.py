@@ -1,0 +1,217 @@
+"""`python -m codegen`: the golden header, byte-identical output, hostile texts, and errors of one line."""
+
+import dataclasses
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.cli import main
+from codegen.ctext import check_prefix, string_literal
+from codegen.plan import make_plan
+from codegen.render import header_text
+from qmodel.command import run_command
+from qmodel.errors import SignbitError
+from qmodel.file import load, save
+from tests.builders import random_model
+
+GOLDEN = "tests/golden/version1.h"
+UPDATE = "SIGNBIT_UPDATE_GOLDEN"
+
+
+@pytest.fixture
+def model_path(tmp_path):
+    path = tmp_path / "model.npz"
+    save(random_model(1, (40, 6, 3)), path)
+    return path
+
+
+def codegen(*arguments) -> int:
+    return run_command(main, [str(argument) for argument in arguments])
+
+
+def one_error_line(capsys) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(r"error: [^\n]+\n", captured.err), captured.err
+    return captured.err
+
+
+def test_header_is_the_golden_one(repository):
+    """Any change of the generated text is seen, and made on purpose: SIGNBIT_UPDATE_GOLDEN=1 writes it anew."""
+    text = header_text(make_plan(load(repository / "tests/fixtures/version1.npz"), test_vectors=2))
+    text = re.sub(r"signbit \d\S+;", "signbit VERSION;", text)
+    if os.environ.get(UPDATE):
+        (repository / GOLDEN).write_text(text)
+    assert text == (repository / GOLDEN).read_text()
+
+
+def test_same_model_gives_the_same_bytes(model_path, tmp_path):
+    outputs = []
+    for seed, name in (("1", "a.h"), ("2", "b.h")):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": f"UTC{seed}"}
+        command = [sys.executable, "-m", "codegen", "export", str(model_path), "-o", str(tmp_path / name)]
+        subprocess.run([*command, "--test-vectors", "3"], check=True, env=environment)
+        outputs.append((tmp_path / name).read_bytes())
+    assert outputs[0] == outputs[1]
+
+
+def test_header_names_no_date_and_no_path(model_path, tmp_path):
+    codegen("export", model_path, "-o", tmp_path / "m.h")
+    text = (tmp_path / "m.h").read_text()
+    assert str(tmp_path) not in text and "model.npz" not in text
+    assert not re.search(r"20\d\d-\d\d|\d\d:\d\d", text)
+
+
+def test_export_is_quiet_about_nothing_and_says_what_it_wrote(model_path, tmp_path, capsys):
+    assert codegen("export", model_path, "-o", tmp_path / "m.h", "--report", tmp_path / "m.json") == 0
+    assert "bytes of scratch" in capsys.readouterr().out
+    report = json.loads((tmp_path / "m.json").read_text())
+    assert report["layers"][0]["weights"] == 240
+
+
+def test_check_says_whether_the_header_is_fresh(model_path, tmp_path, capsys):
+    header = tmp_path / "m.h"
+    assert codegen("export", model_path, "-o", header, "--check") == 1
+    assert not header.exists()
+    assert codegen("export", model_path, "-o", header) == 0
+    assert codegen("export", model_path, "-o", header, "--check") == 0
+    header.write_text(header.read_text() + " ")
+    assert codegen("export", model_path, "-o", header, "--check") == 1
+    assert header.read_text().endswith(" ")
+
+
+def test_export_to_stdout_is_the_header_and_nothing_else(model_path):
+    command = [sys.executable, "-m", "codegen", "export", str(model_path), "-o", "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert text == header_text(make_plan(load(model_path)))
+
+
+def test_inspect_prints_table_or_json(model_path, capsys):
+    assert codegen("inspect", model_path) == 0
+    text = capsys.readouterr().out
+    assert "0 dense" in text and "dense_rows" in text and "\x1b" not in text
+    assert codegen("inspect", model_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["macs"] == 40 * 6 + 6 * 3
+
+
+def test_verify_says_equal_on_the_test_set(tmp_path, capsys):
+    model = dataclasses.replace(random_model(1, (64, 6, 10)), input_shape=(8, 8, 1))
+    save(model, tmp_path / "digits.npz")
+    assert codegen("verify", tmp_path / "digits.npz", "--data", "digits") == 0
+    text = capsys.readouterr().out
+    assert "digits test set: 360 inputs, 6480 values compared in 2 layers, C == Python" in text
+
+
+BAD_CALLS = {
+    "no command": ([], "COMMAND"),
+    "unknown command": (["burn"], "invalid choice"),
+    "missing model": (["inspect", "nowhere.npz"], "nowhere.npz: No such file"),
+    "folder as model": (["inspect", "."], "Is a directory"),
+    "bad prefix": (["export", "MODEL", "-o", "m.h", "--prefix", "3d"], "prefix '3d'"),
+    "hostile prefix": (["export", "MODEL", "-o", "m.h", "--prefix", "a;int x"], "prefix 'a;int x'"),
+    "too many vectors": (["export", "MODEL", "-o", "m.h", "--test-vectors", "999"], "--test-vectors is 999"),
+    "vectors not a number": (["export", "MODEL", "-o", "m.h", "--test-vectors", "x"], "invalid int value"),
+    "no folder": (["export", "MODEL", "-o", "nowhere/m.h"], "nowhere/m.h: No such file"),
+    "no data set": (["verify", "MODEL"], "name a data set with --data"),
+    "unknown data set": (["verify", "MODEL", "--data", "cats"], "'cats' is unknown"),
+    "other shape": (["verify", "MODEL", "--data", "digits"], "the model takes"),
+    "no compiler": (["verify", "MODEL", "--data", "digits", "--cc", "nocc"], "'nocc' was not found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_call_is_one_line_and_exit_code_2(case, model_path, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, words = BAD_CALLS[case]
+    assert codegen(*["model.npz" if word == "MODEL" else word for word in arguments]) == 2
+    assert words in one_error_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_text_file_as_model_is_one_line(tmp_path, capsys):
+    (tmp_path / "model.npz").write_text("hello")
+    assert codegen("inspect", tmp_path / "model.npz") == 2
+    assert "not a signbit model file" in one_error_line(capsys)
+
+
+def test_read_only_folder_leaves_nothing(model_path, tmp_path, capsys):
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o500)
+    if os.access(folder, os.W_OK):  # root writes everywhere; a path below a file is refused to everybody
+        folder.rmdir()
+        folder.write_text("a file")
+    assert codegen("export", model_path, "-o", folder / "m.h") == 2
+    assert str(folder) in one_error_line(capsys)
+
+
+def test_full_disk_keeps_the_old_header(model_path, tmp_path):
+    """A file-size limit stands in for the full disk."""
+    header = tmp_path / "m.h"
+    header.write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-m", "codegen", "export", str(model_path), "-o", str(header)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: [^\n]*File too large\n", done.stderr)
+    assert header.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h", "model.npz"]
+
+
+@given(st.text(max_size=30))
+def test_string_literal_gives_back_the_text_and_nothing_else(text):
+    literal = string_literal(text.encode("utf-8", "ignore").decode())
+    assert re.fullmatch(r'"(?:[A-Za-z0-9 .,:;+=_()<>/*-]|\\[0-3][0-7]{2})*"', literal)
+    octets = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), literal[1:-1].encode())
+    assert octets.decode() == text.encode("utf-8", "ignore").decode()
+
+
+@given(st.text(max_size=40))
+def test_prefix_is_an_identifier_or_refused(text):
+    try:
+        prefix = check_prefix(text)
+    except SignbitError:
+        return
+    assert prefix == text and re.fullmatch(r"[a-z][a-z0-9_]*", prefix, re.ASCII) and prefix.isascii()
+
+
+HOSTILE = ['"); system("x', "*/ int evil; /*", "??/", "\\", "\n#include <x>", "\x00", "ü 🐦", "%s%n", "// x \\"]
+
+
+def test_hostile_labels_compile_and_come_back(tmp_path):
+    labels = tuple(HOSTILE)
+    model = dataclasses.replace(random_model(1, (10, len(labels))), labels=labels, provenance={"x": "*/ #error"})
+    (tmp_path / "m.h").write_text(header_text(make_plan(model, "m")))
+    (tmp_path / "m.c").write_text(
+        '#include "m.h"\n#include <stdio.h>\n#include <string.h>\n#define M_IMPLEMENTATION\n#include "m.h"\n'
+        "int main(void) { unsigned i; for (i = 0; i <= M_OUTPUT_SIZE; i++) "
+        "{ fwrite(m_label(i), 1, strlen(m_label(i)) + 1, stdout); } return 0; }\n"
+    )
+    subprocess.run(["cc", "-std=c99", "-Wall", "-Werror", "-o", str(tmp_path / "m"), str(tmp_path / "m.c")], check=True)
+    output = subprocess.run([str(tmp_path / "m")], check=True, capture_output=True).stdout
+    # a NUL inside a label ends the C string; everything before it is kept
+    expected = b"".join(label.encode().split(b"\0")[0] + b"\0" for label in labels) + b"\0"
+    assert output == expected
+
+
+def test_accuracy_in_the_banner_is_numbers_only():
+    record = {"accuracy": {"test": {"integer_correct": "*/ evil", "count": 10}}}
+    model = dataclasses.replace(random_model(1, (10, 3)), provenance=record)
+    assert "evil" not in header_text(make_plan(model))
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        codegen("--version")
+    assert caught.value.code == 0
+    assert re.fullmatch(r"signbit \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -1,0 +1,100 @@
+"""Random models: the generated C on this computer against Python, every layer's every output."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from codegen.plan import make_plan
+from codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
+from qmodel.errors import SignbitError
+from tests.builders import random_model
+from tests.c_programs import STRICT, STRICT_CPP, compile_program, inputs_for, run_and_compare, write_program
+
+MODELS_A_PROGRAM = 50
+INPUTS_A_MODEL = 8
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
+BUILDS = {
+    "gcc c99 -Os": (["gcc", "-std=c99", "-Os", *STRICT], ".c"),
+    "gcc c11 -O3": (["gcc", "-std=c11", "-O3", *STRICT], ".c"),
+    "gcc c99 sanitized": (["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE], ".c"),
+    "clang c99 -O2": (["clang", "-std=c99", "-O2", *STRICT], ".c"),
+    "clang c11 sanitized": (["clang", "-std=c11", "-O1", *STRICT, *SANITIZE], ".c"),
+    "g++ c++98": (["g++", "-std=c++98", "-O2", *STRICT_CPP], ".cpp"),
+    "g++ c++17": (["g++", "-std=c++17", "-O2", *STRICT_CPP], ".cpp"),
+    "clang++ c++11": (["clang++", "-std=c++11", "-O2", *STRICT_CPP], ".cpp"),
+}
+
+
+def random_models(count: int, seed: int):
+    """Models with sizes around the words' ends, deep and shallow, narrow and wide."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        depth = rng.integers(1, 4)
+        near_words = rng.choice([1, 2, 31, 32, 33, 63, 64, 65, 96, 127, 128], depth + 1)
+        anything = rng.integers(1, 140, depth + 1)
+        sizes = np.where(rng.random(depth + 1) < 0.5, near_words, anything)
+        yield random_model(
+            int(rng.integers(2**32)),
+            tuple(int(size) for size in sizes),
+            input_shift=int(rng.integers(0, 2)),
+            high=int(rng.choice([1, 15, 127, 255])),
+            logit_shift=int(rng.integers(0, 27)),
+        )
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_random_models_agree_in_every_bit(build, tmp_path):
+    command, suffix = BUILDS[build]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
+    models = list(random_models(MODELS_A_PROGRAM, seed=list(BUILDS).index(build)))
+    inputs = [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
+    program = compile_program(write_program(tmp_path, models, INPUTS_A_MODEL, suffix), command)
+    results = run_and_compare(program, models, inputs)
+    assert [result.first for result in results if not result.equal] == []
+
+
+def test_widest_layer_agrees(tmp_path):
+    """A fan-in of 65,793, the most that is allowed, at the largest inputs."""
+    model = random_model(3, (65_793, 3), input_shift=0)
+    result = verify(model, make_plan(model), edge_inputs(model), find_compiler())
+    assert result.equal, result.first
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_one_flipped_bit_is_found(place):
+    """The comparison itself: a single wrong bit, anywhere in the output, is reported with its place."""
+    model = random_model(5, (20, 6, 3))
+    x = edge_inputs(model)[:4]
+    output = bytearray(b"".join(b"".join(a[i].tobytes() for a in expected_output(model, x).values()) for i in range(4)))
+    assert compare(model, x, bytes(output)).equal
+    record = len(output) // 4
+    offset = (0, 6, record - 1)[place]
+    output[2 * record + offset] ^= 4
+    result = compare(model, x, bytes(output))
+    assert result.different == 1
+    assert result.first.startswith(("layer 0, input 2", "layer 1, input 2", "class and confidence, input 2")[place])
+
+
+def test_short_output_is_no_success():
+    model = random_model(5, (20, 6, 3))
+    x = edge_inputs(model)[:4]
+    assert not compare(model, x, b"").equal
+
+
+def test_broken_kernel_is_found(monkeypatch, tmp_path):
+    """Drop the sign of one weight bit in the generated C: verify must say different."""
+    import codegen.verify as module
+
+    model = random_model(6, (64, 10, 4))
+    text = module.header_text(make_plan(model))
+    broken = text.replace("bits >>= 1;", "bits >>= 1; if (count == 7u) bits &= ~1u;")
+    assert broken != text
+    monkeypatch.setattr(module, "header_text", lambda plan: broken)
+    assert not verify(model, make_plan(model), edge_inputs(model), find_compiler()).equal
+
+
+def test_missing_compiler_is_one_clear_line():
+    with pytest.raises(SignbitError, match="C compiler 'no-such-cc' was not found"):
+        find_compiler("no-such-cc")

@@ -1,9 +1,11 @@
 """Run the generated C on this computer and hold every value against Python."""
 
+import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +124,8 @@ def find_compiler(named: str | None = None) -> list[str]:
     for name in COMPILERS:
         if shutil.which(name):
             return [name]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
     raise SignbitError("no C compiler was found; install one (apt install gcc) or name it with --cc")
 
 

@@ -1,0 +1,1 @@
+"""What runs from a checkout: set-up, demo, check, emulated cores, host side of the firmware."""

@@ -1,0 +1,27 @@
+"""All tests of the project, quickly first: `tools/check [PYTEST ARGUMENT ...]`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from qmodel.command import run_command
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str]) -> int:
+    """Run the linter, then pytest with `arguments`; returns the first exit code that is not 0."""
+    steps = (
+        [sys.executable, "-m", "ruff", "check", "."],
+        [sys.executable, "-m", "ruff", "format", "--check", "--quiet", "."],
+        [sys.executable, "-m", "pytest", "-m", "not slow", *arguments],
+    )
+    for step in steps:
+        code = subprocess.run(step, cwd=ROOT).returncode
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

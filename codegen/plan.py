@@ -9,8 +9,8 @@ from codegen import arena
 from codegen.ctext import check_prefix, prefix_from, string_literal
 from codegen.kernels import Kernel, choose
 from qmodel import __version__
+from qmodel.activations import Logits
 from qmodel.errors import SignbitError
-from qmodel.layers import Logits
 from qmodel.model import QuantizedModel
 from qmodel.ranges import LayerRange
 

@@ -1,4 +1,4 @@
-"""The model file: a .npz with a JSON header, read and never run -- SPEC 8."""
+"""The model file: a .npz with a JSON header, read and never run -- SPEC 9."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from qmodel.atomic import write_whole
 from qmodel.errors import SignbitError
 from qmodel.layers import layer_kind
-from qmodel.model import LAYERS_MAX, WEIGHTS_MAX, QuantizedModel, canonical_json
+from qmodel.model import LAYERS_MAX, WORDS_MAX, QuantizedModel, canonical_json
 
 FORMAT = "signbit-model"
 VERSION = 1
@@ -103,7 +103,7 @@ def _read(archive: zipfile.ZipFile) -> QuantizedModel:
     if set(members) != {HEADER, *wanted}:
         odd = sorted(set(members) ^ {HEADER, *wanted})[0]
         raise SignbitError(f"entry {odd!r} is {'missing' if odd in wanted else 'not one a model has'}")
-    if sum(math.prod(shape) for _, shape in wanted.values()) > WEIGHTS_MAX:
+    if sum(math.prod(shape) for _, shape in wanted.values()) > WORDS_MAX:
         raise SignbitError("the header asks for more data than any model has")
     arrays = {name: _read_array(archive, members[name], *entry) for name, entry in wanted.items()}
     model = QuantizedModel(

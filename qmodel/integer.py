@@ -43,17 +43,24 @@ def unpack_bits(words: np.ndarray, count: int) -> np.ndarray:
     return (1 - 2 * bits.astype(np.int8)).astype(np.int8)
 
 
+def pack_last_axis(values: np.ndarray) -> np.ndarray:
+    """One-bit values (..., channels) as the words that hold each pixel's channels, uint32 (..., words) -- SPEC 5."""
+    words = pack_bits(values.reshape(-1, values.shape[-1]))
+    return words.reshape(*values.shape[:-1], words.shape[1])
+
+
 def dense(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """acc[n, j] = sum_i weights[j, i] * inputs[n, i], exact int32 -- SPEC 3.
 
-    `inputs` are uint8 of shape (batch, fan_in), `weights` int8 of +1 and -1, shape (outputs, fan_in).  The
+    `inputs` are uint8 (or one-bit values, int8 of +1 and -1) of shape (batch, fan_in), `weights` int8, shape
+    (outputs, fan_in).  The
     product runs in float32, where every partial sum is an integer below 2^24 and therefore exact.
     """
     return (inputs.astype(np.float32) @ weights.T.astype(np.float32)).astype(np.int32)
 
 
 def scale(acc: np.ndarray, multiplier: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """acc * multiplier + bias in int32 -- SPEC 4 and 5; `ranges` has proved that nothing wraps."""
+    """acc * multiplier + bias in int32 -- SPEC 4 and 6; `ranges` has proved that nothing wraps."""
     return acc.astype(np.int32) * multiplier.astype(np.int32) + bias.astype(np.int32)
 
 
@@ -65,8 +72,13 @@ def requantize(acc: np.ndarray, multiplier: np.ndarray, bias: np.ndarray, shift:
     return np.clip(scale(acc, multiplier, bias) >> shift, 0, high).astype(np.uint8)
 
 
+def threshold(acc: np.ndarray, thresholds: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """+1 where direction * acc >= threshold, else -1, as int8 -- SPEC 5."""
+    return sign(acc.astype(np.int64) * directions - thresholds)
+
+
 def argmax(logits: np.ndarray) -> np.ndarray:
-    """The class: index of the largest logit, the lowest index on a tie -- SPEC 5."""
+    """The class: index of the largest logit, the lowest index on a tie -- SPEC 6."""
     return np.argmax(logits, axis=-1)
 
 
@@ -76,7 +88,7 @@ DISTANCE_LIMIT = 16
 
 
 def confidence(logits: np.ndarray, logit_shift: int) -> np.ndarray:
-    """Softmax probability of the best class in per mille, in integers only -- SPEC 6.
+    """Softmax probability of the best class in per mille, in integers only -- SPEC 7.
 
     With d_c = max - logits_c:  e_c = 0 if d_c >= 16 * 2^logit_shift, else exp2_q14(d_c in units of 2^-8 * ln 2);
     confidence = (1000 * 2^14 + sum(e) // 2) // sum(e).  Shape (batch, classes) -> (batch,) int32.
@@ -93,7 +105,7 @@ def confidence(logits: np.ndarray, logit_shift: int) -> np.ndarray:
 
 
 def exp2_q14(exponent_q8: np.ndarray) -> np.ndarray:
-    """2^(-x) in units of 2^-14 for x = exponent_q8 / 256 -- SPEC 6.
+    """2^(-x) in units of 2^-14 for x = exponent_q8 / 256 -- SPEC 7.
 
     A quadratic through the ends and the middle of [0, 1), shifted by the whole part of x; the error stays
     below 0.3 %.

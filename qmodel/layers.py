@@ -1,21 +1,22 @@
 """Integer layers: what a quantized model is made of.
 
-A layer is a linear part (`Dense`), which gives exact int32 accumulators, and an activation (`Requantize`,
-`Logits`), which turns them into the next layer's uint8 inputs or into the class scores.  Both are frozen; a new
-kind of either is one class here and one row in `LAYER_KINDS` or `ACTIVATION_KINDS`.
+A layer gives exact int32 accumulators, takes the maximum over a pool's window if it has one, and ends in an activation
+(`qmodel.activations`).  All are frozen; a new kind is one class here and one row in `LAYER_KINDS`.
+
+Between layers run uint8 values, shape (batch, H, W, C) or (batch, n), or one-bit values of +1 and -1 as int8; the
+dtype says which.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from qmodel import integer
+from qmodel.activations import Activation, Entries, Requantize, activation_kind, whole_number
 from qmodel.errors import SignbitError
-
-Shape = tuple[int, ...]
-Entries = dict[str, tuple[str, Shape]]
-"""Arrays of a layer in the model file: name -> (dtype, shape)."""
+from qmodel.window import PLAIN, Shape, Window, sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,62 +30,13 @@ class Range:
         return int(self.low.min()), int(self.high.max())
 
 
-@dataclass(frozen=True, eq=False)
-class Requantize:
-    """q = clamp((acc * multiplier + bias) >> shift, 0, high), uint8 -- SPEC 4.
+class Weighted:
+    """What dense, convolutional and depthwise layers share: rows of weights, one a neuron, and an activation.
 
-    `multiplier` int16 and `bias` int32, one a neuron; `bias` carries the rounding half.
+    Weights are +1 and -1, or with `ternary` also 0; then they are stored as two planes a and b of one-bit weights,
+    w = (a + b) / 2 -- SPEC 2.
     """
 
-    kind: ClassVar[str] = "requantize"
-    multiplier: np.ndarray
-    bias: np.ndarray
-    shift: int
-    high: int = 127
-
-    def run(self, acc: np.ndarray) -> np.ndarray:
-        return integer.requantize(acc, self.multiplier, self.bias, self.shift, self.high)
-
-    def check(self, neurons: int) -> None:
-        _check_affine(self, neurons)
-        if not 1 <= self.shift <= integer.SHIFT_MAX:
-            raise SignbitError(f"requantize shift is {self.shift}, but must be 1 to {integer.SHIFT_MAX}")
-        if not 1 <= self.high <= 255:
-            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
-
-    def settings(self) -> dict:
-        return {"kind": self.kind, "shift": self.shift, "high": self.high}
-
-
-@dataclass(frozen=True, eq=False)
-class Logits:
-    """logits = acc * multiplier + bias, int32 -- SPEC 5."""
-
-    kind: ClassVar[str] = "logits"
-    multiplier: np.ndarray
-    bias: np.ndarray
-
-    def run(self, acc: np.ndarray) -> np.ndarray:
-        return integer.scale(acc, self.multiplier, self.bias)
-
-    def check(self, neurons: int) -> None:
-        _check_affine(self, neurons)
-
-    def settings(self) -> dict:
-        return {"kind": self.kind}
-
-
-Activation = Requantize | Logits
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """acc_j = sum_i weights[j, i] * x_i over all inputs of the layer, flattened in HWC order -- SPEC 3.
-
-    `weights` is int8 of +1 and -1, shape (outputs, fan_in).
-    """
-
-    kind: ClassVar[str] = "dense"
     weights: np.ndarray
     activation: Activation
 
@@ -93,8 +45,60 @@ class Dense:
         return self.weights.shape[0]
 
     @property
+    def rows(self) -> np.ndarray:
+        """The weights as one row a neuron, shape (neurons, fan_in)."""
+        return self.weights.reshape(self.neurons, -1)
+
+    @property
     def fan_in(self) -> int:
-        return self.weights.shape[1]
+        return self.rows.shape[1]
+
+    @cached_property
+    def ternary(self) -> bool:
+        return bool((self.weights == 0).any())
+
+    @property
+    def planes(self) -> tuple[np.ndarray, ...]:
+        """One-bit rows: the weights themselves, or the two planes of ternary ones (0 is +1 and -1)."""
+        if not self.ternary:
+            return (self.rows,)
+        return np.where(self.rows == 0, 1, self.rows), np.where(self.rows == 0, -1, self.rows)
+
+    def accumulator_range(self, low: int, high: int) -> Range:
+        """Interval of each accumulator when every input lies in low..high; inputs attain both ends."""
+        positive = (self.rows > 0).sum(axis=1, dtype=np.int64)
+        negative = (self.rows < 0).sum(axis=1, dtype=np.int64)
+        return Range(low=positive * low - negative * high, high=positive * high - negative * low)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        names = ("weights", "weights_b")
+        packed = {name: integer.pack_bits(plane) for name, plane in zip(names, self.planes, strict=False)}
+        return packed | self.activation.arrays()
+
+    def _check_weights(self, axes: int) -> None:
+        if self.weights.ndim != axes or self.weights.dtype != np.int8 or not self.weights.size:
+            raise SignbitError(f"weights must be int8 with {axes} axes and not empty")
+        if not np.isin(self.weights, (-1, 0, 1)).all():
+            raise SignbitError("weights must be +1 or -1, or 0 in a ternary layer")
+        if self.fan_in > integer.FAN_IN_MAX:
+            raise SignbitError(f"fan-in is {self.fan_in}, but must be at most {integer.FAN_IN_MAX}")
+        self.activation.check(self.neurons)
+
+    def _settings(self, **values) -> dict:
+        ternary = {"ternary": True} if self.ternary else {}
+        return {"kind": self.kind, **values, **ternary, "activation": self.activation.settings()}
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Weighted):
+    """acc_j = sum_i weights[j, i] * x_i over all inputs of the layer, flattened in HWC order -- SPEC 3.
+
+    `weights` is int8, shape (outputs, fan_in).
+    """
+
+    kind: ClassVar[str] = "dense"
+    weights: np.ndarray
+    activation: Activation
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (self.neurons,)
@@ -108,54 +112,212 @@ class Dense:
     def macs(self, input_shape: Shape) -> int:
         return self.neurons * self.fan_in
 
-    def accumulator_range(self, input_high: int) -> Range:
-        """Interval of each accumulator when every input lies in 0..input_high; both ends are attained."""
-        negatives = (self.weights < 0).sum(axis=1, dtype=np.int64)
-        return Range(low=-negatives * input_high, high=(self.fan_in - negatives) * input_high)
-
     def check(self, input_shape: Shape) -> None:
-        _check_weights(self.weights, axes=2)
-        if self.fan_in != int(np.prod(input_shape)):
-            raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {int(np.prod(input_shape))}")
-        if self.fan_in > integer.FAN_IN_MAX:
-            raise SignbitError(f"fan-in is {self.fan_in}, but must be at most {integer.FAN_IN_MAX}")
-        self.activation.check(self.neurons)
+        self._check_weights(axes=2)
+        if self.fan_in != size_of(input_shape):
+            raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {size_of(input_shape)}")
 
     def settings(self) -> dict:
-        return {
-            "kind": self.kind,
-            "inputs": self.fan_in,
-            "outputs": self.neurons,
-            "activation": self.activation.settings(),
-        }
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "weights": integer.pack_bits(self.weights),
-            "multiplier": self.activation.multiplier,
-            "bias": self.activation.bias,
-        }
+        return self._settings(inputs=self.fan_in, outputs=self.neurons)
 
     @staticmethod
     def entries(settings: dict) -> Entries:
-        outputs, inputs = _size(settings, "outputs"), _size(settings, "inputs")
-        return {"weights": ("uint32", (outputs, integer.words_for(inputs))), **_affine_entries(outputs)}
+        return _weight_entries(settings, whole_number(settings, "outputs"), whole_number(settings, "inputs"))
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Dense":
         """The layer that `settings` and `arrays` (checked against `entries`) describe."""
-        inputs = _size(settings, "inputs")
-        words = arrays["weights"]
-        weights = integer.unpack_bits(words, inputs)
-        if not np.array_equal(integer.pack_bits(weights), words):
-            raise SignbitError("has bits set behind its last weight")
+        weights = _restore_rows(settings, arrays, whole_number(settings, "inputs"))
         return cls(weights, _restore_activation(settings, arrays))
 
 
-Layer = Dense
+@dataclass(frozen=True, eq=False)
+class Conv2D(Weighted):
+    """acc[y, x, j] = sum weights[j, u, v, c] * in[y * stride + u - top, x * stride + v - left, c] -- SPEC 3.
 
-LAYER_KINDS: dict[str, type[Layer]] = {Dense.kind: Dense}
-ACTIVATION_KINDS: dict[str, type[Activation]] = {Requantize.kind: Requantize, Logits.kind: Logits}
+    `weights` is int8, shape (outputs, kernel height, kernel width, channels).
+    """
+
+    kind: ClassVar[str] = "conv2d"
+    weights: np.ndarray
+    activation: Activation
+    window: Window = PLAIN
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weights.shape[1:3]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
+
+    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
+        patches = self.window.patches(inputs, self.kernel).transpose(0, 1, 2, 4, 5, 3)
+        acc = integer.dense(patches.reshape(-1, self.fan_in), self.rows)
+        return acc.reshape(*patches.shape[:3], self.neurons)
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
+
+    def macs(self, input_shape: Shape) -> int:
+        """Accumulations that a pooled output needs; those in dropped rows and columns are none."""
+        height, width = self.window.output_shape(input_shape, self.kernel)
+        return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
+
+    def check(self, input_shape: Shape) -> None:
+        self._check_weights(axes=4)
+        self.window.check(input_shape, self.kernel)
+        if self.weights.shape[3] != input_shape[2]:
+            raise SignbitError(f"has weights for {self.weights.shape[3]} channels, but gets {input_shape[2]}")
+
+    def settings(self) -> dict:
+        outputs, height, width, channels = self.weights.shape
+        return self._settings(outputs=outputs, kernel=[height, width], channels=channels, **self.window.settings())
+
+    @staticmethod
+    def entries(settings: dict) -> Entries:
+        height, width = sides(settings, "kernel", 2)
+        fan_in = height * width * whole_number(settings, "channels")
+        return _weight_entries(settings, whole_number(settings, "outputs"), fan_in)
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Conv2D":
+        height, width = sides(settings, "kernel", 2)
+        channels = whole_number(settings, "channels")
+        rows = _restore_rows(settings, arrays, height * width * channels)
+        weights = rows.reshape(-1, height, width, channels)
+        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings))
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2D(Weighted):
+    """acc[y, x, c] = sum weights[c, u, v] * in[y * stride + u - top, x * stride + v - left, c] -- SPEC 3.
+
+    `weights` is int8, shape (channels, kernel height, kernel width).
+    """
+
+    kind: ClassVar[str] = "depthwise_conv2d"
+    weights: np.ndarray
+    activation: Activation
+    window: Window = PLAIN
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weights.shape[1:3]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
+
+    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
+        patches = self.window.patches(inputs, self.kernel).astype(np.int32)
+        return np.einsum("nyxcuv,cuv->nyxc", patches, self.weights.astype(np.int32))
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
+
+    def macs(self, input_shape: Shape) -> int:
+        height, width = self.window.output_shape(input_shape, self.kernel)
+        return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
+
+    def check(self, input_shape: Shape) -> None:
+        self._check_weights(axes=3)
+        self.window.check(input_shape, self.kernel)
+        if self.neurons != input_shape[2]:
+            raise SignbitError(f"has weights for {self.neurons} channels, but gets {input_shape[2]}")
+
+    def settings(self) -> dict:
+        channels, height, width = self.weights.shape
+        return self._settings(channels=channels, kernel=[height, width], **self.window.settings())
+
+    @staticmethod
+    def entries(settings: dict) -> Entries:
+        height, width = sides(settings, "kernel", 2)
+        return _weight_entries(settings, whole_number(settings, "channels"), height * width)
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "DepthwiseConv2D":
+        height, width = sides(settings, "kernel", 2)
+        weights = _restore_rows(settings, arrays, height * width).reshape(-1, height, width)
+        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings))
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePool:
+    """q = clamp((sum * M + 2^21) >> 22, 0, high) with M = round(2^22 / n), n the window's size -- SPEC 4.
+
+    `size` is the window (height, width), also its stride; rows and columns that do not fill it are dropped.  The
+    activation is that of every neuron, so that it runs, and its range is proved, like any requantize.
+    """
+
+    kind: ClassVar[str] = "average_pool"
+    SHIFT: ClassVar[int] = 22
+    size: tuple[int, int]
+    channels: int
+    high: int = 127
+
+    @property
+    def neurons(self) -> int:
+        return self.channels
+
+    @property
+    def fan_in(self) -> int:
+        return self.size[0] * self.size[1]
+
+    @cached_property
+    def activation(self) -> Requantize:
+        """Its multiplier is an int32 of up to 2^22, and is stored nowhere."""
+        multiplier = ((1 << self.SHIFT) + self.fan_in // 2) // self.fan_in
+        ones = np.ones(self.channels, np.int32)
+        return Requantize(ones * multiplier, ones << (self.SHIFT - 1), self.SHIFT, self.high)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape[0] // self.size[0], input_shape[1] // self.size[1], self.channels
+
+    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
+        rows, columns, _ = self.output_shape(inputs.shape[1:])
+        height, width = self.size
+        cut = inputs[:, : rows * height, : columns * width].astype(np.int32)
+        return cut.reshape(len(inputs), rows, height, columns, width, -1).sum(axis=(2, 4), dtype=np.int32)
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        return self.activation.run(self.accumulate(inputs))
+
+    def macs(self, input_shape: Shape) -> int:
+        return size_of(self.output_shape(input_shape)) * self.fan_in
+
+    def accumulator_range(self, low: int, high: int) -> Range:
+        ones = np.ones(self.channels, np.int64)
+        return Range(ones * self.fan_in * low, ones * self.fan_in * high)
+
+    def check(self, input_shape: Shape) -> None:
+        if len(input_shape) != 3:
+            raise SignbitError(f"needs an image (height, width, channels), but gets {input_shape}")
+        if self.channels != input_shape[2]:
+            raise SignbitError(f"is for {self.channels} channels, but gets {input_shape[2]}")
+        if min(self.output_shape(input_shape)) < 1:
+            raise SignbitError(f"its window {self.size} is larger than its input of {input_shape}")
+        if not 1 <= self.high <= 255:
+            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
+
+    def settings(self) -> dict:
+        return {"kind": self.kind, "size": list(self.size), "channels": self.channels, "high": self.high}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @staticmethod
+    def entries(settings: dict) -> Entries:
+        return {}
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "AveragePool":
+        return cls(
+            sides(settings, "size", 2), whole_number(settings, "channels"), whole_number(settings, "high", high=255)
+        )
+
+
+Layer = Dense | Conv2D | DepthwiseConv2D | AveragePool
+
+LAYER_KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in (Dense, Conv2D, DepthwiseConv2D, AveragePool)}
 
 
 def layer_kind(settings: dict) -> type[Layer]:
@@ -166,36 +328,39 @@ def layer_kind(settings: dict) -> type[Layer]:
     return LAYER_KINDS[kind]
 
 
+def size_of(shape: Shape) -> int:
+    """Number of values in a shape."""
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _is_ternary(settings: dict) -> bool:
+    if settings.get("ternary", True) is not True:
+        raise SignbitError(f"ternary is {settings['ternary']!r}, but can only be true or left out")
+    return "ternary" in settings
+
+
+def _weight_entries(settings: dict, neurons: int, fan_in: int) -> Entries:
+    words = ("uint32", (neurons, integer.words_for(fan_in)))
+    planes = {"weights": words, "weights_b": words} if _is_ternary(settings) else {"weights": words}
+    return planes | activation_kind(settings).entries(neurons)
+
+
+def _restore_rows(settings: dict, arrays: dict[str, np.ndarray], fan_in: int) -> np.ndarray:
+    rows = _unpack(arrays["weights"], fan_in)
+    if not _is_ternary(settings):
+        return rows
+    other = _unpack(arrays["weights_b"], fan_in)
+    if (rows < other).any() or (rows == other).all():
+        raise SignbitError("its two planes are not those of ternary weights")
+    return ((rows + other) // 2).astype(np.int8)
+
+
+def _unpack(words: np.ndarray, fan_in: int) -> np.ndarray:
+    rows = integer.unpack_bits(words, fan_in)
+    if not np.array_equal(integer.pack_bits(rows), words):
+        raise SignbitError("has bits set behind its last weight")
+    return rows
+
+
 def _restore_activation(settings: dict, arrays: dict[str, np.ndarray]) -> Activation:
-    activation = settings.get("activation")
-    kind = activation.get("kind") if isinstance(activation, dict) else None
-    if not isinstance(kind, str) or kind not in ACTIVATION_KINDS:
-        raise SignbitError(f"activation kind {kind!r} is unknown; it may need a newer signbit")
-    if kind == Logits.kind:
-        return Logits(arrays["multiplier"], arrays["bias"])
-    return Requantize(arrays["multiplier"], arrays["bias"], _size(activation, "shift"), _size(activation, "high"))
-
-
-def _affine_entries(neurons: int) -> Entries:
-    return {"multiplier": ("int16", (neurons,)), "bias": ("int32", (neurons,))}
-
-
-def _size(settings: dict, name: str) -> int:
-    value = settings.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= integer.FAN_IN_MAX:
-        raise SignbitError(f"{name} is {value!r}, but must be a whole number from 1 to {integer.FAN_IN_MAX}")
-    return value
-
-
-def _check_weights(weights: np.ndarray, axes: int) -> None:
-    if weights.ndim != axes or weights.dtype != np.int8 or not weights.size:
-        raise SignbitError(f"weights must be int8 with {axes} axes and not empty")
-    if not np.isin(weights, (-1, 1)).all():
-        raise SignbitError("weights must be +1 or -1")
-
-
-def _check_affine(activation: Activation, neurons: int) -> None:
-    for name, dtype in (("multiplier", np.int16), ("bias", np.int32)):
-        array = getattr(activation, name)
-        if array.dtype != dtype or array.shape != (neurons,):
-            raise SignbitError(f"{name} must be {np.dtype(dtype)} of shape ({neurons},)")
+    return activation_kind(settings).restore(settings["activation"], arrays)

@@ -9,16 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from qmodel import integer, ranges
+from qmodel.activations import Logits, Sign
 from qmodel.errors import SignbitError
-from qmodel.layers import Layer, Logits, Shape
+from qmodel.layers import AveragePool, Layer, Shape, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
 LABEL_BYTES_MAX = 64
 LAYERS_MAX = 64
 INPUT_SIZE_MAX = 1 << 20
-WEIGHTS_MAX = 1 << 26
+WORDS_MAX = 1 << 24
 LOGIT_SHIFT_MAX = 26
-BATCH = 1000
+BATCH = 250
 """Inputs computed at a time, so that memory stays bounded whatever the data set."""
 
 
@@ -59,16 +60,16 @@ class QuantizedModel:
     def ranges(self) -> tuple[ranges.LayerRange, ...]:
         """Proved bounds of every layer; raises SignbitError where a value could leave int32."""
         proofs = []
-        high = 255 >> self.input_shift
+        inputs = (0, 255 >> self.input_shift)
         for index, layer in enumerate(self.layers):
             with _named(index, layer):
-                proofs.append(ranges.prove(layer, high))
-            high = ranges.output_high(layer)
+                proofs.append(ranges.prove(layer, inputs))
+            inputs = ranges.outputs(layer)
         return tuple(proofs)
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 9."""
+        """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 10."""
         digest = hashlib.sha256(canonical_json(self.settings()).encode())
         for layer in self.layers:
             for array in layer.arrays().values():
@@ -88,7 +89,8 @@ class QuantizedModel:
     def trace(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Every layer's output for uint8 `inputs` of shape (batch, *input_shape) or (batch, input_size).
 
-        Hidden layers give uint8 arrays of shape (batch, ...), the last one the int32 logits (batch, classes).
+        Hidden layers give uint8 arrays of shape (batch, ...), or for one-bit activations the packed channels of each
+        pixel, uint32 (batch, ..., words); the last one gives the int32 logits (batch, classes).
         """
         inputs = self._checked(inputs)
         outputs: list[list[np.ndarray]] = [[] for _ in self.layers]
@@ -96,7 +98,7 @@ class QuantizedModel:
             values = inputs[start : start + BATCH] >> np.uint8(self.input_shift)
             for index, layer in enumerate(self.layers):
                 values = layer.run(values)
-                outputs[index].append(values)
+                outputs[index].append(integer.pack_last_axis(values) if values.dtype == np.int8 else values)
         return [np.concatenate(parts) for parts in outputs]
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
@@ -117,14 +119,18 @@ class QuantizedModel:
         _check_input(self.input_shape, self.input_shift)
         if not 1 <= len(self.layers) <= LAYERS_MAX:
             raise SignbitError(f"the model has {len(self.layers)} layers, but must have 1 to {LAYERS_MAX}")
-        if sum(layer.weights.size for layer in self.layers) > WEIGHTS_MAX:
-            raise SignbitError(f"the model has more than {WEIGHTS_MAX} weights")
+        if sum(size_of(array.shape) for layer in self.layers for array in layer.arrays().values()) > WORDS_MAX:
+            raise SignbitError(f"the model is larger than {WORDS_MAX} words")
         if not 0 <= self.logit_shift <= LOGIT_SHIFT_MAX:
             raise SignbitError(f"logit_shift is {self.logit_shift}, but must be 0 to {LOGIT_SHIFT_MAX}")
         shape = self.input_shape
+        one_bit = False
         for index, layer in enumerate(self.layers):
             with _named(index, layer):
                 layer.check(shape)
+                if one_bit and isinstance(layer, AveragePool):
+                    raise SignbitError("one-bit values have no average; pool them before the sign")
+                one_bit = isinstance(layer.activation, Sign)
                 if isinstance(layer.activation, Logits) != (index == len(self.layers) - 1):
                     raise SignbitError("the last layer, and only the last, must give logits")
             shape = layer.output_shape(shape)

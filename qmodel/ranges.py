@@ -1,32 +1,41 @@
-"""Proof that no accumulator and no product leaves int32 -- SPEC 7."""
+"""Proof that no accumulator and no product leaves int32 -- SPEC 8."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from qmodel.activations import Requantize, Sign
 from qmodel.errors import SignbitError
 from qmodel.integer import INT32_MAX, INT32_MIN
-from qmodel.layers import Layer, Logits, Range
+from qmodel.layers import Layer, Range
+
+ONE_BIT = (-1, 1)
+"""Inputs behind a sign activation."""
 
 
 @dataclass(frozen=True)
 class LayerRange:
-    """Proved bounds of one layer, each (lowest, highest) over its neurons."""
+    """Proved bounds of one layer, each (lowest, highest) over its neurons.
 
-    input_high: int
+    `scaled` is acc * multiplier + bias, before the shift; the logits themselves in the last layer.  A sign
+    activation multiplies nothing: its product and scaled are the accumulator.
+    """
+
+    input: tuple[int, int]
     accumulator: tuple[int, int]
     product: tuple[int, int]
     scaled: tuple[int, int]
-    """acc * multiplier + bias, before the shift; the logits themselves in the last layer."""
 
 
-def prove(layer: Layer, input_high: int) -> LayerRange:
-    """Bounds of `layer` for inputs in 0..input_high, from its actual weights, multipliers and biases.
+def prove(layer: Layer, inputs: tuple[int, int]) -> LayerRange:
+    """Bounds of `layer` for inputs in `inputs`, from its actual weights, multipliers and biases.
 
     A neuron's acc * M + B is linear in acc, so its extremes are at the ends of the accumulator's interval,
     which inputs attain.  Raises SignbitError if any value could leave int32.
     """
-    acc = layer.accumulator_range(input_high)
+    acc = layer.accumulator_range(*inputs)
+    if isinstance(layer.activation, Sign):
+        return LayerRange(inputs, *[acc.overall()] * 3)
     multiplier = layer.activation.multiplier.astype(np.int64)
     bias = layer.activation.bias.astype(np.int64)
     ends = np.stack([acc.low * multiplier, acc.high * multiplier])
@@ -36,9 +45,11 @@ def prove(layer: Layer, input_high: int) -> LayerRange:
         low, high = values.overall()
         if low < INT32_MIN or high > INT32_MAX:
             raise SignbitError(f"{name} can reach {low if low < INT32_MIN else high}, which int32 does not hold")
-    return LayerRange(input_high, acc.overall(), product.overall(), scaled.overall())
+    return LayerRange(inputs, acc.overall(), product.overall(), scaled.overall())
 
 
-def output_high(layer: Layer) -> int | None:
-    """Largest value the next layer's inputs can take; None behind the logits."""
-    return None if isinstance(layer.activation, Logits) else layer.activation.high
+def outputs(layer: Layer) -> tuple[int, int] | None:
+    """Lowest and highest value the next layer's inputs can take; None behind the logits."""
+    if isinstance(layer.activation, Sign):
+        return ONE_BIT
+    return (0, layer.activation.high) if isinstance(layer.activation, Requantize) else None

@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
+from qmodel.activations import Logits, Requantize
 from qmodel.integer import INT32_MAX, MULTIPLIER_MAX
-from qmodel.layers import Dense, Logits, Requantize
+from qmodel.layers import Dense
 from qmodel.model import QuantizedModel
 
 

@@ -97,8 +97,8 @@ def test_confidence_at_its_ends():
 def test_proved_ranges_hold_and_are_attained(model):
     """The inputs that drive a row to its bounds give exactly the proved accumulator."""
     for layer, proof in zip(model.layers, model.ranges, strict=True):
-        lowest = layer.accumulate(np.where(layer.weights < 0, proof.input_high, 0).astype(np.uint8)).diagonal()
-        highest = layer.accumulate(np.where(layer.weights > 0, proof.input_high, 0).astype(np.uint8)).diagonal()
+        lowest = layer.accumulate(np.where(layer.weights < 0, proof.input[1], 0).astype(np.uint8)).diagonal()
+        highest = layer.accumulate(np.where(layer.weights > 0, proof.input[1], 0).astype(np.uint8)).diagonal()
         assert (int(lowest.min()), int(highest.max())) == proof.accumulator
         products = np.stack([lowest, highest]).astype(np.int64) * layer.activation.multiplier
         assert (int(products.min()), int(products.max())) == proof.product

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmodel import file
+from qmodel.activations import Logits, Requantize
 from qmodel.atomic import write_whole
 from qmodel.errors import SignbitError
-from qmodel.layers import Dense, Logits, Requantize
+from qmodel.layers import Dense
 from tests.builders import models, random_model
 
 FIXTURE = "tests/fixtures/version1.npz"

@@ -80,7 +80,7 @@ uint32_t version1_self_test(version1_scratch_t *scratch);
 #endif
 
 VERSION1_STATIC_ASSERT(shift_is_arithmetic, (-3 >> 1) == -2);
-/* Proved from the weights for inputs in 0..127: no accumulator and no product leaves int32_t (SPEC 7). */
+/* Proved from the weights for inputs in 0..127: no accumulator and no product leaves int32_t (SPEC 8). */
 VERSION1_STATIC_ASSERT(layer0_accumulator_fits, -3302 >= INT32_MIN && 4699 <= INT32_MAX);
 VERSION1_STATIC_ASSERT(layer0_product_fits, -5533136 >= INT32_MIN && 9195943 <= INT32_MAX);
 VERSION1_STATIC_ASSERT(layer0_scaled_fits, -5564154 >= INT32_MIN && 5966129 <= INT32_MAX);
@@ -160,7 +160,7 @@ static void version1_dense_hidden(const version1_dense_t *layer, const uint8_t *
     }
 }
 
-/* Last layer: logits = acc * multiplier + bias (SPEC 5). */
+/* Last layer: logits = acc * multiplier + bias (SPEC 6). */
 static void version1_dense_logits(const version1_dense_t *layer, const uint8_t *x, int32_t *logits)
 {
     uint32_t neuron;
@@ -207,7 +207,7 @@ uint32_t version1_argmax(const int32_t logits[VERSION1_OUTPUT_SIZE])
     return best;
 }
 
-/* 1000 * 2^-d(best) / sum of 2^-d, with d = (best logit - logit) / ln 2 in units of 1/256 (SPEC 6). */
+/* 1000 * 2^-d(best) / sum of 2^-d, with d = (best logit - logit) / ln 2 in units of 1/256 (SPEC 7). */
 uint32_t version1_confidence(const int32_t logits[VERSION1_OUTPUT_SIZE])
 {
     const uint32_t best = (uint32_t)logits[version1_argmax(logits)];

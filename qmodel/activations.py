@@ -1,0 +1,144 @@
+"""Activations: what turns a layer's int32 accumulators into the next layer's inputs or into the class scores."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from qmodel import integer
+from qmodel.errors import SignbitError
+
+Entries = dict[str, tuple[str, tuple[int, ...]]]
+"""Arrays in the model file: name -> (dtype, shape)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """q = clamp((acc * multiplier + bias) >> shift, 0, high), uint8 -- SPEC 4.
+
+    `multiplier` int16 and `bias` int32, one a neuron; `bias` carries the rounding half.
+    """
+
+    kind: ClassVar[str] = "requantize"
+    multiplier: np.ndarray
+    bias: np.ndarray
+    shift: int
+    high: int = 127
+
+    def run(self, acc: np.ndarray) -> np.ndarray:
+        return integer.requantize(acc, self.multiplier, self.bias, self.shift, self.high)
+
+    def check(self, neurons: int) -> None:
+        _check_arrays(self, neurons)
+        if not 1 <= self.shift <= integer.SHIFT_MAX:
+            raise SignbitError(f"requantize shift is {self.shift}, but must be 1 to {integer.SHIFT_MAX}")
+        if not 1 <= self.high <= 255:
+            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
+
+    def settings(self) -> dict:
+        return {"kind": self.kind, "shift": self.shift, "high": self.high}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"multiplier": self.multiplier, "bias": self.bias}
+
+    @staticmethod
+    def entries(neurons: int) -> Entries:
+        return {"multiplier": ("int16", (neurons,)), "bias": ("int32", (neurons,))}
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Requantize":
+        return cls(
+            arrays["multiplier"], arrays["bias"], whole_number(settings, "shift"), whole_number(settings, "high")
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """logits = acc * multiplier + bias, int32 -- SPEC 6."""
+
+    kind: ClassVar[str] = "logits"
+    multiplier: np.ndarray
+    bias: np.ndarray
+
+    def run(self, acc: np.ndarray) -> np.ndarray:
+        return integer.scale(acc, self.multiplier, self.bias)
+
+    def check(self, neurons: int) -> None:
+        _check_arrays(self, neurons)
+
+    def settings(self) -> dict:
+        return {"kind": self.kind}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"multiplier": self.multiplier, "bias": self.bias}
+
+    @staticmethod
+    def entries(neurons: int) -> Entries:
+        return Requantize.entries(neurons)
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Logits":
+        return cls(arrays["multiplier"], arrays["bias"])
+
+
+@dataclass(frozen=True, eq=False)
+class Sign:
+    """x = +1 if direction * acc >= threshold else -1, one bit -- SPEC 5.
+
+    `threshold` int32 and `direction` int8 of +1 and -1, one a neuron.
+    """
+
+    kind: ClassVar[str] = "sign"
+    threshold: np.ndarray
+    direction: np.ndarray
+
+    def run(self, acc: np.ndarray) -> np.ndarray:
+        return integer.threshold(acc, self.threshold, self.direction)
+
+    def check(self, neurons: int) -> None:
+        _check_arrays(self, neurons)
+        if not np.isin(self.direction, (-1, 1)).all():
+            raise SignbitError("directions must be +1 or -1")
+
+    def settings(self) -> dict:
+        return {"kind": self.kind}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"threshold": self.threshold, "direction": self.direction}
+
+    @staticmethod
+    def entries(neurons: int) -> Entries:
+        return {"threshold": ("int32", (neurons,)), "direction": ("int8", (neurons,))}
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Sign":
+        return cls(arrays["threshold"], arrays["direction"])
+
+
+Activation = Requantize | Sign | Logits
+
+ACTIVATION_KINDS: dict[str, type[Activation]] = {kind.kind: kind for kind in (Requantize, Sign, Logits)}
+
+
+def activation_kind(settings: dict) -> type[Activation]:
+    """The class for a layer's activation as read from a file; refuses an unknown kind by its name."""
+    activation = settings.get("activation")
+    kind = activation.get("kind") if isinstance(activation, dict) else None
+    if not isinstance(kind, str) or kind not in ACTIVATION_KINDS:
+        raise SignbitError(f"activation kind {kind!r} is unknown; it may need a newer signbit")
+    return ACTIVATION_KINDS[kind]
+
+
+def whole_number(settings: dict, name: str, low: int = 1, high: int = integer.FAN_IN_MAX) -> int:
+    """`settings[name]`, which must be a whole number in low..high."""
+    value = settings.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise SignbitError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
+    return value
+
+
+def _check_arrays(activation: Activation, neurons: int) -> None:
+    for name, (dtype, shape) in activation.entries(neurons).items():
+        array = getattr(activation, name)
+        if array.dtype != dtype or array.shape != shape:
+            raise SignbitError(f"{name} must be {dtype} of shape {shape}")

@@ -1,75 +1,84 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from codegen import arena
 from codegen.ctext import check_prefix, prefix_from, string_literal
-from codegen.kernels import Kernel, choose
+from codegen.kernels import candidates
+from codegen.kernels.base import CArray, Cost, Job, Kernel
+from codegen.targets import PORTABLE, TARGETS, Target
 from qmodel import __version__
-from qmodel.activations import Logits
+from qmodel.activations import Logits, Requantize, Sign
 from qmodel.errors import SignbitError
+from qmodel.layers import Layer
 from qmodel.model import QuantizedModel
 from qmodel.ranges import LayerRange
 
 LOGIT_BYTES = 4
 TEST_VECTORS_MAX = 256
+SIZE, SPEED = "size", "speed"
 
 
-@dataclass(frozen=True)
-class CArray:
-    """A `static const` array in flash."""
-
-    symbol: str
-    ctype: str
-    values: np.ndarray
-
-    @property
-    def size_bytes(self) -> int:
-        return self.values.nbytes
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
     """One layer: its kernel, where it reads and writes, and what it costs.
 
-    `input_offset` is None where the caller's input is read, `output_offset` where the caller's logits are
-    written; all other places are bytes into the arena.
+    Offsets are words into the arena; `input_offset` is None where the caller's input is read, `output_offset` where
+    the caller's logits are written.
     """
 
     index: int
-    kind: str
     symbol: str
+    job: Job
     kernel: Kernel
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    arrays: tuple[CArray, ...]
+    values: dict[str, int]
+    cost: Cost
+    range: LayerRange
     input_offset: int | None
     output_offset: int | None
-    output_bytes: int
-    input_shift: int
-    fan_in: int
-    neurons: int
-    shift: int | None
-    high: int | None
-    weights: CArray
-    multiplier: CArray
-    bias: CArray
-    weight_count: int
-    macs: int
-    range: LayerRange
+    scratch_offset: int
+
+    @property
+    def layer(self) -> Layer:
+        return self.job.layer
+
+    @property
+    def kind(self) -> str:
+        return self.layer.kind
+
+    @property
+    def input_ctype(self) -> str:
+        return "uint32_t" if self.job.one_bit_inputs else "uint8_t"
+
+    @property
+    def output_ctype(self) -> str:
+        return {Requantize: "uint8_t", Sign: "uint32_t", Logits: "int32_t"}[type(self.layer.activation)]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Packed weights, in the kernel's order: all arrays but the activation's."""
+        return self.flash_bytes - self.parameter_bytes
 
     @property
     def parameter_bytes(self) -> int:
-        return self.multiplier.size_bytes + self.bias.size_bytes
+        parameters = {"multiplier", "bias", "threshold", "flip"}
+        return sum(array.size_bytes for array in self.arrays if array.name in parameters)
 
     @property
     def flash_bytes(self) -> int:
-        return self.weights.size_bytes + self.parameter_bytes
+        return sum(array.size_bytes for array in self.arrays)
+
+    @property
+    def weight_count(self) -> int:
+        return self.layer.weights.size if hasattr(self.layer, "weights") else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SelfTestVector:
     """An input and the logits that the model gives for it."""
 
@@ -77,7 +86,7 @@ class SelfTestVector:
     logits: CArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """All that the header says.  `prefix` stands in front of every symbol, `macro_prefix` of every macro."""
 
@@ -86,18 +95,36 @@ class Plan:
     model_hash: str
     prefix: str
     macro_prefix: str
-    target: str
+    target: Target
+    optimize: str
     input_size: int
     output_size: int
     input_shift: int
     logit_shift: int
     labels: tuple[str, ...]
     layers: tuple[LayerPlan, ...]
-    kernels: tuple[Kernel, ...]
     logits_offset: int
     scratch_bytes: int
     test_vectors: tuple[SelfTestVector, ...]
     accuracy: str | None
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Every kernel that is used, once."""
+        return tuple(dict.fromkeys(layer.kernel for layer in self.layers))
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """Every shared piece of C that the kernels need, once."""
+        return tuple(dict.fromkeys(piece for layer in self.layers for piece in layer.kernel.pieces(layer.job)))
+
+    @property
+    def finish_kinds(self) -> set[str]:
+        """Kinds of activation that some kernel applies to all outputs of a pixel at once."""
+        return {layer.layer.activation.kind for layer in self.layers if layer.kernel.finishes(layer.job)}
+
+    def layers_of(self, kernel: Kernel) -> tuple[LayerPlan, ...]:
+        return tuple(layer for layer in self.layers if layer.kernel is kernel)
 
     @property
     def model_id(self) -> int:
@@ -111,36 +138,61 @@ class Plan:
 
     @property
     def macs(self) -> int:
-        return sum(layer.macs for layer in self.layers)
+        return sum(layer.job.macs for layer in self.layers)
+
+    @property
+    def instructions(self) -> float | None:
+        """Predicted instructions of one inference; None where a compiler decides."""
+        parts = [layer.cost.instructions for layer in self.layers]
+        return None if None in parts else sum(parts)
+
+    @property
+    def uses_arena(self) -> bool:
+        """Whether inference itself needs the scratch, and not only predict for its logits."""
+        return len(self.layers) > 1 or any(layer.cost.scratch_bytes for layer in self.layers)
+
+    @property
+    def activation_kinds(self) -> set[str]:
+        """Kinds of activation that the kernels' common functions have to serve."""
+        return {layer.layer.activation.kind for layer in self.layers if layer.parameter_bytes}
 
 
 def make_plan(
-    model: QuantizedModel, prefix: str | None = None, target: str = "portable", test_vectors: int = 0
+    model: QuantizedModel,
+    prefix: str | None = None,
+    target: str = PORTABLE,
+    optimize: str = SPEED,
+    test_vectors: int = 0,
+    kernel: str | None = None,
 ) -> Plan:
     """Resolve everything for `model`.
 
-    `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test.
-    Raises SignbitError for a prefix or a number that can't be.
+    `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
+    `kernel` forces a kernel by its name wherever it fits.  Raises SignbitError for a prefix or a number that can't
+    be.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
-    sizes = [int(np.prod(shape)) for shape in model.shapes]
-    last = len(model.layers) - 1
-    # layer i writes its buffer at step i and layer i + 1 reads it; predict's logits live at the last step
-    buffers = [arena.Buffer(size, step, step + 1) for step, size in enumerate(sizes[1:-1])]
-    buffers.append(arena.Buffer(sizes[-1] * LOGIT_BYTES, last, last))
-    offsets, scratch_bytes = arena.place(buffers)
+    jobs = _jobs(model, target)
+    kernels = _choose([_forced(candidates(job), kernel) for job in jobs], jobs, optimize)
+    costs = [chosen.cost(job) for chosen, job in zip(kernels, jobs, strict=True)]
+    memory = _place(jobs, costs)
     layers = tuple(
-        _layer_plan(
-            model,
-            index,
-            choose(model.layers[index], target),
-            f"{prefix}_layer{index}",
-            input_offset=offsets[index - 1] if index else None,
-            output_offset=offsets[index] if index < last else None,
+        LayerPlan(
+            index=index,
+            symbol=f"{prefix}_layer{index}",
+            job=job,
+            kernel=kernels[index],
+            arrays=kernels[index].arrays(job),
+            values=kernels[index].values(job),
+            cost=costs[index],
+            range=model.ranges[index],
+            input_offset=memory.outputs[index - 1] if index else None,
+            output_offset=memory.outputs[index] if index < len(jobs) - 1 else None,
+            scratch_offset=memory.scratch[index],
         )
-        for index in range(len(model.layers))
+        for index, job in enumerate(jobs)
     )
     return Plan(
         tool_version=__version__,
@@ -148,64 +200,78 @@ def make_plan(
         model_hash=model.hash,
         prefix=prefix,
         macro_prefix=prefix.upper(),
-        target=target,
+        target=TARGETS[target],
+        optimize=optimize,
         input_size=model.input_size,
         output_size=model.output_size,
         input_shift=model.input_shift,
         logit_shift=model.logit_shift,
         labels=tuple(string_literal(label) for label in model.labels),
         layers=layers,
-        kernels=tuple(dict.fromkeys(layer.kernel for layer in layers)),
-        logits_offset=offsets[-1],
-        scratch_bytes=scratch_bytes,
+        logits_offset=memory.outputs[-1],
+        scratch_bytes=memory.size_bytes,
         test_vectors=tuple(_test_vector(model, number) for number in range(test_vectors)),
         accuracy=_accuracy(model.provenance),
     )
 
 
-def _layer_plan(
-    model: QuantizedModel,
-    index: int,
-    kernel: Kernel,
-    symbol: str,
-    input_offset: int | None,
-    output_offset: int | None,
-) -> LayerPlan:
-    layer = model.layers[index]
-    activation = layer.activation
-    hidden = not isinstance(activation, Logits)
-    output_size = int(np.prod(model.shapes[index + 1]))
-    return LayerPlan(
-        index=index,
-        kind=layer.kind,
-        symbol=symbol,
-        kernel=kernel,
-        input_shape=model.shapes[index],
-        output_shape=model.shapes[index + 1],
-        input_offset=input_offset,
-        output_offset=output_offset,
-        output_bytes=output_size if hidden else output_size * LOGIT_BYTES,
-        input_shift=0 if index else model.input_shift,
-        fan_in=layer.fan_in,
-        neurons=layer.neurons,
-        shift=activation.shift if hidden else None,
-        high=activation.high if hidden else None,
-        weights=CArray(f"{symbol}_weights", "uint32_t", kernel.pack(layer)),
-        multiplier=CArray(f"{symbol}_multiplier", "int16_t", activation.multiplier),
-        bias=CArray(f"{symbol}_bias", "int32_t", activation.bias),
-        weight_count=layer.weights.size,
-        macs=layer.macs(model.shapes[index]),
-        range=model.ranges[index],
-    )
+def _jobs(model: QuantizedModel, target: str) -> list[Job]:
+    return [
+        Job(
+            layer=layer,
+            input_shape=model.shapes[index],
+            output_shape=model.shapes[index + 1],
+            inputs=model.ranges[index].input,
+            input_shift=0 if index else model.input_shift,
+            from_caller=index == 0,
+            target=target,
+        )
+        for index, layer in enumerate(model.layers)
+    ]
+
+
+def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:
+    named = [kernel for kernel in kernels if kernel.name == name]
+    return named or kernels
+
+
+def _choose(options: list[list[Kernel]], jobs: list[Job], optimize: str) -> list[Kernel]:
+    """For each layer the kernel with the fewest bytes (size) or instructions (speed), the other breaking ties."""
+
+    def weight(kernel: Kernel, job: Job) -> tuple[float, float]:
+        instructions = kernel.cost(job).instructions
+        speed = math.inf if instructions is None else instructions
+        flash_bytes = sum(array.size_bytes for array in kernel.arrays(job))
+        return (flash_bytes, speed) if optimize == SIZE else (speed, flash_bytes)
+
+    return [min(kernels, key=lambda k, job=job: weight(k, job)) for kernels, job in zip(options, jobs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The arena: word offsets of each layer's output (predict's logits for the last) and scratch, and its size."""
+
+    outputs: list[int]
+    scratch: list[int]
+    size_bytes: int
+
+
+def _place(jobs: list[Job], costs: list[Cost]) -> Memory:
+    """Step i writes the output of layer i, reads that of layer i - 1, and needs its kernel's scratch."""
+    last = len(jobs) - 1
+    outputs = [arena.Buffer(job.output_bytes, step, min(step + 1, last)) for step, job in enumerate(jobs)]
+    scratch = [arena.Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs)]
+    offsets, size_bytes = arena.place([*outputs, *scratch])
+    words = [offset // arena.ALIGNMENT_BYTES for offset in offsets]
+    return Memory(words[: len(jobs)], words[len(jobs) :], size_bytes)
 
 
 def _test_vector(model: QuantizedModel, number: int) -> SelfTestVector:
     """A fixed pseudo-random input, every second one dark, with its logits."""
     octets = hashlib.shake_256(f"signbit test vector {number}".encode()).digest(model.input_size)
     inputs = np.frombuffer(octets, np.uint8) >> np.uint8(2 * (number % 2))
-    return SelfTestVector(
-        CArray("inputs", "uint8_t", inputs), CArray("expected", "int32_t", model.run(inputs[None])[0])
-    )
+    logits = model.run(inputs[None])[0]
+    return SelfTestVector(CArray("inputs", "uint8_t", inputs), CArray("expected", "int32_t", logits))
 
 
 def _accuracy(provenance: dict) -> str | None:

@@ -2,7 +2,8 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codegen.plan import CArray, Plan
+from codegen.kernels.base import CArray
+from codegen.plan import LayerPlan, Plan
 
 LINE_COLUMNS = 120
 INT32_MIN = -(2**31)
@@ -29,7 +30,15 @@ def _environment() -> Environment:
     )
     environment.filters["values"] = values
     environment.filters["i32"] = int32_literal
+    environment.filters["title"] = title
     return environment
+
+
+def title(layer: LayerPlan, with_index: bool = True) -> str:
+    """A layer in a few words, such as `layer 0: dense 784 -> 128`."""
+    shapes = " -> ".join("x".join(map(str, shape)) for shape in (layer.job.input_shape, layer.job.output_shape))
+    kind = layer.kind.replace("_", " ")
+    return f"Layer {layer.index}: {kind} {shapes}" if with_index else f"{kind} {shapes}"
 
 
 def values(array: CArray, indent: int = 4) -> str:

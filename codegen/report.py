@@ -21,7 +21,7 @@ def table(plan: Plan) -> Table:
             shape_text(layer),
             f"{layer.weight_count:,}",
             f"{layer.flash_bytes:,}",
-            f"{layer.macs:,}",
+            f"{layer.job.macs:,}",
             f"{low:,}..{high:,}",
             layer.kernel.name,
         )
@@ -30,10 +30,10 @@ def table(plan: Plan) -> Table:
 
 def summary(plan: Plan) -> list[str]:
     """The lines below the table."""
-    weights = sum(layer.weights.size_bytes for layer in plan.layers)
+    weights = sum(layer.weight_bytes for layer in plan.layers)
     parameters = plan.data_bytes - weights
     lines = [
-        f"{plan.model_name}, model {plan.model_hash[:8]}, target {plan.target}",
+        f"{plan.model_name}, model {plan.model_hash[:8]}, target {plan.target.name}",
         f"flash     {plan.data_bytes:,} bytes (weights {weights:,}, parameters {parameters:,}), and the code",
         f"RAM       {plan.scratch_bytes:,} bytes of scratch",
         f"MACs      {plan.macs:,}",
@@ -44,7 +44,7 @@ def summary(plan: Plan) -> list[str]:
 
 
 def shape_text(layer: LayerPlan) -> str:
-    sides = ("×".join(map(str, shape)) for shape in (layer.input_shape, layer.output_shape))
+    sides = ("×".join(map(str, shape)) for shape in (layer.job.input_shape, layer.job.output_shape))
     return " → ".join(sides)
 
 
@@ -55,7 +55,8 @@ def as_dict(plan: Plan) -> dict:
         "model": plan.model_name,
         "hash": plan.model_hash,
         "prefix": plan.prefix,
-        "target": plan.target,
+        "target": plan.target.name,
+        "optimize": plan.optimize,
         "flash_bytes": plan.data_bytes,
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
@@ -63,13 +64,13 @@ def as_dict(plan: Plan) -> dict:
             {
                 "index": layer.index,
                 "kind": layer.kind,
-                "input_shape": list(layer.input_shape),
-                "output_shape": list(layer.output_shape),
+                "input_shape": list(layer.job.input_shape),
+                "output_shape": list(layer.job.output_shape),
                 "kernel": layer.kernel.name,
                 "weights": layer.weight_count,
-                "weight_bytes": layer.weights.size_bytes,
+                "weight_bytes": layer.weight_bytes,
                 "parameter_bytes": layer.parameter_bytes,
-                "macs": layer.macs,
+                "macs": layer.job.macs,
                 "accumulator": list(layer.range.accumulator),
                 "scaled": list(layer.range.scaled),
             }

@@ -16,6 +16,7 @@ from codegen.plan import Plan
 from codegen.render import harness_text, header_text
 from qmodel import integer
 from qmodel.errors import SignbitError
+from qmodel.layers import Dense
 from qmodel.model import QuantizedModel
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -104,12 +105,14 @@ def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.n
 
 
 def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:
-    """Random inputs, all zero, all 255, and for each first-layer neuron the inputs that drive it to its bounds."""
+    """Random inputs, all zero, all 255, and inputs that drive each neuron of a dense first layer to its bounds."""
     rng = np.random.default_rng(seed)
     random = rng.integers(0, 256, (RANDOM_INPUTS, model.input_size), dtype=np.uint8)
     flat = np.repeat(np.array([[0], [255]], np.uint8), model.input_size, axis=1)
-    weights = model.layers[0].weights
-    extreme = [np.where(weights == side, 255, 0).astype(np.uint8) for side in (1, -1)]
+    first = model.layers[0]
+    if not isinstance(first, Dense):
+        return np.concatenate([random, flat])
+    extreme = [np.where(first.weights == side, 255, 0).astype(np.uint8) for side in (1, -1)]
     return np.concatenate([random, flat, *extreme])
 
 

@@ -18,6 +18,8 @@ from qmodel.activations import Activation, Entries, Requantize, activation_kind,
 from qmodel.errors import SignbitError
 from qmodel.window import PLAIN, Shape, Window, sides
 
+NEURONS_MAX = 65_535
+
 
 @dataclass(frozen=True, eq=False)
 class Range:
@@ -82,6 +84,8 @@ class Weighted:
             raise SignbitError("weights must be +1 or -1, or 0 in a ternary layer")
         if self.fan_in > integer.FAN_IN_MAX:
             raise SignbitError(f"fan-in is {self.fan_in}, but must be at most {integer.FAN_IN_MAX}")
+        if self.neurons > NEURONS_MAX:
+            raise SignbitError(f"has {self.neurons} neurons, but must have at most {NEURONS_MAX}")
         self.activation.check(self.neurons)
 
     def _settings(self, **values) -> dict:

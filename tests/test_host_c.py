@@ -8,7 +8,7 @@ import pytest
 from codegen.plan import make_plan
 from codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
 from qmodel.errors import SignbitError
-from tests.builders import random_model
+from tests.builders import random_model, random_network
 from tests.c_programs import STRICT, STRICT_CPP, compile_program, inputs_for, run_and_compare, write_program
 
 MODELS_A_PROGRAM = 50
@@ -27,9 +27,9 @@ BUILDS = {
 
 
 def random_models(count: int, seed: int):
-    """Models with sizes around the words' ends, deep and shallow, narrow and wide."""
+    """Dense models with sizes around the words' ends, and networks of every kind of layer."""
     rng = np.random.default_rng(seed)
-    for _ in range(count):
+    for _ in range(count // 5):
         depth = rng.integers(1, 4)
         near_words = rng.choice([1, 2, 31, 32, 33, 63, 64, 65, 96, 127, 128], depth + 1)
         anything = rng.integers(1, 140, depth + 1)
@@ -41,6 +41,8 @@ def random_models(count: int, seed: int):
             high=int(rng.choice([1, 15, 127, 255])),
             logit_shift=int(rng.integers(0, 27)),
         )
+    for _ in range(count - count // 5):
+        yield random_network(int(rng.integers(2**32)))
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -89,7 +91,7 @@ def test_broken_kernel_is_found(monkeypatch, tmp_path):
 
     model = random_model(6, (64, 10, 4))
     text = module.header_text(make_plan(model))
-    broken = text.replace("bits >>= 1;", "bits >>= 1; if (count == 7u) bits &= ~1u;")
+    broken = text.replace("bits >>= 1;", "bits >>= 1; if (left == 7u) bits &= ~1u;")
     assert broken != text
     monkeypatch.setattr(module, "header_text", lambda plan: broken)
     assert not verify(model, make_plan(model), edge_inputs(model), find_compiler()).equal

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmodel import integer
+from qmodel.activations import Logits, Sign
 from qmodel.integer import INT32_MAX, INT32_MIN
-from tests.builders import models
+from qmodel.layers import AveragePool, Dense, DepthwiseConv2D
+from tests.builders import networks
 
 
 @given(st.integers(1, 5), st.integers(1, 100), st.integers(0, 2**32 - 1))
@@ -93,30 +95,128 @@ def test_confidence_at_its_ends():
     assert integer.confidence(np.array([[7]], np.int32), 0).item() == 1000
 
 
-@given(models())
+@given(networks())
 def test_proved_ranges_hold_and_are_attained(model):
     """The inputs that drive a row to its bounds give exactly the proved accumulator."""
     for layer, proof in zip(model.layers, model.ranges, strict=True):
-        lowest = layer.accumulate(np.where(layer.weights < 0, proof.input[1], 0).astype(np.uint8)).diagonal()
-        highest = layer.accumulate(np.where(layer.weights > 0, proof.input[1], 0).astype(np.uint8)).diagonal()
+        low, high = proof.input
+        if isinstance(layer, AveragePool):
+            assert proof.accumulator == (low * layer.fan_in, high * layer.fan_in)
+            continue
+        rows = layer.rows.astype(np.int64)
+        lowest = (rows * np.where(rows < 0, high, low)).sum(axis=1)
+        highest = (rows * np.where(rows > 0, high, low)).sum(axis=1)
         assert (int(lowest.min()), int(highest.max())) == proof.accumulator
-        products = np.stack([lowest, highest]).astype(np.int64) * layer.activation.multiplier
+        if isinstance(layer.activation, Sign):
+            continue
+        products = np.stack([lowest, highest]) * layer.activation.multiplier
         assert (int(products.min()), int(products.max())) == proof.product
         scaled = products + layer.activation.bias
         assert (int(scaled.min()), int(scaled.max())) == proof.scaled
 
 
-@given(models(), st.integers(0, 2**32 - 1))
+class Exact:
+    """A model computed with Python's integers and fractions, value by value: slow, and independent of numpy."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def trace(self, inputs):
+        """Outputs of each layer as nested lists {(place, neuron): value}; one-bit values are +1 and -1."""
+        shape = self.model.input_shape
+        values = [int(v) >> self.model.input_shift for v in inputs]
+        for layer in self.model.layers:
+            values = self._layer(layer, shape, values)
+            shape = layer.output_shape(shape)
+            yield values
+
+    def _layer(self, layer, shape, values):
+        if isinstance(layer, Dense):
+            places = [[[sum(int(w) * v for w, v in zip(row, values, strict=True))] for row in layer.weights]]
+        elif isinstance(layer, AveragePool):
+            places = [[[total] for total in window] for window in self._window_sums(layer, shape, values)]
+        else:
+            places = self._windows(layer, shape, values)
+        return [self._activate(layer.activation, j, max(accs)) for place in places for j, accs in enumerate(place)]
+
+    def _windows(self, layer, shape, values):
+        """For each output place and neuron the accumulators that its pool maximizes."""
+        window = layer.window
+        height, width, channels = shape
+        outside = -1 if set(values) <= {-1, 1} and self._one_bit(layer) else 0
+        depthwise = isinstance(layer, DepthwiseConv2D)
+
+        def pixel(y, x, c):
+            inside = 0 <= y < height and 0 <= x < width
+            return values[(y * width + x) * channels + c] if inside else outside
+
+        def accumulator(j, y, x):
+            total = 0
+            for index, weight in np.ndenumerate(layer.weights[j]):
+                c = j if depthwise else index[2]
+                total += int(weight) * pixel(y + index[0], x + index[1], c)
+            return total
+
+        rows, columns = layer.output_shape(shape)[:2]
+        for row in range(rows):
+            for column in range(columns):
+                yield [
+                    [
+                        accumulator(
+                            j,
+                            (row * window.pool[0] + a) * window.stride[0] - window.padding[0],
+                            (column * window.pool[1] + b) * window.stride[1] - window.padding[2],
+                        )
+                        for a in range(window.pool[0])
+                        for b in range(window.pool[1])
+                    ]
+                    for j in range(layer.neurons)
+                ]
+
+    def _one_bit(self, layer):
+        index = [id(other) for other in self.model.layers].index(id(layer))
+        return index > 0 and isinstance(self.model.layers[index - 1].activation, Sign)
+
+    @staticmethod
+    def _window_sums(layer, shape, values):
+        rows, columns, channels = layer.output_shape(shape)
+        height, width = layer.size
+        for row in range(rows):
+            for column in range(columns):
+                yield [
+                    sum(
+                        values[((row * height + a) * shape[1] + column * width + b) * channels + c]
+                        for a in range(height)
+                        for b in range(width)
+                    )
+                    for c in range(channels)
+                ]
+
+    @staticmethod
+    def _activate(activation, j, acc):
+        if isinstance(activation, Sign):
+            return 1 if int(activation.direction[j]) * acc >= int(activation.threshold[j]) else -1
+        multiplier, bias = int(activation.multiplier[j]), int(activation.bias[j])
+        if isinstance(activation, Logits):
+            return acc * multiplier + bias
+        return requantize_exactly(acc, multiplier, bias, activation.shift, activation.high)
+
+
+@given(networks(), st.integers(0, 2**32 - 1))
 def test_whole_model_against_fractions(model, seed):
     """Every layer's every output, computed with Python's exact integers."""
     x = np.random.default_rng(seed).integers(0, 256, (1, model.input_size), dtype=np.uint8)
-    values = [int(v) >> model.input_shift for v in x[0]]
-    for layer, found in zip(model.layers, model.trace(x), strict=True):
-        acc = [sum(int(w) * v for w, v in zip(row, values, strict=True)) for row in layer.weights]
-        act = layer.activation
-        pairs = list(zip(acc, act.multiplier.tolist(), act.bias.tolist(), strict=True))
-        if act.kind == "logits":
-            values = [a * m + b for a, m, b in pairs]
-        else:
-            values = [requantize_exactly(a, m, b, act.shift, act.high) for a, m, b in pairs]
-        assert found[0].tolist() == values
+    for layer, found, exact in zip(model.layers, model.trace(x), Exact(model).trace(x[0]), strict=True):
+        if isinstance(layer.activation, Sign):
+            found = integer.unpack_bits(found.reshape(-1, found.shape[-1]), layer.neurons)
+        assert found.reshape(-1).tolist() == exact
+
+
+def test_average_pool_is_the_rounded_mean():
+    """M = round(2^22 / n) is so close to 1 / n that only exact halves could round otherwise."""
+    rng = np.random.default_rng(0)
+    for size in ((1, 1), (2, 2), (3, 3), (5, 7), (28, 28)):
+        x = rng.integers(0, 256, (200, *size, 1), dtype=np.uint8)
+        means = x.reshape(200, -1).mean(axis=1)
+        found = AveragePool(size, 1, 255).run(x).reshape(-1)
+        assert np.abs(found - means).max() < 0.51

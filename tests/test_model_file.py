@@ -16,7 +16,7 @@ from qmodel.activations import Logits, Requantize
 from qmodel.atomic import write_whole
 from qmodel.errors import SignbitError
 from qmodel.layers import Dense
-from tests.builders import models, random_model
+from tests.builders import networks, random_model
 
 FIXTURE = "tests/fixtures/version1.npz"
 FIXTURE_HASH = "417c45f8b650d9073faa963c14e1d72f4e6b60cf6bd4e5acb6960e4106a5cfd3"
@@ -53,7 +53,7 @@ def npy(array, **options) -> bytes:
     return buffer.getvalue()
 
 
-@given(models())
+@given(networks())
 def test_round_trip_keeps_every_bit(model):
     data = file.to_bytes(model)
     again = file.from_bytes(data)

@@ -5,7 +5,7 @@
  * layer 1    dense 6 -> 3, 18 weights, 30 bytes
  * flash      114 bytes of weights and parameters, and the code
  * RAM        20 bytes of scratch, owned by the caller
- * made by    python -m codegen export MODEL -o FILE --prefix version1 --target portable --test-vectors 2
+ * made by    python -m codegen export MODEL -o FILE --prefix version1 --target portable --optimize speed --test-vectors 2
  *
  * Free for any use: whoever has this file may use, copy, change and distribute it, in source or binary form, for any
  * purpose, with or without this notice.  It comes without any warranty.
@@ -66,7 +66,7 @@ uint32_t version1_self_test(version1_scratch_t *scratch);
 #if defined(VERSION1_IMPLEMENTATION) && !defined(VERSION1_IMPLEMENTED)
 #define VERSION1_IMPLEMENTED
 
-/* Called after each layer, with its output: uint8_t in hidden layers, the int32_t logits in the last. */
+/* Called after each layer, with its output: uint8_t, or words of sign bits; the int32_t logits in the last. */
 #ifndef VERSION1_TRACE
 #define VERSION1_TRACE(layer, data, bytes) ((void)0)
 #endif
@@ -80,6 +80,7 @@ uint32_t version1_self_test(version1_scratch_t *scratch);
 #endif
 
 VERSION1_STATIC_ASSERT(shift_is_arithmetic, (-3 >> 1) == -2);
+VERSION1_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 /* Proved from the weights for inputs in 0..127: no accumulator and no product leaves int32_t (SPEC 8). */
 VERSION1_STATIC_ASSERT(layer0_accumulator_fits, -3302 >= INT32_MIN && 4699 <= INT32_MAX);
 VERSION1_STATIC_ASSERT(layer0_product_fits, -5533136 >= INT32_MIN && 9195943 <= INT32_MAX);
@@ -111,80 +112,87 @@ static const int32_t version1_layer1_bias[3] = {
     -883390, -1634579, -1008183
 };
 
-/* Dense layer: one row of sign bits for each output; weight i is bit i % 32 of word i / 32, 1 means -1 (SPEC 2). */
+/* q = clamp((acc * multiplier + bias) >> shift, 0, high) (SPEC 4).  What a kernel leaves out of acc stands in the bias,
+ * so the product may wrap; modulo 2^32 the sum is right. */
 typedef struct {
-    const uint32_t *weights;
     const int16_t *multiplier;
     const int32_t *bias;
-    uint32_t fan_in;
-    uint32_t neurons;
-    uint8_t input_shift;
+    uint16_t count;
     uint8_t shift;
     uint8_t high;
-} version1_dense_t;
+} version1_requantize_t;
 
-/* acc = sum x - 2 * (sum of the x whose weight is -1), one row (SPEC 3). */
-static int32_t version1_dense_row(const version1_dense_t *layer, const uint32_t *row, const uint8_t *x)
+static void version1_store_requantize(const version1_requantize_t *activation, uint32_t index, int32_t acc, uint8_t *out)
+{
+    const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
+    const int32_t q = (int32_t)(product + (uint32_t)activation->bias[index]) >> activation->shift;
+    out[index] = (uint8_t)(q < 0 ? 0 : q > activation->high ? activation->high : q);
+}
+
+/* logits = acc * multiplier + bias (SPEC 6), modulo 2^32 as in a requantize. */
+typedef struct {
+    const int16_t *multiplier;
+    const int32_t *bias;
+    uint16_t count;
+} version1_logits_t;
+
+static void version1_store_logits(const version1_logits_t *activation, uint32_t index, int32_t acc, int32_t *out)
+{
+    const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
+    out[index] = (int32_t)(product + (uint32_t)activation->bias[index]);
+}
+
+static const version1_requantize_t version1_layer0_activation = {
+    version1_layer0_multiplier, version1_layer0_bias, 6u, 13u, 127u
+};
+static const version1_logits_t version1_layer1_activation = {
+    version1_layer1_multiplier, version1_layer1_bias, 3u
+};
+
+/* Sum of w * x over one row of sign bits: sum x - 2 * (sum of the x whose bit is set) (SPEC 3). */
+static int32_t version1_row(const uint8_t *x, uint32_t count, uint32_t shift, const uint32_t *row)
 {
     uint32_t sum = 0;
     uint32_t negative = 0;
-    uint32_t left = layer->fan_in;
-    while (left > 0u) {
+    while (count > 0u) {
         uint32_t bits = *row++;
-        uint32_t count = left < 32u ? left : 32u;
-        left -= count;
+        uint32_t left = count < 32u ? count : 32u;
+        count -= left;
         do {
-            const uint32_t value = (uint32_t)*x++ >> layer->input_shift;
+            const uint32_t value = (uint32_t)*x++ >> shift;
             sum += value;
             negative += value & (0u - (bits & 1u));
             bits >>= 1;
-        } while (--count > 0u);
+        } while (--left > 0u);
     }
     return (int32_t)sum - 2 * (int32_t)negative;
 }
 
-/* acc * multiplier + bias; the static assertions above prove that it stays inside int32_t. */
-static int32_t version1_dense_scaled(const version1_dense_t *layer, uint32_t neuron, const uint8_t *x)
+/* Layer 0: dense 40 -> 6: kernel dense_rows. */
+static void version1_layer0(const uint8_t *x, uint8_t *out)
 {
-    const uint32_t *row = layer->weights + neuron * ((layer->fan_in + 31u) / 32u);
-    return version1_dense_row(layer, row, x) * layer->multiplier[neuron] + layer->bias[neuron];
-}
-
-/* Hidden layer: q = clamp((acc * multiplier + bias) >> shift, 0, high) (SPEC 4). */
-static void version1_dense_hidden(const version1_dense_t *layer, const uint8_t *x, uint8_t *output)
-{
-    uint32_t neuron;
-    for (neuron = 0; neuron < layer->neurons; neuron++) {
-        const int32_t q = version1_dense_scaled(layer, neuron, x) >> layer->shift;
-        output[neuron] = (uint8_t)(q < 0 ? 0 : q > layer->high ? layer->high : q);
+    uint32_t index;
+    for (index = 0; index < 6u; index++) {
+        version1_store_requantize(&version1_layer0_activation, index, version1_row(x, 40u, 1u, version1_layer0_weights + index * 2u), out);
     }
 }
 
-/* Last layer: logits = acc * multiplier + bias (SPEC 6). */
-static void version1_dense_logits(const version1_dense_t *layer, const uint8_t *x, int32_t *logits)
+/* Layer 1: dense 6 -> 3: kernel dense_rows. */
+static void version1_layer1(const uint8_t *x, int32_t *out)
 {
-    uint32_t neuron;
-    for (neuron = 0; neuron < layer->neurons; neuron++) {
-        logits[neuron] = version1_dense_scaled(layer, neuron, x);
+    uint32_t index;
+    for (index = 0; index < 3u; index++) {
+        version1_store_logits(&version1_layer1_activation, index, version1_row(x, 6u, 0u, version1_layer1_weights + index * 1u), out);
     }
 }
-
-static const version1_dense_t version1_layer0 = {
-    version1_layer0_weights, version1_layer0_multiplier, version1_layer0_bias,
-    40u, 6u, 1u, 13u, 127u
-};
-static const version1_dense_t version1_layer1 = {
-    version1_layer1_weights, version1_layer1_multiplier, version1_layer1_bias,
-    6u, 3u, 0u, 0u, 0u
-};
 
 void version1_infer(const uint8_t input[VERSION1_INPUT_SIZE], int32_t logits[VERSION1_OUTPUT_SIZE], version1_scratch_t *scratch)
 {
-    uint8_t *const arena = (uint8_t *)scratch->words;
+    uint32_t *const arena = scratch->words;
 
-    version1_dense_hidden(&version1_layer0, input, arena + 12);
-    VERSION1_TRACE(0, arena + 12, 6u);
-    version1_dense_logits(&version1_layer1, arena + 12, logits);
+    version1_layer0(input, (uint8_t *)(arena + 3));
+    VERSION1_TRACE(0, arena + 3, 6u);
+    version1_layer1((const uint8_t *)(arena + 3), logits);
     VERSION1_TRACE(1, logits, 12u);
 }
 

@@ -1,0 +1,11 @@
+"""The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
+
+from codegen.kernels import portable
+from codegen.kernels.base import Job, Kernel
+
+KERNELS: tuple[Kernel, ...] = (*portable.KERNELS,)
+
+
+def candidates(job: Job) -> list[Kernel]:
+    """Every kernel that computes `job` on its target."""
+    return [kernel for kernel in KERNELS if job.target in kernel.targets and kernel.fits(job)]

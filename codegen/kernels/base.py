@@ -1,0 +1,181 @@
+"""What a kernel is: one way to compute one layer in C, with its packed weights and its costs."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from qmodel import integer
+from qmodel.activations import Logits, Requantize, Sign
+from qmodel.layers import AveragePool, Layer, size_of
+from qmodel.ranges import ONE_BIT
+
+WORD_BYTES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CArray:
+    """A `static const` array in flash; `name` is its symbol behind the layer's."""
+
+    name: str
+    ctype: str
+    values: np.ndarray
+
+    @property
+    def size_bytes(self) -> int:
+        return self.values.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A layer in its place: all that a kernel may ask.
+
+    `inputs` is the proved range of the layer's inputs, after `input_shift`; `from_caller` says that the input has
+    any alignment and comes as the sensor gave it (`input_shift` still to be done), otherwise it lies in the arena,
+    4-byte aligned.  No kernel reads behind its input's last byte or word.
+    """
+
+    layer: Layer
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    inputs: tuple[int, int]
+    input_shift: int
+    from_caller: bool
+    target: str
+
+    @property
+    def one_bit_inputs(self) -> bool:
+        return self.inputs == ONE_BIT
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the layer's input in memory: one a value, or whole words a pixel for one-bit inputs."""
+        return _memory_bytes(self.input_shape, self.one_bit_inputs, 1)
+
+    @property
+    def output_bytes(self) -> int:
+        value_bytes = WORD_BYTES if isinstance(self.layer.activation, Logits) else 1
+        return _memory_bytes(self.output_shape, isinstance(self.layer.activation, Sign), value_bytes)
+
+    @property
+    def neurons(self) -> int:
+        return self.layer.neurons
+
+    @property
+    def rows(self) -> np.ndarray:
+        """One-bit rows of all planes, int8 (planes * neurons, fan_in): row p * neurons + j is plane p of neuron j."""
+        return np.concatenate(self.layer.planes)
+
+    @property
+    def planes(self) -> int:
+        """2 for ternary weights, else 1."""
+        return 2 if self.layer.ternary else 1
+
+    @property
+    def macs(self) -> int:
+        return self.layer.macs(self.input_shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """What a kernel takes for a job.
+
+    `instructions` is predicted for one inference on the job's target, requantize included, or None where the
+    compiler decides (portable).  `scratch_bytes` are taken from the arena while the layer runs, beside its input
+    and output.  `stack_bytes` are what its assembly pushes, which -fstack-usage does not see.
+    """
+
+    instructions: float | None
+    scratch_bytes: int = 0
+    stack_bytes: int = 0
+
+
+class Kernel(ABC):
+    """One way to compute a kind of layer on some targets.
+
+    Its template, kernels/NAME.c.j2, holds two macros: `shared(plan, layers)`, the C functions that all of this kernel's
+    layers use, and `layer(plan, layer)`, the function of one layer, which reads `layer.values` and `layer.arrays`.
+    """
+
+    name: ClassVar[str]
+    targets: ClassVar[frozenset[str]]
+
+    @property
+    def template(self) -> str:
+        return f"kernels/{self.name}.c.j2"
+
+    @abstractmethod
+    def fits(self, job: Job) -> bool:
+        """Whether this kernel computes `job`, whatever it costs."""
+
+    @abstractmethod
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        """All that stands in flash for the job: packed weights, and the activation's parameters."""
+
+    def values(self, job: Job) -> dict[str, int]:
+        """Resolved numbers that the template lays out, beside those every layer has."""
+        return {}
+
+    def pieces(self, job: Job) -> tuple[str, ...]:
+        """Templates pieces/NAME.c.j2 with C functions that several kernels share; each is emitted once."""
+        return ()
+
+    def finishes(self, job: Job) -> bool:
+        """Whether the template uses `finish` (all outputs of a pixel at once) and not only `store`."""
+        return False
+
+    @abstractmethod
+    def cost(self, job: Job) -> Cost:
+        """Predicted cost."""
+
+
+def activation_arrays(job: Job, constant: np.ndarray | int = 0) -> tuple[CArray, ...]:
+    """Parameters of the job's activation for accumulators that come as acc - `constant` from the kernel.
+
+    The constant (one a neuron, or one for all) goes into the bias, B' = B + M * constant, or the threshold.  Modulo
+    2^32 the result is the same as with acc itself, and the true result is proved to fit.
+    """
+    activation = job.layer.activation
+    if isinstance(job.layer, AveragePool):
+        return ()
+    if isinstance(activation, Sign):
+        return _sign_arrays(activation, constant)
+    bias = activation.bias.astype(np.int64) + activation.multiplier.astype(np.int64) * constant
+    return (
+        CArray("multiplier", "int16_t", activation.multiplier),
+        CArray("bias", "int32_t", _wrapped(bias)),
+    )
+
+
+def _sign_arrays(activation: Sign, constant: np.ndarray | int) -> tuple[CArray, ...]:
+    """Thresholds with the direction folded in: +1 if (acc ^ flip) >= T, with flip -1 where the direction is.
+
+    -acc >= T is ~acc >= T - 1, so that no negation of INT32_MIN can happen; thresholds no accumulator passes stay.
+    """
+    flip = np.where(activation.direction < 0, -1, 0)
+    moved = activation.threshold.astype(np.int64) - np.where(flip, 1, 0) - activation.direction * np.int64(1) * constant
+    limits = np.int64(integer.INT32_MIN), np.int64(integer.INT32_MAX)
+    always = activation.threshold == limits[0]
+    never = activation.threshold == limits[1]
+    threshold = np.where(always, limits[0], np.where(never, limits[1], np.clip(moved, *limits)))
+    return (
+        CArray("threshold", "int32_t", threshold.astype(np.int32)),
+        CArray("flip", "int8_t", flip.astype(np.int8)),
+    )
+
+
+def _wrapped(values: np.ndarray) -> np.ndarray:
+    """int64 modulo 2^32, as int32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def _memory_bytes(shape: tuple[int, ...], one_bit: bool, value_bytes: int) -> int:
+    if one_bit:
+        return size_of(shape[:-1]) * integer.words_for(shape[-1]) * WORD_BYTES
+    return size_of(shape) * value_bytes
+
+
+def is_hidden(job: Job) -> bool:
+    """Whether the job's outputs are uint8 values."""
+    return isinstance(job.layer.activation, Requantize)

@@ -9,7 +9,7 @@ from codegen.plan import make_plan
 from codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
 from qmodel.errors import SignbitError
 from tests.builders import random_model, random_network
-from tests.c_programs import STRICT, STRICT_CPP, compile_program, inputs_for, run_and_compare, write_program
+from tests.c_programs import STRICT, STRICT_CPP, inputs_for, plans_for, run_here
 
 MODELS_A_PROGRAM = 50
 INPUTS_A_MODEL = 8
@@ -52,8 +52,7 @@ def test_random_models_agree_in_every_bit(build, tmp_path):
         pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
     models = list(random_models(MODELS_A_PROGRAM, seed=list(BUILDS).index(build)))
     inputs = [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
-    program = compile_program(write_program(tmp_path, models, INPUTS_A_MODEL, suffix), command)
-    results = run_and_compare(program, models, inputs)
+    results = run_here(models, plans_for(models), inputs, tmp_path, command, suffix)
     assert [result.first for result in results if not result.equal] == []
 
 

@@ -1,9 +1,15 @@
 """The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
 
-from codegen.kernels import portable
+from codegen.kernels import armv6m, armv7m, dsp, helium, portable
 from codegen.kernels.base import Job, Kernel
 
-KERNELS: tuple[Kernel, ...] = (*portable.KERNELS,)
+KERNELS: tuple[Kernel, ...] = (
+    *armv6m.KERNELS,
+    *armv7m.KERNELS,
+    *dsp.KERNELS,
+    *helium.KERNELS,
+    *portable.KERNELS,
+)
 
 
 def candidates(job: Job) -> list[Kernel]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qmodel import integer
 from qmodel.activations import Logits, Requantize, Sign
-from qmodel.layers import AveragePool, Layer, size_of
+from qmodel.layers import AveragePool, Layer, Weighted, size_of
 from qmodel.ranges import ONE_BIT
 
 WORD_BYTES = 4
@@ -70,7 +70,7 @@ class Job:
     @property
     def planes(self) -> int:
         """2 for ternary weights, else 1."""
-        return 2 if self.layer.ternary else 1
+        return 2 if isinstance(self.layer, Weighted) and self.layer.ternary else 1
 
     @property
     def macs(self) -> int:

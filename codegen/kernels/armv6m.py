@@ -1,0 +1,3 @@
+"""Kernels for Cortex-M0 and M0+ (ARMv6-M)."""
+
+KERNELS = ()

@@ -1,0 +1,3 @@
+"""Kernels for Cortex-M3 (ARMv7-M)."""
+
+KERNELS = ()

@@ -1,0 +1,3 @@
+"""Kernels for Cortex-M55, with Helium (MVE)."""
+
+KERNELS = ()

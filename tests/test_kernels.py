@@ -1,0 +1,65 @@
+"""Every kernel of the table, on every core it is for and by its plain C on this computer, against Python.
+
+A kernel that is added to the table is checked without being asked for.
+"""
+
+import shutil
+
+import pytest
+
+from codegen.kernels import KERNELS
+from codegen.targets import TARGETS
+from tests.c_programs import STRICT, inputs_for, run_here
+from tests.kernel_models import models_for
+from tools import cores
+from tools.programs import compare_all
+
+MODELS = 24
+INPUTS_A_MODEL = 4
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+# M0+ has M0's kernels and no machine of its own; M7 and M33 share M4's
+ON_A_CORE = [
+    (kernel, target)
+    for kernel in KERNELS
+    for target in sorted(kernel.targets & set(cores.CORE_OF_TARGET) - {"cortex-m0plus"})
+]
+PORTABLE_C = [(kernel, sorted(kernel.targets)[0]) for kernel in KERNELS]
+
+
+def name(pair) -> str:
+    return f"{pair[0].name}-{pair[1]}"
+
+
+def material(kernel, target, seed):
+    pairs = list(models_for(kernel, target, MODELS, seed))
+    models, plans = [model for model, _ in pairs], [plan for _, plan in pairs]
+    return models, plans, [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
+
+
+@pytest.mark.parametrize("pair", PORTABLE_C, ids=name)
+def test_plain_c_of_the_kernel_agrees(pair, tmp_path):
+    kernel, target = pair
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed (apt install gcc)")
+    models, plans, inputs = material(kernel, target, seed=1)
+    portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
+    command = ["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE, *portable]
+    results = run_here(models, plans, inputs, tmp_path, command)
+    assert [result.first for result in results if not result.equal] == []
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+@pytest.mark.parametrize("pair", ON_A_CORE, ids=name)
+def test_kernel_agrees_on_its_core(pair, offset):
+    kernel, target = pair
+    if cores.missing():
+        pytest.skip(cores.missing())
+    models, plans, inputs = material(kernel, target, seed=2 + offset)
+    output = cores.run(plans, inputs, cores.CORE_OF_TARGET[target], offset=offset).output
+    assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
+def test_every_target_has_a_kernel_for_every_layer():
+    """The portable kernels are there for each target, so that no model is refused."""
+    portable = [kernel for kernel in KERNELS if "portable" in kernel.targets]
+    assert all(kernel.targets == set(TARGETS) for kernel in portable)

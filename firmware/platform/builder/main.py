@@ -1,0 +1,81 @@
+"""Builds, measures, emulates and flashes one environment of the local platform."""
+
+import os
+import shutil
+import sys
+
+from SCons.Script import COMMAND_LINE_TARGETS, AlwaysBuild, Builder, Default, DefaultEnvironment
+
+APT = "apt install --no-install-recommends gcc-arm-none-eabi"
+
+env = DefaultEnvironment()
+board = env.BoardConfig()
+
+if not shutil.which("arm-none-eabi-gcc"):
+    sys.stderr.write(f"error: arm-none-eabi-gcc is not on PATH: {APT}\n")
+    env.Exit(1)
+
+core = ["-mthumb", f"-mcpu={board.get('build.cpu')}", *board.get("build.fpu_flags", "").split()]
+
+env.Replace(
+    AR="arm-none-eabi-gcc-ar",
+    AS="arm-none-eabi-as",
+    CC="arm-none-eabi-gcc",
+    CXX="arm-none-eabi-g++",
+    OBJCOPY="arm-none-eabi-objcopy",
+    RANLIB="arm-none-eabi-gcc-ranlib",
+    SIZETOOL="arm-none-eabi-size",
+    ARFLAGS=["rc"],
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+    SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
+    SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
+    SIZEPROGREGEXP=r"^(?:\.text|\.data)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.stack|\.data|\.bss)\s+(\d+).*",
+)
+env.Append(
+    CCFLAGS=[*core, "-Os", "-ffunction-sections", "-fdata-sections"],
+    LINKFLAGS=[*core, "-Os", "-Wl,--gc-sections"],
+    LIBS=["gcc"],
+    BUILDERS={
+        "ElfToBin": Builder(
+            action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"), suffix=".bin"
+        ),
+    },
+)
+
+if "nobuild" in COMMAND_LINE_TARGETS:
+    elf = os.path.join("$BUILD_DIR", "${PROGNAME}.elf")
+    image = os.path.join("$BUILD_DIR", "${PROGNAME}.bin")
+else:
+    elf = env.BuildProgram()
+    # SCons does not look into linker scripts: link again when any of them changes.
+    env.Depends(elf, env.Glob(os.path.join("$PROJECT_DIR", "ld", "*.ld")))
+    image = env.ElfToBin(os.path.join("$BUILD_DIR", "${PROGNAME}"), elf)
+    env.Depends(image, "checkprogsize")
+
+program = env.Alias("buildprog", image, image)
+size = env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"))
+AlwaysBuild(size, env.Alias("nobuild", image))
+
+machine = board.get("build.qemu_machine", "")
+if machine:
+    port = env.GetProjectOption("custom_qemu_port", "5555")
+    env.AddPlatformTarget(
+        "qemu",
+        elf,
+        [
+            f"@echo 'UART on TCP port {port}: pio device monitor -p socket://127.0.0.1:{port}   (stop with Ctrl-C)'",
+            f"qemu-system-arm -M {machine} -display none -monitor none"
+            f" -serial tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on"
+            " -semihosting-config enable=on,target=native -kernel $SOURCE",
+        ],
+        title="Run in QEMU",
+        description=f"The UART is TCP port {port}",
+    )
+else:
+    # pyOCD drives the debug probes of all these boards; a ready elf is all it needs.
+    env.Replace(UPLOADCMD=f'"$PYTHONEXE" -m pyocd load --target {board.get("debug.pyocd_target")} $SOURCE')
+    AlwaysBuild(env.Alias("upload", elf, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE with pyOCD")]))
+
+Default([program, size])

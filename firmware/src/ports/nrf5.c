@@ -1,0 +1,70 @@
+/** Nordic nRF51 and nRF52: the UART without DMA, which both have.
+ *
+ * nRF51 Series Reference Manual v3.0 and nRF52840 Product Specification v1.1 (CLOCK, GPIO, UART).  From
+ * platformio.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52.
+ */
+#include "core.h"
+#include "port.h"
+
+#define CLOCK_HFCLKSTART 0x40000000u
+
+#define UART_STARTRX 0x40002000u
+#define UART_STARTTX 0x40002008u
+#define UART_RXDRDY 0x40002108u
+#define UART_TXDRDY 0x4000211Cu
+#define UART_INTENSET 0x40002304u
+#define UART_ENABLE 0x40002500u
+#define UART_PSELTXD 0x4000250Cu
+#define UART_PSELRXD 0x40002514u
+#define UART_RXD 0x40002518u
+#define UART_TXD 0x4000251Cu
+#define UART_BAUDRATE 0x40002524u
+#define UART_IRQ 2u
+
+#define GPIO_OUTSET 0x50000508u
+#define GPIO_DIRSET 0x50000518u
+#define GPIO_PIN_CNF(pin) (0x50000700u + 4u * (pin))
+
+#define PIN_INPUT_PULL_UP (3u << 2)
+#define ENABLE_UART 4u
+#define INTEN_RXDRDY (1u << 2)
+#define BAUDRATE_115200 0x01D7E000u
+
+void port_init(void)
+{
+    /* The crystal gives the baud rate; until it runs, the RC oscillator goes on, so nothing waits for it. */
+    REG32(CLOCK_HFCLKSTART) = 1;
+    REG32(GPIO_OUTSET) = 1u << NRF_TX_PIN;
+    REG32(GPIO_DIRSET) = 1u << NRF_TX_PIN;
+    REG32(GPIO_PIN_CNF(NRF_RX_PIN)) = PIN_INPUT_PULL_UP;
+    REG32(UART_PSELTXD) = NRF_TX_PIN;
+    REG32(UART_PSELRXD) = NRF_RX_PIN;
+    REG32(UART_BAUDRATE) = BAUDRATE_115200;
+    REG32(UART_ENABLE) = ENABLE_UART;
+    REG32(UART_INTENSET) = INTEN_RXDRDY;
+    REG32(UART_STARTTX) = 1;
+    REG32(UART_STARTRX) = 1;
+}
+
+uint32_t port_clock_hz(void)
+{
+    return NRF_CLOCK_HZ;
+}
+
+uint8_t port_uart_get(void)
+{
+    while (!REG32(UART_RXDRDY)) {
+        core_sleep_until(UART_IRQ);
+    }
+    /* First the event, then the byte: the next of the six buffered bytes raises it again. */
+    REG32(UART_RXDRDY) = 0;
+    return (uint8_t)REG32(UART_RXD);
+}
+
+void port_uart_put(uint8_t byte)
+{
+    REG32(UART_TXDRDY) = 0;
+    REG32(UART_TXD) = byte;
+    while (!REG32(UART_TXDRDY)) {
+    }
+}

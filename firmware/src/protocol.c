@@ -1,0 +1,288 @@
+#include "protocol.h"
+
+/* A frame, from wire[1] on: version u8, type u8, sequence u16, payload.  wire[0] is left to COBS. */
+#define VERSION_AT 1u
+#define TYPE_AT 2u
+#define PAYLOAD_AT 5u
+#define HEADER_BYTES 4u
+#define CRC_BYTES 4u
+
+static uint32_t read_u32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+static void write_u32(uint8_t *bytes, uint32_t value)
+{
+    for (uint32_t i = 0; i < 4u; i++) {
+        bytes[i] = (uint8_t)(value >> (8u * i));
+    }
+}
+
+/* -- checks and frames --------------------------------------------------------------------------------------- */
+
+/* Four bits at a time: a table of 64 bytes instead of 1 KiB. */
+static uint32_t crc32_add(uint32_t crc, uint8_t byte)
+{
+    static const uint32_t table[16] = {
+        0x00000000u, 0x1DB71064u, 0x3B6E20C8u, 0x26D930ACu, 0x76DC4190u, 0x6B6B51F4u, 0x4DB26158u, 0x5005713Cu,
+        0xEDB88320u, 0xF00F9344u, 0xD6D6A3E8u, 0xCB61B38Cu, 0x9B64C2B0u, 0x86D3D2D4u, 0xA00AE278u, 0xBDBDF21Cu,
+    };
+
+    crc ^= byte;
+    crc = crc >> 4 ^ table[crc & 15u];
+    return crc >> 4 ^ table[crc & 15u];
+}
+
+uint32_t protocol_crc32(const uint8_t *bytes, uint32_t length)
+{
+    uint32_t crc = 0xFFFFFFFFu;
+
+    for (uint32_t i = 0; i < length; i++) {
+        crc = crc32_add(crc, bytes[i]);
+    }
+    return ~crc;
+}
+
+/* Of the logits as they go over the line, whatever the byte order of the core. */
+static uint32_t logits_crc32(const protocol_device_t *device)
+{
+    uint32_t crc = 0xFFFFFFFFu;
+
+    for (uint32_t i = 0; i < device->outputs; i++) {
+        for (uint32_t shift = 0; shift < 32u; shift += 8u) {
+            crc = crc32_add(crc, (uint8_t)((uint32_t)device->logits[i] >> shift));
+        }
+    }
+    return ~crc;
+}
+
+uint32_t protocol_encode(uint8_t *wire, uint32_t length)
+{
+    uint32_t end = 1u + length + CRC_BYTES;
+    uint32_t distance = 1; /* to the next zero, or to the end */
+
+    write_u32(wire + 1u + length, protocol_crc32(wire + 1, length));
+    wire[end] = 0;
+    for (uint32_t i = end; i-- > 0u;) {
+        if (i == 0u || wire[i] == 0u) {
+            wire[i] = (uint8_t)distance;
+            distance = 0;
+        }
+        distance++;
+    }
+    return end + 1u;
+}
+
+uint32_t protocol_decode(uint8_t *wire, uint32_t length)
+{
+    uint32_t at = 0;
+
+    if (length < 1u + HEADER_BYTES + CRC_BYTES || length >= PROTOCOL_WIRE_BYTES) {
+        return 0;
+    }
+    /* Each code is the distance to the next; between them stand no zeros, and the last one points at the end. */
+    while (at < length) {
+        uint32_t distance = wire[at];
+        wire[at] = 0;
+        at += distance;
+    }
+    if (at != length) {
+        return 0;
+    }
+    length -= 1u + CRC_BYTES;
+    return read_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;
+}
+
+/* -- blocks -------------------------------------------------------------------------------------------------- */
+
+void protocol_put_u8(protocol_window_t *window, uint8_t value)
+{
+    if (window->total >= window->offset && window->total - window->offset < PROTOCOL_CHUNK_BYTES) {
+        window->bytes[window->total - window->offset] = value;
+    }
+    window->total++;
+}
+
+void protocol_put_u16(protocol_window_t *window, uint16_t value)
+{
+    protocol_put_u8(window, (uint8_t)value);
+    protocol_put_u8(window, (uint8_t)(value >> 8));
+}
+
+void protocol_put_u32(protocol_window_t *window, uint32_t value)
+{
+    protocol_put_u16(window, (uint16_t)value);
+    protocol_put_u16(window, (uint16_t)(value >> 16));
+}
+
+void protocol_put_text(protocol_window_t *window, const char *text)
+{
+    uint8_t length = 0;
+
+    while (length < 255u && text[length] != '\0') {
+        length++;
+    }
+    protocol_put_u8(window, length);
+    for (uint32_t i = 0; i < length; i++) {
+        protocol_put_u8(window, (uint8_t)text[i]);
+    }
+}
+
+static void put_logits(const protocol_device_t *device, protocol_window_t *window)
+{
+    for (uint32_t i = 0; i < device->outputs; i++) {
+        protocol_put_u32(window, (uint32_t)device->logits[i]);
+    }
+}
+
+/* -- requests ------------------------------------------------------------------------------------------------ */
+
+/* Each handler reads the request's payload, writes the answer's over it and tells the answer's length; an error is
+ * told as its negative number. */
+typedef int32_t answer_t;
+
+static answer_t fail(protocol_error_t error)
+{
+    return -(answer_t)error;
+}
+
+/* INFO and LOGITS: offset u32 -> total u32, up to 48 bytes from there. */
+static answer_t answer_block(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
+{
+    protocol_window_t window = { payload + 4, 0, 0 };
+    uint32_t bytes;
+
+    if (length != 4u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    window.offset = read_u32(payload);
+    if (type == PROTOCOL_INFO) {
+        protocol->device->describe(&window);
+    } else if (protocol->inferred) {
+        put_logits(protocol->device, &window);
+    } else {
+        return fail(PROTOCOL_NOT_INFERRED);
+    }
+    if (window.offset >= window.total) {
+        return fail(PROTOCOL_BAD_OFFSET);
+    }
+    write_u32(payload, window.total);
+    bytes = window.total - window.offset;
+    return 4 + (answer_t)(bytes < PROTOCOL_CHUNK_BYTES ? bytes : PROTOCOL_CHUNK_BYTES);
+}
+
+/* INPUT: offset u32, bytes -> nothing. */
+static answer_t answer_input(protocol_t *protocol, const uint8_t *payload, uint32_t length)
+{
+    const protocol_device_t *device = protocol->device;
+    uint32_t offset, bytes;
+
+    if (length <= 4u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    offset = read_u32(payload);
+    bytes = length - 4u;
+    if (offset > device->input_bytes || bytes > device->input_bytes - offset) {
+        return fail(PROTOCOL_BAD_OFFSET);
+    }
+    for (uint32_t i = 0; i < bytes; i++) {
+        device->input[offset + i] = payload[4u + i];
+    }
+    return 0;
+}
+
+/* INFER: CRC-32 of the input u32 -> what the result is, and CRC-32 of the logits. */
+static answer_t answer_infer(protocol_t *protocol, uint8_t *payload, uint32_t length)
+{
+    const protocol_device_t *device = protocol->device;
+    protocol_window_t window = { payload, 0, 0 };
+    protocol_result_t result;
+    uint32_t crc;
+
+    if (length != 4u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    crc = protocol_crc32(device->input, device->input_bytes);
+    if (read_u32(payload) != crc) {
+        return fail(PROTOCOL_INPUT_DIFFERS);
+    }
+    device->infer(&result);
+    protocol->inferred = 1;
+    protocol_put_u16(&window, result.class_index);
+    protocol_put_u16(&window, device->outputs);
+    protocol_put_u32(&window, (uint32_t)result.ticks);
+    protocol_put_u32(&window, (uint32_t)(result.ticks >> 32));
+    protocol_put_u8(&window, result.tick_source);
+    protocol_put_u16(&window, result.confidence_per_mille);
+    protocol_put_u32(&window, crc);
+    protocol_put_u32(&window, logits_crc32(device));
+    return (answer_t)window.total;
+}
+
+static answer_t answer_request(protocol_t *protocol, uint32_t length)
+{
+    uint8_t type = protocol->wire[TYPE_AT];
+    uint8_t *payload = protocol->wire + PAYLOAD_AT;
+
+    if (protocol->wire[VERSION_AT] != PROTOCOL_VERSION) {
+        return fail(PROTOCOL_BAD_VERSION);
+    }
+    switch (type) {
+    case PROTOCOL_INFO:
+    case PROTOCOL_LOGITS:
+        return answer_block(protocol, type, payload, length);
+    case PROTOCOL_INPUT:
+        return answer_input(protocol, payload, length);
+    case PROTOCOL_INFER:
+        return answer_infer(protocol, payload, length);
+    default:
+        return fail(PROTOCOL_UNKNOWN_TYPE);
+    }
+}
+
+/* A whole frame stands in `wire`.  Returns the bytes of the answer, 0 when there is to be none. */
+static uint32_t answer_frame(protocol_t *protocol, uint32_t wire_length)
+{
+    uint8_t *wire = protocol->wire;
+    uint32_t length = protocol_decode(wire, wire_length);
+    answer_t answer;
+
+    /* An answer is never answered, or a line that echoes would keep the device talking to itself for ever. */
+    if (length == 0u || (wire[TYPE_AT] & PROTOCOL_ANSWER) != 0u) {
+        return 0;
+    }
+    answer = answer_request(protocol, length - HEADER_BYTES);
+    wire[VERSION_AT] = PROTOCOL_VERSION;
+    if (answer >= 0) {
+        wire[TYPE_AT] |= PROTOCOL_ANSWER;
+    } else {
+        wire[TYPE_AT] = PROTOCOL_ERROR;
+        wire[PAYLOAD_AT] = (uint8_t)-answer;
+        answer = 1;
+    }
+    return protocol_encode(wire, HEADER_BYTES + (uint32_t)answer);
+}
+
+void protocol_init(protocol_t *protocol, const protocol_device_t *device)
+{
+    protocol->device = device;
+    protocol->length = 0;
+    protocol->inferred = 0;
+}
+
+uint32_t protocol_receive(protocol_t *protocol, uint8_t byte)
+{
+    uint32_t length = protocol->length;
+
+    if (byte == 0u) {
+        protocol->length = 0;
+        return answer_frame(protocol, length);
+    }
+    /* A frame that is too long still counts on, so that its end is refused and not taken for a short one. */
+    if (length < PROTOCOL_WIRE_BYTES) {
+        protocol->wire[length] = byte;
+        protocol->length = length + 1u;
+    }
+    return 0;
+}

@@ -1,0 +1,93 @@
+/** The request/answer protocol of docs/PROTOCOL.md: frames, checks, requests.  No hardware, no model, no heap.
+ *
+ * One 64-byte buffer holds the frame that comes in, its decoded form and the answer, one after the other.
+ */
+#ifndef PROTOCOL_H
+#define PROTOCOL_H
+
+#include <stdint.h>
+
+#define PROTOCOL_VERSION 1u
+#define PROTOCOL_CHUNK_BYTES 48u   /* of a block, in one frame */
+#define PROTOCOL_PAYLOAD_BYTES 52u /* at most, in one frame */
+#define PROTOCOL_WIRE_BYTES 62u    /* of the longest frame, encoded, with its delimiter */
+
+typedef enum {
+    PROTOCOL_INFO = 0x01,
+    PROTOCOL_INPUT = 0x02,
+    PROTOCOL_INFER = 0x03,
+    PROTOCOL_LOGITS = 0x04,
+    PROTOCOL_ANSWER = 0x80, /* this bit makes an answer of a request */
+    PROTOCOL_ERROR = 0xFF,
+} protocol_type_t;
+
+typedef enum {
+    PROTOCOL_UNKNOWN_TYPE = 1,
+    PROTOCOL_BAD_LENGTH = 2,
+    PROTOCOL_BAD_OFFSET = 3,
+    PROTOCOL_INPUT_DIFFERS = 4,
+    PROTOCOL_BAD_VERSION = 5,
+    PROTOCOL_NOT_INFERRED = 6,
+} protocol_error_t;
+
+/** Up to 48 bytes of a block that is written from its beginning and never stands in RAM as a whole. */
+typedef struct {
+    uint8_t *bytes;
+    uint32_t offset; /* of the first byte wanted */
+    uint32_t total;  /* bytes of the block written so far */
+} protocol_window_t;
+
+void protocol_put_u8(protocol_window_t *window, uint8_t value);
+void protocol_put_u16(protocol_window_t *window, uint16_t value);
+void protocol_put_u32(protocol_window_t *window, uint32_t value);
+
+/** One length byte, then that many bytes of `text`; what is longer than 255 bytes is cut. */
+void protocol_put_text(protocol_window_t *window, const char *text);
+
+/** What one inference says besides the logits. */
+typedef struct {
+    uint64_t ticks;
+    uint16_t class_index;
+    uint16_t confidence_per_mille;
+    uint8_t tick_source;
+} protocol_result_t;
+
+/** What stands behind the line. */
+typedef struct {
+    uint8_t *input;
+    uint32_t input_bytes;
+    const int32_t *logits;
+    uint16_t outputs;
+    void (*infer)(protocol_result_t *result);     /* input -> logits, and what else is to be told */
+    void (*describe)(protocol_window_t *window);  /* writes the INFO block */
+} protocol_device_t;
+
+/** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */
+typedef struct {
+    const protocol_device_t *device;
+    uint32_t length;
+    uint8_t inferred;
+    uint8_t wire[64];
+} protocol_t;
+
+void protocol_init(protocol_t *protocol, const protocol_device_t *device);
+
+/** Takes one byte of the line.
+ *
+ * Returns how many bytes of `protocol->wire` are to be sent, mostly 0.  They have to be sent before the next call.
+ */
+uint32_t protocol_receive(protocol_t *protocol, uint8_t byte);
+
+/** CRC-32 of IEEE 802.3, the one of zlib: reflected polynomial 0xEDB88320. */
+uint32_t protocol_crc32(const uint8_t *bytes, uint32_t length);
+
+/** Adds CRC, COBS and delimiter to the frame at wire[1 .. length].  Returns the bytes on the wire. */
+uint32_t protocol_encode(uint8_t *wire, uint32_t length);
+
+/** Undoes protocol_encode in place; `length` counts the bytes before the delimiter, none of which is 0.
+ *
+ * Returns the length of the frame that now stands at wire[1], without its CRC; 0 when COBS or CRC is broken.
+ */
+uint32_t protocol_decode(uint8_t *wire, uint32_t length);
+
+#endif

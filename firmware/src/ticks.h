@@ -1,0 +1,29 @@
+/** Elapsed core clock ticks in 64 bits. */
+#ifndef TICKS_H
+#define TICKS_H
+
+#include <stdint.h>
+
+/** Numbers of the protocol (docs/PROTOCOL.md, "Tick source"). */
+typedef enum {
+    TICKS_SYSTICK = 0, /* SysTick on the core clock */
+    TICKS_DWT = 1,     /* the cycle counter of the debug unit */
+} ticks_source_t;
+
+/** One moment, as both counters show it. */
+typedef struct {
+    uint64_t systick;
+    uint32_t cyccnt;
+} ticks_t;
+
+void ticks_init(void);
+ticks_source_t ticks_source(void);
+ticks_t ticks_now(void);
+
+/** Counts the wraps of SysTick; stands in the vector table. */
+void SysTick_Handler(void);
+
+/** Ticks since `start`.  The core must not have slept in between: some parts stop one counter in sleep. */
+uint64_t ticks_since(const ticks_t *start);
+
+#endif

@@ -1,0 +1,66 @@
+"""The firmware's protocol and device, compiled for this computer: what the protocol's and the link's tests share."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codegen.plan import make_plan
+from codegen.render import header_text
+from qmodel.model import QuantizedModel
+from tests.builders import random_model
+
+SOURCES = ("protocol.c", "device.c", "ports/host.c")
+FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror")
+
+
+def device_model() -> QuantizedModel:
+    """100 inputs are three chunks, the last one short; 13 logits are two."""
+    return random_model(7, (100, 12, 13))
+
+
+def compile_device(repository: Path, folder: Path, output: str, *options: str | Path) -> Path:
+    """Compile the device with `device_model` in `folder`; `options` may name more sources."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        pytest.skip("no C compiler: apt install gcc")
+    (folder / "model.h").write_text(header_text(make_plan(device_model(), "model", "portable", 0)))
+    firmware = repository / "firmware"
+    sources = [firmware / "src" / name for name in SOURCES]
+    includes = [f"-I{folder}", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"]
+    subprocess.run([compiler, *FLAGS, *options, *includes, *sources, "-o", folder / output], check=True)
+    return folder / output
+
+
+def load_device(repository: Path, folder: Path) -> ctypes.CDLL:
+    """The device as a library, under the sanitizer of undefined behaviour."""
+    options = ("-O1", "-shared", "-fPIC", "-fsanitize=undefined", "-fno-sanitize-recover")
+    library = ctypes.CDLL(str(compile_device(repository, folder, "device.so", *options)))
+    library.protocol_crc32.restype = ctypes.c_uint32
+    return library
+
+
+class HostDevice:
+    """The C device of this computer, as a stream for Link.  `damage` gets hold of the bytes of both directions."""
+
+    def __init__(self, library: ctypes.CDLL, damage=lambda data: data):
+        self.library = library
+        self.damage = damage
+        self.sent = b""
+        library.host_reset()
+
+    def serve(self, line: bytes) -> bytes:
+        room = 256 + 64 * line.count(b"\0")
+        buffer = ctypes.create_string_buffer(room)
+        length = self.library.host_serve(line, len(line), buffer, room)
+        assert length <= room
+        return buffer.raw[:length]
+
+    def write(self, data: bytes) -> None:
+        self.sent += self.damage(self.serve(self.damage(data)))
+
+    def read(self, timeout: float) -> bytes:
+        sent, self.sent = self.sent, b""
+        return sent

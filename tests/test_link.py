@@ -1,0 +1,102 @@
+"""The host's end of the line, against the C device of this computer: bad lines, stale answers, refusals."""
+
+import random
+import struct
+
+import numpy as np
+import pytest
+
+from tests.host_device import HostDevice, device_model, load_device
+from tools.link import DeviceError, Link, LinkError
+from tools.protocol import ErrorCode, Frame, Request, decode, encode
+
+OFFSET_0 = struct.pack("<I", 0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return device_model()
+
+
+@pytest.fixture(scope="module")
+def library(repository, tmp_path_factory):
+    return load_device(repository, tmp_path_factory.mktemp("device"))
+
+
+@pytest.fixture
+def device(library):
+    return HostDevice(library)
+
+
+def damager(seed: int, rate: float):
+    """Flips, drops, doubles and overwrites bytes of what passes, each byte with probability `rate`."""
+    rng = random.Random(seed)
+
+    def damage(data: bytes) -> bytes:
+        out = bytearray()
+        for byte in data:
+            fault = rng.choice(("flip", "drop", "double", "overwrite")) if rng.random() < rate else None
+            if fault == "flip":
+                out.append(byte ^ 1 << rng.randrange(8))
+            elif fault == "double":
+                out += bytes([byte, byte])
+            elif fault == "overwrite":
+                out.append(rng.randrange(256))
+            elif fault is None:
+                out.append(byte)
+        return bytes(out)
+
+    return damage
+
+
+def test_a_bad_line_gives_right_answers_all_the_same(library, model):
+    device = HostDevice(library, damager(5, 0.01))
+    link = Link(device, timeout=0.001, retries=50)
+    x = np.random.default_rng(2).integers(0, 256, (100, 100), np.uint8)
+    logits = model.run(x)
+    for row, expected in zip(x, logits, strict=True):
+        assert link.infer(row).logits == tuple(expected)
+    assert link.repeated > 100
+
+
+def test_an_input_that_arrived_wrong_is_sent_again(device, model):
+    """A chunk acknowledged but not stored (here: overwritten behind the host's back) is found by INFER's check."""
+    link = Link(device)
+    x = bytes(range(100))
+    send, spoiled = device.write, []
+
+    def write(data):
+        if not spoiled and len(data) > 1 and decode(data[:-1]).type == Request.INFER:
+            spoiled.append(device.serve(encode(Frame(Request.INPUT, 9, OFFSET_0 + b"\xff"))))
+        send(data)
+
+    device.write = write
+    assert link.infer(x).logits == tuple(model.run(np.frombuffer(x, np.uint8)[None])[0])
+    assert spoiled
+
+
+def test_a_stale_answer_is_not_taken(device, model):
+    """An answer to another request, sound as it is, is not the one that was asked for."""
+    link = Link(device)
+    link.info()
+    old = device.serve(encode(Frame(Request.INFO, (link._sequence - 1) & 0xFFFF, OFFSET_0)))
+    device.sent = old
+    x = bytes(100)
+    assert link.infer(x).logits == tuple(model.run(np.zeros((1, 100), np.uint8))[0])
+
+
+def test_a_dead_line_is_given_up(device):
+    device.damage = lambda data: b""
+    with pytest.raises(LinkError, match="no sound answer after 3 attempts"):
+        Link(device, timeout=0.01, retries=2).info()
+
+
+def test_a_refusal_says_why(device):
+    with pytest.raises(DeviceError, match="bad offset") as refusal:
+        Link(device).request(Request.INFO, struct.pack("<I", 1 << 20))
+    assert refusal.value.code == ErrorCode.BAD_OFFSET
+
+
+def test_an_input_of_the_wrong_size_is_not_sent(device):
+    with pytest.raises(ValueError, match="99 bytes, but the model takes 100"):
+        Link(device).infer(bytes(99))

@@ -1,0 +1,312 @@
+"""The protocol: the C codec and device, compiled for this computer, against the Python codec and docs/PROTOCOL.md."""
+
+import ctypes
+import random
+import re
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.host_device import HostDevice, compile_device, device_model, load_device
+from tools.link import Link
+from tools.protocol import (
+    ANSWER,
+    ENCODED_BYTES_MAX,
+    ERROR,
+    PAYLOAD_BYTES,
+    ErrorCode,
+    Frame,
+    FrameError,
+    FrameReader,
+    InferAnswer,
+    Request,
+    cobs_decode,
+    cobs_encode,
+    decode,
+    encode,
+)
+
+OFFSET_0 = struct.pack("<I", 0)
+
+# reads the whole line from stdin, writes what the device sends to stdout
+PIPE_C = """
+#include <stdio.h>
+#include "ports/host.h"
+int main(void)
+{
+    static unsigned char sent[4096];
+    int byte;
+    host_reset();
+    while ((byte = getchar()) != EOF) {
+        unsigned char received = (unsigned char)byte;
+        fwrite(sent, 1, host_serve(&received, 1, sent, sizeof sent), stdout);
+    }
+    return 0;
+}
+"""
+
+frames = st.builds(
+    Frame,
+    type=st.integers(0, 255),
+    sequence=st.integers(0, 0xFFFF),
+    payload=st.binary(max_size=PAYLOAD_BYTES),
+    version=st.integers(0, 255),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return device_model()
+
+
+@pytest.fixture(scope="module")
+def library(repository, tmp_path_factory):
+    return load_device(repository, tmp_path_factory.mktemp("device"))
+
+
+@pytest.fixture
+def device(library):
+    return HostDevice(library)
+
+
+def ask(device, kind, payload=b"", sequence=77, version=1):
+    """The one answer to one request, decoded."""
+    answer = device.serve(encode(Frame(kind, sequence, payload, version)))
+    assert answer.endswith(b"\0") and answer.count(b"\0") == 1 and len(answer) <= ENCODED_BYTES_MAX + 1
+    frame = decode(answer[:-1])
+    assert frame.sequence == sequence and frame.version == 1
+    return frame
+
+
+def send_input(device, x):
+    for offset in range(0, len(x), 48):
+        answer = ask(device, Request.INPUT, struct.pack("<I", offset) + x[offset : offset + 48])
+        assert answer.type == Request.INPUT | ANSWER and answer.payload == b""
+
+
+def refused(device, kind, payload=b"", version=1):
+    answer = ask(device, kind, payload, version=version)
+    assert answer.type == ERROR and len(answer.payload) == 1
+    return ErrorCode(answer.payload[0])
+
+
+# -- codec ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=253))
+def test_cobs_has_no_zeros_and_goes_back(plain):
+    encoded = cobs_encode(plain)
+    assert b"\0" not in encoded and len(encoded) == len(plain) + 1
+    assert cobs_decode(encoded) == plain
+
+
+@given(frame=frames)
+def test_python_reads_what_it_writes(frame):
+    encoded = encode(frame)
+    assert len(encoded) <= 62 and encoded.index(b"\0") == len(encoded) - 1
+    assert decode(encoded[:-1]) == frame
+
+
+@given(frame=frames)
+def test_c_writes_the_same_bytes(library, frame):
+    content = struct.pack("<BBH", frame.version, frame.type, frame.sequence) + frame.payload
+    wire = ctypes.create_string_buffer(b"\xaa" + content, 64)
+    length = library.protocol_encode(wire, len(content))
+    assert wire.raw[:length] == encode(frame)
+
+
+@given(frame=frames)
+def test_c_reads_what_python_writes(library, frame):
+    encoded = encode(frame)[:-1]
+    wire = ctypes.create_string_buffer(encoded, 64)
+    length = library.protocol_decode(wire, len(encoded))
+    assert wire.raw[1 : 1 + length] == struct.pack("<BBH", frame.version, frame.type, frame.sequence) + frame.payload
+
+
+@given(st.binary(max_size=300))
+def test_c_has_the_crc_of_zlib(library, data):
+    assert library.protocol_crc32(data, len(data)) == zlib.crc32(data)
+
+
+@given(line=st.lists(st.integers(1, 255), max_size=70).map(bytes))
+@example(line=b"")
+@example(line=bytes([5, 1, 1, 2, 1]))
+def test_c_and_python_refuse_the_same_lines(library, line):
+    wire = ctypes.create_string_buffer(line, 80)
+    try:
+        frame = decode(line)
+    except FrameError:
+        assert library.protocol_decode(wire, len(line)) == 0
+    else:
+        assert library.protocol_decode(wire, len(line)) == 4 + len(frame.payload)
+
+
+@given(frame=frames, data=st.data())
+def test_a_damaged_frame_is_no_frame(library, frame, data):
+    encoded = bytearray(encode(frame)[:-1])
+    at = data.draw(st.integers(0, len(encoded) - 1))
+    kind = data.draw(st.sampled_from(("change", "drop", "insert", "cut")))
+    other = data.draw(st.integers(1, 255).filter(lambda byte: byte != encoded[at]))
+    if kind == "change":
+        encoded[at] = other
+    elif kind == "drop":
+        del encoded[at]
+    elif kind == "insert":
+        encoded.insert(at, other)
+    else:
+        del encoded[at:]
+    with pytest.raises(FrameError):
+        decode(bytes(encoded))
+    assert library.protocol_decode(ctypes.create_string_buffer(bytes(encoded), 80), len(encoded)) == 0
+
+
+@given(parts=st.lists(st.one_of(frames, st.binary(min_size=1, max_size=200)), max_size=8), data=st.data())
+def test_the_reader_finds_every_sound_frame(parts, data):
+    """However the stream is cut: noise between frames, ended by a delimiter, costs nothing but itself."""
+    wanted = [part for part in parts if isinstance(part, Frame)]
+    line = b"".join(encode(part) if isinstance(part, Frame) else part + b"\0" for part in parts)
+    reader, found = FrameReader(), []
+    while line:
+        count = data.draw(st.integers(1, len(line)))
+        found += reader.feed(line[:count])
+        line = line[count:]
+    assert found == wanted
+
+
+def test_too_long_a_payload_is_not_sent():
+    with pytest.raises(FrameError, match="at most 52"):
+        encode(Frame(Request.INPUT, 1, bytes(53)))
+
+
+def test_every_frame_of_the_document_is_right(repository, device):
+    """docs/PROTOCOL.md shows frames byte by byte; the codec and the device agree with each."""
+    text = (repository / "docs" / "PROTOCOL.md").read_text()
+    examples = re.findall(
+        r"^    frame +((?:[0-9a-f]{2} )*[0-9a-f]{2})\n    wire +((?:[0-9a-f]{2} )*[0-9a-f]{2})$", text, re.M
+    )
+    assert len(examples) >= 3
+    for plain, wire in examples:
+        content = bytes.fromhex(plain)
+        frame = decode(bytes.fromhex(wire)[:-1])
+        assert encode(frame) == bytes.fromhex(wire)
+        assert struct.pack("<BBH", 1, frame.type, frame.sequence) + frame.payload == content[:-4]
+
+
+# -- device ---------------------------------------------------------------------------------------------------------
+
+
+def test_info_describes_the_model(device, model):
+    info = Link(device).info()
+    assert (info.model_hash, info.model_name, info.labels) == (model.hash, model.name, model.labels)
+    assert info.model_id == int(model.hash[:8], 16)
+    assert (info.input_size, info.output_size, info.layer_count) == (100, 13, 2)
+    assert (info.input_shift, info.logit_shift) == (model.input_shift, model.logit_shift)
+    assert info.protocol_version == 1 and not info.emulated
+
+
+def test_infer_equals_python(device, model):
+    link = Link(device)
+    x = np.random.default_rng(1).integers(0, 256, (50, 100), np.uint8)
+    logits = model.run(x)
+    for row, expected, confidence in zip(x, logits, model.confidence(logits), strict=True):
+        result = link.infer(row)
+        assert result.logits == tuple(expected)
+        assert result.class_index == expected.argmax()
+        assert result.confidence_per_mille == confidence
+    assert link.repeated == 0
+
+
+def test_infer_answer_carries_both_sums(device, model):
+    x = bytes(range(100))
+    send_input(device, x)
+    answer = InferAnswer.parse(ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload)
+    logits = model.run(np.frombuffer(x, np.uint8)[None])
+    assert answer.input_crc == zlib.crc32(x)
+    assert answer.logits_crc == zlib.crc32(logits.astype("<i4").tobytes())
+    assert answer.output_size == 13
+
+
+def test_each_error_has_its_code(device):
+    assert refused(device, 0x05) == ErrorCode.UNKNOWN_TYPE
+    assert refused(device, 0x00) == ErrorCode.UNKNOWN_TYPE
+    assert refused(device, Request.INFO, OFFSET_0, version=2) == ErrorCode.BAD_VERSION
+    for kind in (Request.INFO, Request.INFER, Request.LOGITS):
+        assert refused(device, kind, bytes(3)) == ErrorCode.BAD_LENGTH
+        assert refused(device, kind, bytes(5)) == ErrorCode.BAD_LENGTH
+    assert refused(device, Request.INPUT, bytes(4)) == ErrorCode.BAD_LENGTH
+    assert refused(device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
+    assert refused(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)) ^ 1)) == ErrorCode.INPUT_DIFFERS
+    for offset in (100, 101, 53, 0xFFFFFFFF, 0xFFFFFFD0):
+        assert refused(device, Request.INPUT, struct.pack("<I", offset) + bytes(48)) == ErrorCode.BAD_OFFSET
+    for offset in (1000, 0xFFFFFFFF, 0xFFFFFFD0):
+        assert refused(device, Request.INFO, struct.pack("<I", offset)) == ErrorCode.BAD_OFFSET
+    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
+    assert refused(device, Request.LOGITS, struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
+
+
+def test_the_last_byte_of_the_input_can_be_written(device):
+    x = bytes(99) + b"\x07"
+    assert ask(device, Request.INPUT, struct.pack("<I", 99) + b"\x07").type == Request.INPUT | ANSWER
+    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).type == Request.INFER | ANSWER
+
+
+def test_every_request_may_be_repeated(device):
+    x = bytes(range(100))
+    for _ in range(2):
+        send_input(device, x)
+        answers = {ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload for _ in range(2)}
+        answers |= {ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload}
+        assert len(answers) == 1
+        assert len({ask(device, Request.LOGITS, OFFSET_0).payload for _ in range(2)}) == 1
+
+
+def test_an_answer_is_never_answered(device):
+    """Else a line that echoes would keep a device talking to itself."""
+    answer = device.serve(encode(Frame(Request.INFO, 1, OFFSET_0)))
+    assert answer and device.serve(answer) == b""
+    assert device.serve(encode(Frame(ERROR, 1, b"\x01"))) == b""
+
+
+@given(noise=st.binary(max_size=300))
+def test_any_bytes_leave_the_device_answering(library, noise):
+    device = HostDevice(library)
+    device.serve(noise + b"\0")
+    assert ask(device, Request.INFO, OFFSET_0).type == Request.INFO | ANSWER
+
+
+@given(requests=st.lists(frames.map(lambda frame: Frame(frame.type % 8, frame.sequence, frame.payload)), max_size=20))
+def test_any_sound_frames_are_answered_one_by_one(library, requests):
+    device = HostDevice(library)
+    for request in requests:
+        answer = decode(device.serve(encode(request))[:-1])
+        assert answer.sequence == request.sequence and answer.type in (request.type | ANSWER, ERROR)
+
+
+def test_addresses_stay_inside_memory_whatever_comes(repository, tmp_path):
+    """A million bytes of noise and half-sound frames, under the sanitizers."""
+    (tmp_path / "pipe.c").write_text(PIPE_C)
+    options = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+    path = compile_device(repository, tmp_path, "pipe", *options, tmp_path / "pipe.c")
+    rng = random.Random(11)
+    line = bytearray()
+    while len(line) < 1_000_000:
+        payload = rng.randbytes(rng.choice((0, 4, 5, 30, 52)))
+        if rng.random() < 0.5:
+            payload = struct.pack("<I", rng.choice((0, 52, 99, 100, 2**32 - 1))) + payload[:48]
+        frame = bytearray(encode(Frame(rng.choice((1, 2, 3, 4, rng.randrange(256))), rng.randrange(65536), payload)))
+        if rng.random() < 0.2:
+            frame[rng.randrange(len(frame))] = rng.randrange(256)
+        line += frame
+        if rng.random() < 0.1:
+            line += rng.randbytes(rng.randrange(200))
+    last = Frame(Request.INFO, 4711, OFFSET_0)
+    done = subprocess.run([path], input=bytes(line) + b"\0" + encode(last), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    answers = FrameReader().feed(done.stdout)
+    assert len(answers) > 10_000
+    assert answers[-1].sequence == 4711 and answers[-1].type == Request.INFO | ANSWER

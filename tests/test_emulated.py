@@ -1,0 +1,305 @@
+"""The real firmware on six emulated cores: whole test sets, the UART, faults and the tick counter."""
+
+import dataclasses
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from qmodel.datasets import load_dataset
+from qmodel.errors import SignbitError
+from qmodel.file import load
+from tools import emulate, emulator, pio
+from tools.emulator import MACHINES, EmulatedUart
+from tools.link import Link
+
+CORES = pytest.mark.parametrize("core", MACHINES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools_are_here():
+    reason = emulate.missing()
+    if reason:
+        pytest.skip(reason)
+
+
+def run_all(repository, name, inputs):
+    """Emulate the shipped model of the data set `name` on every core; each core's result by its name."""
+    results = emulate.emulate(repository / "models" / f"{name}-mlp.npz", inputs)
+    return {result.core: result for result in results}
+
+
+@pytest.fixture(scope="session")
+def digits_results(repository):
+    return run_all(repository, "digits", load_dataset("digits").test.x)
+
+
+@pytest.fixture(scope="session")
+def mnist_results(repository, mnist):
+    return run_all(repository, "mnist", mnist.test.x)
+
+
+@pytest.fixture(scope="session")
+def digits_elfs(repository, digits_results):
+    """Firmware of the digits model for every core: the one that is already built."""
+    model = load(repository / "models" / "digits-mlp.npz")
+    folder = emulate.build_folder(model)
+    envs = [env for machine in MACHINES.values() for env in (machine.env, machine.batch_env)]
+    return {env: folder / env / "firmware.elf" for env in envs}
+
+
+@CORES
+def test_every_digit_gives_the_values_of_python(digits_results, core):
+    result = digits_results[core]
+    assert (result.inputs, result.different) == (360, 0)
+    assert result.values >= 360 * 10
+    assert (result.uart_trips, result.uart_different) == (20, 0)
+
+
+@CORES
+def test_every_mnist_image_gives_the_values_of_python(mnist_results, core):
+    result = mnist_results[core]
+    assert (result.inputs, result.different) == (10_000, 0)
+    assert (result.uart_trips, result.uart_different) == (20, 0)
+
+
+@CORES
+def test_it_answers_within_half_a_second_of_power_on(digits_results, core):
+    assert digits_results[core].boot_ms < 500
+
+
+@CORES
+def test_the_stack_has_room_to_spare(digits_results, core):
+    assert 0 < digits_results[core].stack_used_bytes <= 512
+
+
+@CORES
+def test_the_core_is_the_one_it_claims_to_be(digits_elfs, core):
+    """CPUID's part number names the core, so that no two rows of a table come from the same one."""
+    parts = {"m0": 0xC20, "m3": 0xC23, "m4": 0xC24, "m7": 0xC27, "m33": 0xD21, "m55": 0xD22}
+    with EmulatedUart(MACHINES[core], digits_elfs[MACHINES[core].env]) as uart:
+        info = Link(uart, timeout=10).info()
+    assert info.core_id >> 4 & 0xFFF == parts[core]
+    assert info.emulated
+
+
+@CORES
+def test_it_sleeps_while_it_waits(digits_elfs, core):
+    """The processor time of an idle second: a firmware that polls would take all of it."""
+    with EmulatedUart(MACHINES[core], digits_elfs[MACHINES[core].env]) as uart:
+        Link(uart, timeout=10).info()
+        before = _cpu_seconds(uart.process.pid)
+        assert uart.read(1) == b""
+        assert _cpu_seconds(uart.process.pid) - before < 0.3
+
+
+def _cpu_seconds(process: int) -> float:
+    with open(f"/proc/{process}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_noise_on_the_line_leaves_it_answering(digits_elfs, repository):
+    model = load(repository / "models" / "digits-mlp.npz")
+    x = load_dataset("digits").test.x[:1]
+    machine = MACHINES["m0"]
+    with EmulatedUart(machine, digits_elfs[machine.env]) as uart:
+        uart.write(np.random.default_rng(3).bytes(10_000))
+        assert Link(uart, timeout=10).infer(x[0]).logits == tuple(model.run(x)[0])
+
+
+# -- the comparison itself, and the ways a run can end -----------------------------------------------------------------
+
+
+def batch_output(model, x):
+    """What a faultless batch firmware writes."""
+    trace = model.trace(x)
+    columns = [layer.reshape(len(x), -1).astype(layer.dtype.newbyteorder("<")) for layer in (*trace, trace[-1])]
+    return b"".join(b"".join(column[row].tobytes() for column in columns) for row in range(len(x))) + bytes(4)
+
+
+def test_the_comparison_counts_every_wrong_value(repository):
+    model = load(repository / "models" / "digits-mlp.npz")
+    x = load_dataset("digits").test.x[:5]
+    trace = model.trace(x)
+    output = batch_output(model, x)
+    assert emulate.compare_batch(output, trace) == (0, 0)
+    hidden = sum(layer[0].size for layer in trace[:-1])
+    traced, returned = hidden, hidden + 4 * trace[-1].shape[1]
+    for wrong_at, count in (((0,), 1), ((traced,), 1), ((returned,), 1), ((traced, returned), 1), ((0, returned), 2)):
+        spoiled = bytearray(output)
+        for at in wrong_at:
+            spoiled[at] ^= 1
+        assert emulate.compare_batch(bytes(spoiled), trace) == (count, 0)
+
+
+def run_main(repository, *options):
+    return emulate.main([str(repository / "models" / "digits-mlp.npz"), *options])
+
+
+def test_json_has_every_field_of_the_table(repository, digits_results, capsys):
+    assert run_main(repository, "--json", "--cores", "m3,m55", "--limit", "7", "--uart", "2") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["core"], row["inputs"], row["different"], row["uart_trips"]) for row in rows] == [
+        ("m3", 7, 0, 2),
+        ("m55", 7, 0, 2),
+    ]
+
+
+def test_a_difference_is_the_exit_code(repository, digits_results, capsys, monkeypatch):
+    spoiled = dataclasses.replace(digits_results["m0"], uart_different=1)
+    monkeypatch.setattr(emulate, "emulate", lambda *_: [digits_results["m3"], spoiled])
+    assert run_main(repository) == 1
+    assert "19/20" in capsys.readouterr().out
+
+
+def test_missing_tools_are_no_pass(repository, capsys, monkeypatch):
+    monkeypatch.setattr(emulate, "missing", lambda: "qemu-system-arm is missing: apt install qemu-system-arm")
+    assert run_main(repository) == 0
+    assert run_main(repository, "--require") == 3
+    assert capsys.readouterr().out.count("NOT RUN: qemu-system-arm is missing: apt install") == 2
+
+
+@pytest.mark.parametrize("options", [("--cores", "m1"), ("--limit", "0"), ("--uart", "-1")])
+def test_wrong_options_are_one_line(repository, options):
+    with pytest.raises(SignbitError, match=r"core 'm1' is unknown|whole number"):
+        run_main(repository, *options)
+
+
+def test_a_short_output_is_no_pass(repository):
+    model = load(repository / "models" / "digits-mlp.npz")
+    x = load_dataset("digits").test.x[:5]
+    with pytest.raises(SignbitError, match="bytes, but"):
+        emulate.compare_batch(batch_output(model, x[:4]), model.trace(x))
+
+
+def test_half_an_input_is_told(digits_elfs, tmp_path):
+    machine = MACHINES["m3"]
+    with pytest.raises(SignbitError, match="Cortex-M3: the batch ended with code 13"):
+        emulator.run_batch(machine, digits_elfs[machine.batch_env], bytes(65), tmp_path)
+
+
+def test_a_firmware_that_does_not_end_is_stopped(digits_elfs, tmp_path):
+    machine = MACHINES["m3"]
+    with pytest.raises(SignbitError, match="did not end within 1 s"):
+        emulator.run_batch(machine, digits_elfs[machine.env], b"", tmp_path, timeout=1)
+
+
+def test_another_machine_s_firmware_is_an_error_and_no_hang(digits_elfs):
+    """Code for the M33 board, where the M3 board has no memory."""
+    with pytest.raises(SignbitError, match="Cortex-M3"), EmulatedUart(MACHINES["m3"], digits_elfs["qemu_m33"]) as uart:
+        Link(uart, timeout=1, retries=1).info()
+
+
+# -- start-up and ticks, by small programs ---------------------------------------------------------------------------
+
+FAULT = """
+int main(void) { __asm volatile("udf #0"); return 0; }
+"""
+WILD_READ = """
+int main(void) { return *(volatile int *)0xE9000000; }
+"""
+OVERFLOW = """
+__attribute__((noinline)) static int deeper(volatile int *above)
+{
+    volatile int frame[16];
+    frame[0] = *above + 1;
+    return deeper(frame) + frame[0];
+}
+int main(void)
+{
+    volatile int first = 0;
+    return deeper(&first);
+}
+"""
+STACK = """
+#include "core.h"
+#include <stdint.h>
+int main(void)
+{
+    volatile uint8_t used[300];
+    for (uint32_t i = 0; i < sizeof used; i++) { used[i] = (uint8_t)i; }
+    uint32_t bytes = core_stack_used_bytes();
+    return bytes >= 300 && bytes < 400 ? 0 : 1;
+}
+"""
+# set and unset variables, in RAM that held something else before
+VARIABLES = """
+static volatile unsigned set[3] = { 1, 2, 3 };
+static volatile unsigned unset[3];
+int main(void)
+{
+    return set[0] == 1 && set[1] == 2 && set[2] == 3 && (unset[0] | unset[1] | unset[2]) == 0 ? 0 : 1;
+}
+"""
+# every step is small and forward, over four wraps of the 24 bits: a wrap that is lost or counted early would show
+TICKS = """
+#include "ticks.h"
+int main(void)
+{
+    ticks_init();
+    ticks_t start = ticks_now();
+    uint64_t last = 0;
+    while (last < (uint64_t)4 << 24) {
+        uint64_t now = ticks_since(&start);
+        if (now < last || now - last > 100000u) { return 1; }
+        last = now;
+    }
+    return ticks_source() == TICKS_SYSTICK ? 0 : 2;
+}
+"""
+SCRIPTS = {"m0": "nrf51822", "m3": "mps2", "m4": "mps2", "m7": "mps2", "m33": "mps2_an505", "m55": "mps3_an547"}
+CORE_SOURCES = ("startup.c", "core.c", "ticks.c", "semihost.c")
+
+
+def exit_code(repository, folder, core, program, *qemu_options):
+    """Exit code of a C program on an emulated core, with the firmware's own start-up and linker script."""
+    firmware = repository / "firmware"
+    (folder / "program.c").write_text(program)
+    elf = folder / "program.elf"
+    subprocess.run(
+        [
+            *(pio.COMPILER, f"-mcpu=cortex-{core}", "-mthumb", "-Os", "-std=c11", "-ffreestanding", "-nostdlib"),
+            *("-DSIGNBIT_SEMIHOSTING", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"),
+            *(folder / "program.c", *(firmware / "src" / name for name in CORE_SOURCES)),
+            *(f"-L{firmware / 'ld'}", f"-T{SCRIPTS[core]}.ld", "-lgcc", "-o", elf),
+        ],
+        check=True,
+    )
+    command = [*emulator.command(MACHINES[core], elf), "-serial", "null", *qemu_options]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode
+
+
+@CORES
+@pytest.mark.parametrize("program", [FAULT, WILD_READ], ids=["undefined", "wild read"])
+def test_a_fault_ends_the_emulator_with_a_code(repository, tmp_path, core, program):
+    assert exit_code(repository, tmp_path, core, program) == 103  # 100 and the number of HardFault
+
+
+@CORES
+def test_a_stack_overflow_ends_in_a_fault(repository, tmp_path, core):
+    code = exit_code(repository, tmp_path, core, OVERFLOW)
+    # below RAM, MPS2's emulation takes writes and forgets them: there a lost return address brings the fault
+    assert code > 100 if MACHINES[core].machine in ("mps2-an385", "mps2-an386", "mps2-an500") else code == 103
+
+
+@CORES
+def test_start_up_sets_the_variables_whatever_ram_holds(repository, tmp_path, core):
+    (tmp_path / "ones").write_bytes(b"\xff" * 4096)
+    ram = 0x38000000 if core == "m33" else 0x20000000
+    # behind the stack, which is part of the image and must not be loaded twice
+    fill = f"loader,file={tmp_path / 'ones'},addr={ram + 1024:#x},force-raw=on"
+    assert exit_code(repository, tmp_path, core, VARIABLES, "-device", fill) == 0
+
+
+@CORES
+def test_the_high_water_mark_is_the_stack_s(repository, tmp_path, core):
+    assert exit_code(repository, tmp_path, core, STACK) == 0
+
+
+@CORES
+def test_ticks_go_on_over_the_wraps_of_systick(repository, tmp_path, core):
+    # 1,024 ns an instruction: four wraps in a few million instructions
+    assert exit_code(repository, tmp_path, core, TICKS, "-icount", "shift=10,sleep=off") == 0

@@ -1,6 +1,10 @@
 """Shared fixtures; and in CI a skipped test is a failed one."""
 
 import os
+
+# one BLAS thread is fastest for matrices this small, and has to be asked for before numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest

@@ -1,0 +1,1 @@
+"""Training of networks with one-bit weights by BinaryConnect, in numpy."""

@@ -1,0 +1,82 @@
+"""Optimizers and learning-rate schedules."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from trainer.layers import Parameter
+
+
+class Sgd:
+    """Gradient descent with momentum:  v <- momentum * v - lr * g;  w <- w + v."""
+
+    def __init__(self, parameters: Iterable[Parameter], momentum: float = 0.9):
+        self.momentum = momentum
+        self._states = [(p, np.zeros_like(p.value), np.empty_like(p.value)) for p in parameters]
+
+    def step(self, lr: float) -> None:
+        for parameter, velocity, scratch in self._states:
+            np.multiply(parameter.gradient, lr * parameter.rate, out=scratch)
+            velocity *= self.momentum
+            velocity -= scratch
+            parameter.value += velocity
+
+
+class Adam:
+    """Kingma and Ba, 2015:  m, v <- running means of g and g^2;  w <- w - lr * m' / (sqrt(v') + epsilon).
+
+    m' and v' are m and v without their start at zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t).
+    """
+
+    def __init__(
+        self, parameters: Iterable[Parameter], beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+    ):
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.steps = 0
+        self._states = [(p, np.zeros_like(p.value), np.zeros_like(p.value), np.empty_like(p.value)) for p in parameters]
+
+    def step(self, lr: float) -> None:
+        self.steps += 1
+        mean_start = 1 - self.beta1**self.steps
+        square_start = math.sqrt(1 - self.beta2**self.steps)
+        for parameter, mean, square, scratch in self._states:
+            gradient = parameter.gradient
+            mean *= self.beta1
+            np.multiply(gradient, 1 - self.beta1, out=scratch)
+            mean += scratch
+            square *= self.beta2
+            np.multiply(gradient, gradient, out=scratch)
+            scratch *= 1 - self.beta2
+            square += scratch
+            # m' / (sqrt(v') + epsilon) with both corrections moved into scalars: two passes less over the arrays
+            np.sqrt(square, out=scratch)
+            scratch += self.epsilon * square_start
+            np.divide(mean, scratch, out=scratch)
+            scratch *= lr * parameter.rate * square_start / mean_start
+            parameter.value -= scratch
+
+
+OPTIMIZERS: dict[str, type[Sgd] | type[Adam]] = {"adam": Adam, "sgd": Sgd}
+
+EXPONENTIAL_END = 1e-3
+STEP_AT, STEP_FACTOR = (0.5, 0.75), 0.1
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    "exponential": lambda done: EXPONENTIAL_END**done,
+    "step": lambda done: STEP_FACTOR ** sum(done >= at for at in STEP_AT),
+}
+"""What the learning rate is multiplied by when the fraction `done` (0 to 1) of all steps lies behind."""
+
+
+def glorot_rate(fan_in: int, fan_out: int, optimizer: str) -> float:
+    """The paper's learning-rate scaling for latent weights in -1..1: 1 / H for Adam, 1 / H^2 for SGD.
+
+    H = sqrt(1.5 / (fan_in + fan_out)) is the spread that a float layer's weights start with (Glorot and Bengio,
+    2010).  Latent weights are 1 / H larger, so their steps have to be; SGD's gradient is H smaller as well.
+    Courbariaux et al. 2015, section 2.5 and their published code.
+    """
+    glorot = math.sqrt(1.5 / (fan_in + fan_out))
+    return 1 / glorot if optimizer == "adam" else 1 / glorot**2

@@ -1,0 +1,90 @@
+"""What the commands print: text for people, plain JSON values for programs."""
+
+from trainer.evaluate import Confusion, scores_as_dict
+from trainer.run import Run
+
+FIGURES = {
+    "float": "float",
+    "fake_quantized": "fake-quantized",
+    "integer": "integer",
+}
+
+
+def run_text(run: Run, out: str | None) -> str:
+    """The result of a training run."""
+    settings, chosen = run.settings, run.history.chosen
+    hidden = "-".join(map(str, settings.hidden))
+    lines = [
+        f"{settings.data} {settings.model}{' ' + hidden if hidden else ''}, "
+        f"{'float weights' if run.model is None else f'{settings.binarize} one-bit weights'}, seed {settings.seed}",
+        f"{settings.optimizer}, learning rate {settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}",
+        f"epoch {chosen.number} of {settings.epochs}, chosen by validation; "
+        f"trained in {run.history.epochs[-1].seconds:.1f} s",
+        "",
+        f"{'accuracy':<16}{'validation':>20}{'test':>20}",
+    ]
+    for figure in run.scores["test"]:
+        cells = [run.scores[part][figure] for part in ("validation", "test")]
+        shown = [f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells]
+        lines.append(f"{FIGURES[figure]:<16}{shown[0]:>20}{shown[1]:>20}")
+    lines.append("")
+    if run.model is None:
+        lines.append("A float network has no integer model, so nothing is saved; --binarize deterministic makes one.")
+    else:
+        lines.append(f"model {run.model.name}, hash {run.model.hash}")
+        lines.append(f"saved as {out}" if out else "not saved: name a file with --out")
+    return "\n".join(lines)
+
+
+def run_json(run: Run, out: str | None) -> dict:
+    """The same for programs, with every epoch."""
+    return {
+        "command": "train",
+        "settings": run.settings.as_dict(),
+        "epoch": run.history.chosen.number,
+        "seconds": round(run.history.epochs[-1].seconds, 3),
+        "accuracy": {part: scores_as_dict(figures) for part, figures in run.scores.items()},
+        "model": None if run.model is None else {"name": run.model.name, "hash": run.model.hash, "out": out},
+        "epochs": [
+            {
+                "number": epoch.number,
+                "loss": epoch.loss,
+                "train_accuracy": epoch.train_accuracy,
+                "validation_accuracy": epoch.validation_accuracy,
+                "validation_loss": epoch.validation_loss,
+                "seconds": round(epoch.seconds, 3),
+            }
+            for epoch in run.history.epochs
+        ],
+    }
+
+
+def confusion_text(confusion: Confusion, name: str, data_name: str) -> str:
+    """Accuracy, confusion matrix and recall of each class."""
+    labels = confusion.labels
+    widest = max(len(str(confusion.counts.max())), *map(len, labels))
+    head = max(*map(len, labels), len("actual"))
+    score = confusion.score
+    lines = [
+        f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} of the test part)",
+        "",
+        f"{'':<{head}}  predicted",
+        f"{'actual':<{head}}  {' '.join(f'{label:>{widest}}' for label in labels)}   recall",
+    ]
+    for label, row, recall in zip(labels, confusion.counts, confusion.recall, strict=True):
+        cells = " ".join(f"{count or '.':>{widest}}" for count in row)
+        lines.append(f"{label:<{head}}  {cells}  {'none' if recall is None else f'{recall:.2%}':>7}")
+    return "\n".join(lines)
+
+
+def confusion_json(confusion: Confusion, name: str, model_hash: str, data_name: str) -> dict:
+    """The same for programs; rows of `confusion` are the actual classes."""
+    return {
+        "command": "evaluate",
+        "model": {"name": name, "hash": model_hash},
+        "data": data_name,
+        "accuracy": {"test": scores_as_dict({"integer": confusion.score})},
+        "labels": list(confusion.labels),
+        "recall": list(confusion.recall),
+        "confusion": confusion.counts.tolist(),
+    }

@@ -1,0 +1,77 @@
+"""A whole run: settings and data in, trained network, integer model and scores out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qmodel import __version__
+from qmodel.datasets import Dataset
+from qmodel.model import QuantizedModel
+from trainer.evaluate import Score, score_all, scores_as_dict
+from trainer.network import Network, build
+from trainer.quantize import quantize
+from trainer.settings import Settings
+from trainer.train import Epoch, History, train
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    settings: Settings
+    network: Network
+    model: QuantizedModel | None
+    """None of a float network."""
+    history: History
+    scores: dict[str, dict[str, Score]]
+    """scores["validation" or "test"][figure], figures as `trainer.evaluate` names them."""
+
+
+def run(
+    settings: Settings,
+    data: Dataset,
+    name: str | None = None,
+    out_name: str | None = None,
+    watch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Run:
+    """Train, quantize and score.  Every choice is made by the validation part; the test part is read last, once.
+
+    `name` (default: the data set's) and `out_name`, a bare file name, go into the model's provenance.
+    """
+    name = name or data.name
+    rng = np.random.default_rng(settings.seed)
+    sizes = (int(np.prod(data.input_shape)), *settings.hidden, len(data.labels))
+    network = build(sizes, settings.binarize, rng, high=settings.high)
+    history = train(network, data, settings, rng, watch)
+
+    binarized = settings.binarize != "none"
+    model = quantize(network, name, data.input_shape, data.labels) if binarized else None
+    scores = {
+        "validation": score_all(network, model, data.validation),
+        "test": score_all(network, model, data.test),
+    }
+    if model is not None:
+        command = settings.command(name, out_name)
+        model = replace(model, provenance=_provenance(settings, data, history, scores, command))
+    return Run(settings, network, model, history, scores)
+
+
+def _provenance(
+    settings: Settings, data: Dataset, history: History, scores: dict[str, dict[str, Score]], command: str
+) -> dict:
+    """How the model was made: plain JSON values, no clock and no path, so that the file is the same each time."""
+    return {
+        "command": command,
+        "signbit": __version__,
+        "numpy": np.__version__,
+        "data": {
+            "name": data.name,
+            "hash": data.hash,
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "test": len(data.test),
+            "split_rule": data.split_rule,
+        },
+        "settings": settings.as_dict(),
+        "epoch": history.chosen.number,
+        "accuracy": {part: scores_as_dict(figures) for part, figures in scores.items()},
+    }

@@ -1,12 +1,11 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from codegen import arena
+from codegen.choose import SPEED, choose, place
 from codegen.ctext import check_prefix, prefix_from, string_literal
 from codegen.kernels import candidates
 from codegen.kernels.base import CArray, Cost, Job, Kernel
@@ -20,7 +19,6 @@ from qmodel.ranges import LayerRange
 
 LOGIT_BYTES = 4
 TEST_VECTORS_MAX = 256
-SIZE, SPEED = "size", "speed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,29 +162,34 @@ def make_plan(
     optimize: str = SPEED,
     test_vectors: int = 0,
     kernel: str | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
 ) -> Plan:
     """Resolve everything for `model`.
 
     `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
-    `kernel` forces a kernel by its name wherever it fits.  Raises SignbitError for a prefix or a number that can't
-    be.
+    `kernel` forces a kernel by its name wherever it fits; `max_ram_bytes` bounds the scratch, `max_flash_bytes` weights
+    and parameters.  Raises SignbitError for a prefix or a number that can't be, and where the model does not fit.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     jobs = _jobs(model, target)
-    kernels = _choose([_forced(candidates(job), kernel) for job in jobs], jobs, optimize)
-    costs = [chosen.cost(job) for chosen, job in zip(kernels, jobs, strict=True)]
-    memory = _place(jobs, costs)
+    kernels = [_forced(candidates(job), kernel) for job in jobs]
+    options = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
+    memory = place(jobs, options)
+    if max_ram_bytes is not None and memory.size_bytes > max_ram_bytes:
+        over = memory.size_bytes - max_ram_bytes
+        raise SignbitError(f"the arena needs {memory.size_bytes:,} bytes of RAM, {over:,} more than allowed")
     layers = tuple(
         LayerPlan(
             index=index,
             symbol=f"{prefix}_layer{index}",
             job=job,
-            kernel=kernels[index],
-            arrays=kernels[index].arrays(job),
-            values=kernels[index].values(job),
-            cost=costs[index],
+            kernel=options[index].kernel,
+            arrays=options[index].kernel.arrays(job),
+            values=options[index].kernel.values(job),
+            cost=options[index].cost,
             range=model.ranges[index],
             input_offset=memory.outputs[index - 1] if index else None,
             output_offset=memory.outputs[index] if index < len(jobs) - 1 else None,
@@ -233,37 +236,6 @@ def _jobs(model: QuantizedModel, target: str) -> list[Job]:
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:
     named = [kernel for kernel in kernels if kernel.name == name]
     return named or kernels
-
-
-def _choose(options: list[list[Kernel]], jobs: list[Job], optimize: str) -> list[Kernel]:
-    """For each layer the kernel with the fewest bytes (size) or instructions (speed), the other breaking ties."""
-
-    def weight(kernel: Kernel, job: Job) -> tuple[float, float]:
-        instructions = kernel.cost(job).instructions
-        speed = math.inf if instructions is None else instructions
-        flash_bytes = sum(array.size_bytes for array in kernel.arrays(job))
-        return (flash_bytes, speed) if optimize == SIZE else (speed, flash_bytes)
-
-    return [min(kernels, key=lambda k, job=job: weight(k, job)) for kernels, job in zip(options, jobs, strict=True)]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The arena: word offsets of each layer's output (predict's logits for the last) and scratch, and its size."""
-
-    outputs: list[int]
-    scratch: list[int]
-    size_bytes: int
-
-
-def _place(jobs: list[Job], costs: list[Cost]) -> Memory:
-    """Step i writes the output of layer i, reads that of layer i - 1, and needs its kernel's scratch."""
-    last = len(jobs) - 1
-    outputs = [arena.Buffer(job.output_bytes, step, min(step + 1, last)) for step, job in enumerate(jobs)]
-    scratch = [arena.Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs)]
-    offsets, size_bytes = arena.place([*outputs, *scratch])
-    words = [offset // arena.ALIGNMENT_BYTES for offset in offsets]
-    return Memory(words[: len(jobs)], words[len(jobs) :], size_bytes)
 
 
 def _test_vector(model: QuantizedModel, number: int) -> SelfTestVector:

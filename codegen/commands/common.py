@@ -2,7 +2,8 @@
 
 import argparse
 
-from codegen.plan import SIZE, SPEED, Plan, make_plan
+from codegen.choose import SIZE, SPEED
+from codegen.plan import Plan, make_plan
 from codegen.targets import PORTABLE, TARGETS
 from qmodel.file import load
 from qmodel.model import QuantizedModel
@@ -15,8 +16,27 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--target", choices=list(TARGETS), default=PORTABLE, help="core to generate for (default: %(default)s)"
     )
     parser.add_argument("--optimize", choices=(SIZE, SPEED), default=SPEED, help="what to save (default: %(default)s)")
+    parser.add_argument("--max-ram", metavar="BYTES", type=_bytes, help="most scratch that inference may take")
+    parser.add_argument("--max-flash", metavar="BYTES", type=_bytes, help="most flash for weights and parameters")
 
 
 def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[QuantizedModel, Plan]:
     model = load(options.model)
-    return model, make_plan(model, options.prefix, options.target, options.optimize, test_vectors)
+    plan = make_plan(
+        model,
+        options.prefix,
+        options.target,
+        options.optimize,
+        test_vectors,
+        max_ram_bytes=options.max_ram,
+        max_flash_bytes=options.max_flash,
+    )
+    return model, plan
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes, with K for KiB if wanted."""
+    number, unit = (text[:-1], 1024) if text[-1:] in ("k", "K") else (text, 1)
+    if not (number.isascii() and number.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes such as 3000 or 16K")
+    return int(number) * unit

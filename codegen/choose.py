@@ -1,0 +1,123 @@
+"""Which kernel computes each layer: the fastest or the smallest set that fits into RAM and flash."""
+
+import math
+from dataclasses import dataclass
+
+from codegen import arena
+from codegen.kernels.base import Cost, Job, Kernel
+from qmodel.errors import SignbitError
+
+SIZE, SPEED = "size", "speed"
+FRONT_MAX = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One kernel for one job, with what it costs."""
+
+    kernel: Kernel
+    cost: Cost
+    flash_bytes: int
+
+    @property
+    def instructions(self) -> float:
+        return math.inf if self.cost.instructions is None else self.cost.instructions
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The arena: word offsets of each layer's output (predict's logits for the last) and scratch, and its size."""
+
+    outputs: list[int]
+    scratch: list[int]
+    size_bytes: int
+
+
+def choose(
+    jobs: list[Job],
+    kernels: list[list[Kernel]],
+    optimize: str,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> list[Option]:
+    """For each job the kernel that together cost least.
+
+    `speed` minimizes instructions, `size` the bytes of weights and parameters, the other breaking ties;
+    `max_ram_bytes` bounds the arena and `max_flash_bytes` weights and parameters.  Raises SignbitError that names the
+    layer and by how much it does not fit.
+    """
+    options = [
+        _within(index, job, [_option(kernel, job) for kernel in choices], max_ram_bytes)
+        for index, (job, choices) in enumerate(zip(jobs, kernels, strict=True))
+    ]
+    least_bytes = sum(min(option.flash_bytes for option in choices) for choices in options)
+    if max_flash_bytes is not None and least_bytes > max_flash_bytes:
+        raise SignbitError(
+            f"weights and parameters need {least_bytes:,} bytes of flash, {least_bytes - max_flash_bytes:,} more than "
+            f"allowed; {_largest(options)}"
+        )
+    return _best(options, optimize, max_flash_bytes)
+
+
+def place(jobs: list[Job], options: list[Option]) -> Memory:
+    """Step i writes the output of layer i, reads that of layer i - 1, and needs its kernel's scratch."""
+    last = len(jobs) - 1
+    outputs = [arena.Buffer(job.output_bytes, step, min(step + 1, last)) for step, job in enumerate(jobs)]
+    scratch = [arena.Buffer(option.cost.scratch_bytes, step, step) for step, option in enumerate(options)]
+    offsets, size_bytes = arena.place([*outputs, *scratch])
+    words = [offset // arena.ALIGNMENT_BYTES for offset in offsets]
+    return Memory(words[: len(jobs)], words[len(jobs) :], size_bytes)
+
+
+def _option(kernel: Kernel, job: Job) -> Option:
+    return Option(kernel, kernel.cost(job), sum(array.size_bytes for array in kernel.arrays(job)))
+
+
+def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:
+    """The options whose input, output and scratch fit into the arena together."""
+    if max_ram_bytes is None:
+        return options
+    buffers_bytes = job.output_bytes + (0 if job.from_caller else job.input_bytes)
+    fitting = [option for option in options if buffers_bytes + option.cost.scratch_bytes <= max_ram_bytes]
+    if not fitting:
+        scratch_bytes = min(option.cost.scratch_bytes for option in options)
+        over = buffers_bytes + scratch_bytes - max_ram_bytes
+        raise SignbitError(
+            f"layer {index} ({job.layer.kind}) needs {buffers_bytes:,} bytes of RAM for its input and output and "
+            f"{scratch_bytes:,} of scratch, {over:,} more than allowed"
+        )
+    return fitting
+
+
+def _best(options: list[list[Option]], optimize: str, max_flash_bytes: int | None) -> list[Option]:
+    """Layer by layer, keeping every choice so far that no other beats in both bytes and instructions."""
+
+    def objective(entry: tuple[int, float, list[Option]]) -> tuple[float, float]:
+        flash_bytes, instructions, _ = entry
+        return (flash_bytes, instructions) if optimize == SIZE else (instructions, flash_bytes)
+
+    front: list[tuple[int, float, list[Option]]] = [(0, 0.0, [])]
+    for choices in options:
+        grown = [
+            (flash_bytes + option.flash_bytes, instructions + option.instructions, [*chosen, option])
+            for flash_bytes, instructions, chosen in front
+            for option in choices
+        ]
+        front = _pareto(grown)[:FRONT_MAX]
+    allowed = [entry for entry in front if max_flash_bytes is None or entry[0] <= max_flash_bytes]
+    return min(allowed, key=objective)[2]
+
+
+def _pareto(entries: list[tuple[int, float, list[Option]]]) -> list[tuple[int, float, list[Option]]]:
+    """By bytes, each with fewer instructions than all before."""
+    front: list[tuple[int, float, list[Option]]] = []
+    for entry in sorted(entries, key=lambda entry: entry[:2]):
+        if not front or entry[1] < front[-1][1]:
+            front.append(entry)
+    return front
+
+
+def _largest(options: list[list[Option]]) -> str:
+    sizes = [min(option.flash_bytes for option in choices) for choices in options]
+    index = sizes.index(max(sizes))
+    return f"the largest is layer {index} with {sizes[index]:,} bytes"

@@ -3,19 +3,23 @@
 from rich import box
 from rich.table import Table
 
+from codegen.measure import Measured
 from codegen.plan import LayerPlan, Plan
 
 
 def table(plan: Plan) -> Table:
-    """One row a layer."""
+    """One row a layer; instructions and their share where the target is a core."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("layer")
     result.add_column("shape")
-    for heading in ("weights", "bytes", "MACs", "accumulator"):
+    predicted = plan.instructions
+    work = ("instructions", "share") if predicted else ()
+    for heading in ("weights", "bytes", "MACs", "accumulator", *work):
         result.add_column(heading, justify="right")
     result.add_column("kernel")
     for layer in plan.layers:
         low, high = layer.range.accumulator
+        instructions = layer.cost.instructions
         result.add_row(
             f"{layer.index} {layer.kind}",
             shape_text(layer),
@@ -23,23 +27,37 @@ def table(plan: Plan) -> Table:
             f"{layer.flash_bytes:,}",
             f"{layer.job.macs:,}",
             f"{low:,}..{high:,}",
+            *((f"{instructions:,.0f}", f"{100 * instructions / predicted:.0f} %") if predicted else ()),
             layer.kernel.name,
         )
     return result
 
 
-def summary(plan: Plan) -> list[str]:
-    """The lines below the table."""
+def summary(plan: Plan, measured: Measured | None = None, not_measured: str | None = None) -> list[str]:
+    """The lines below the table; `measured` is what the compiler found, `not_measured` why it was not asked."""
     weights = sum(layer.weight_bytes for layer in plan.layers)
     parameters = plan.data_bytes - weights
+    data = f"weights {weights:,}, parameters {parameters:,}"
     lines = [
-        f"{plan.model_name}, model {plan.model_hash[:8]}, target {plan.target.name}",
-        f"flash     {plan.data_bytes:,} bytes (weights {weights:,}, parameters {parameters:,}), and the code",
-        f"RAM       {plan.scratch_bytes:,} bytes of scratch",
-        f"MACs      {plan.macs:,}",
+        f"{plan.model_name}, model {plan.model_hash[:8]}, target {plan.target.name}, optimized for {plan.optimize}"
     ]
+    if measured:
+        code = measured.flash_bytes - plan.data_bytes
+        lines.append(
+            f"flash     {measured.flash_bytes:,} bytes: {data}, code {code:,} (compiled, {measured.flags[-3]})"
+        )
+    else:
+        lines.append(f"flash     {plan.data_bytes:,} bytes ({data}), and the code")
+    lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch")
+    if measured:
+        lines.append(f"stack     at most {measured.stack_bytes:,} bytes")
+    lines.append(f"MACs      {plan.macs:,}")
+    if plan.instructions:
+        lines.append(f"work      {plan.instructions:,.0f} instructions, predicted")
     if plan.accuracy:
         lines.append(f"accuracy  {plan.accuracy} (integer model)")
+    if not_measured:
+        lines.append(f"code and stack: NOT MEASURED, {not_measured}")
     return lines
 
 
@@ -48,8 +66,8 @@ def shape_text(layer: LayerPlan) -> str:
     return " → ".join(sides)
 
 
-def as_dict(plan: Plan) -> dict:
-    """The plan's figures as plain JSON values."""
+def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
+    """The plan's figures as plain JSON values; null where nothing was compiled or the compiler decides."""
     return {
         "signbit": plan.tool_version,
         "model": plan.model_name,
@@ -57,9 +75,12 @@ def as_dict(plan: Plan) -> dict:
         "prefix": plan.prefix,
         "target": plan.target.name,
         "optimize": plan.optimize,
-        "flash_bytes": plan.data_bytes,
+        "data_bytes": plan.data_bytes,
+        "flash_bytes": measured.flash_bytes if measured else None,
+        "stack_bytes": measured.stack_bytes if measured else None,
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
+        "predicted_instructions": plan.instructions,
         "layers": [
             {
                 "index": layer.index,
@@ -70,7 +91,9 @@ def as_dict(plan: Plan) -> dict:
                 "weights": layer.weight_count,
                 "weight_bytes": layer.weight_bytes,
                 "parameter_bytes": layer.parameter_bytes,
+                "scratch_bytes": layer.cost.scratch_bytes,
                 "macs": layer.job.macs,
+                "predicted_instructions": layer.cost.instructions,
                 "accumulator": list(layer.range.accumulator),
                 "scaled": list(layer.range.scaled),
             }

@@ -5,6 +5,7 @@ on this computer, builds the firmware for six Cortex-M cores, boots it on emulat
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from qmodel.errors import SignbitError
 from tools.emulate import CoreResult, emulate, missing
 
 FOLDER = Path("build") / "demo"
-SEEDED = ("--data", "digits")
+CALLER_DIR = "SIGNBIT_CALLER_DIR"
+"""Where tools/demo was called from; it works in the checkout."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +45,27 @@ class Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the steps, then print one screen; 0 if every value agreed."""
+    """Returns 0 if every value agreed."""
     parser = Parser(prog="tools/demo", description="Train, export, verify and run on emulated microcontrollers.")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="for model and header (%(default)s)")
     options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    model, header = options.out / "digits.npz", options.out / "digits.h"
-    console = Console(highlight=False, soft_wrap=True)
+    screen, progress = (Console(stderr=stderr, highlight=False, soft_wrap=True) for stderr in (False, True))
+    return EXIT_OK if run(options.out, screen, progress).equal else EXIT_DIFFERENT
+
+
+def run(folder: Path, screen: Console, progress: Console) -> Outcome:
+    """All steps, with model and header in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, header = folder / "digits.npz", folder / "digits.h"
     start = time.monotonic()
-    outcome = run_steps(model, header, Console(stderr=True, highlight=False, soft_wrap=True))
-    show(console, outcome, model, header, time.monotonic() - start)
-    return EXIT_OK if outcome.equal else EXIT_DIFFERENT
+    outcome = run_steps(model, header, progress)
+    show(screen, outcome, model, header, time.monotonic() - start)
+    return outcome
 
 
 def run_steps(model: Path, header: Path, progress: Console) -> Outcome:
     """The three commands that a user would type, and the emulated cores."""
-    training = json.loads(_step(progress, "trainer", *SEEDED, "--out", str(model), "--json"))
+    training = json.loads(_step(progress, "trainer", "--data", "digits", "--out", str(model), "--json"))
     export = _step(progress, "codegen", "export", str(model), "-o", str(header), "--test-vectors", "4")
     try:
         host, host_not_run = json.loads(_step(progress, "codegen", "verify", str(model), "--json")), ""
@@ -89,7 +96,13 @@ def show(console: Console, outcome: Outcome, model: Path, header: Path, seconds:
         console.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
     console.print("The cores are emulated by QEMU; no physical board took part.\n")
     console.print("Next:")
+    caller = os.environ.get(CALLER_DIR)
     for command, purpose in (
+        *(
+            [(f"cd {shlex.quote(str(Path.cwd()))}", "where all this is")]
+            if caller not in (None, str(Path.cwd()))
+            else []
+        ),
         (". .venv/bin/activate", "use this Python environment"),
         (f"python -m codegen inspect {shlex.quote(str(model))}", "what each layer costs"),
         (f"less {shlex.quote(str(header))}", "the C, to include in your own project"),

@@ -4,10 +4,13 @@ Accuracy is counted anew on the test set; every layer's every output is compared
 six emulated cores; sizes are those of the real firmware.
 """
 
+import io
 import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rich.console import Console
 
 from codegen.plan import make_plan
 from codegen.verify import edge_inputs, find_compiler, verify
@@ -17,12 +20,15 @@ from qmodel.datasets import dataset_for
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.model import QuantizedModel
+from tools import demo
 from tools.emulate import emulate, missing
 from tools.readme import ROOT, markdown_table, replace_block
 
 MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
 FIGURES = ROOT / "bench" / "figures.json"
 BLOCK = "figures"
+DEMO_BLOCK = "demo"
+DEMO_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,14 @@ def table(rows: list[dict]) -> str:
     )
 
 
+def demo_screen() -> str:
+    """What `tools/demo` prints."""
+    text = io.StringIO()
+    screen = Console(file=text, width=DEMO_COLUMNS, highlight=False, soft_wrap=True)
+    demo.run(demo.FOLDER, screen, Console(stderr=True))
+    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+
+
 def main(arguments: list[str]) -> int:
     """Measure, write both files; 1 if anything differs."""
     parser = Parser(prog="python -m tools.figures", description=__doc__.partition(": ")[2].partition("\n\n")[0])
@@ -115,6 +129,7 @@ def main(arguments: list[str]) -> int:
     rows = [asdict(measure(ROOT / "models" / name, options.data_dir, say)) for name in MODELS]
     write_whole(FIGURES, (json.dumps(rows, indent=2) + "\n").encode())
     replace_block(BLOCK, table(rows))
+    replace_block(DEMO_BLOCK, f"```\n{demo_screen()}\n```")
     print(table(rows))
     return EXIT_DIFFERENT if any(row["different"] for row in rows) else EXIT_OK
 

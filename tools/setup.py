@@ -20,7 +20,7 @@ APT_PACKAGES = {
     # command: packages that bring it
     "gcc": ("gcc", "libc6-dev"),
     "g++": ("g++",),
-    "arm-none-eabi-gcc": ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi"),
+    "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
     "qemu-system-arm": ("qemu-system-arm",),
 }
 APT_PACKAGES_TO_CHECK = {"clang": ("clang", "libclang-rt-dev")}

@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 from codegen.commands.common import add_plan_options, load_plan
+from codegen.measure import measure, missing
+from codegen.page import page_text
+from codegen.plan import Plan
 from codegen.render import header_text
 from codegen.report import as_dict
 from qmodel.atomic import write_whole
 from qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from qmodel.errors import SignbitError
 
 
 def add_parser(subparsers) -> None:
@@ -19,12 +23,13 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--test-vectors", metavar="N", type=int, default=0, help="embed N inputs with their logits and a self-test"
     )
-    parser.add_argument("--report", metavar="FILE.json", help="also write the plan (layers, bytes, ranges) as JSON")
+    parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    _check_report(options.report)
     _, plan = load_plan(options, options.test_vectors)
     text = header_text(plan).encode()
     if options.check:
@@ -34,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_OK
     write_whole(options.out, text)
     if options.report:
-        write_whole(options.report, (json.dumps(as_dict(plan), indent=2) + "\n").encode())
+        write_whole(options.report, _report(plan, Path(options.report).suffix).encode())
     print(
         f"{options.out}: {plan.data_bytes} bytes of weights and parameters, {plan.scratch_bytes} bytes of scratch, "
         f"{plan.macs} MACs"
@@ -48,3 +53,15 @@ def _check(path: Path, text: bytes) -> int:
         return EXIT_OK
     print(f"{path} would change; export it again", file=sys.stderr)
     return EXIT_DIFFERENT
+
+
+def _check_report(name: str | None) -> None:
+    if name is not None and Path(name).suffix not in (".json", ".html"):
+        raise SignbitError(f"--report {name}: the name must end with .json or .html")
+
+
+def _report(plan: Plan, suffix: str) -> str:
+    measured = None if missing(plan) else measure(plan)
+    if suffix == ".html":
+        return page_text(plan, measured)
+    return json.dumps(as_dict(plan, measured), indent=2) + "\n"

@@ -6,6 +6,7 @@ import json
 from rich.console import Console
 
 from codegen.commands.common import add_plan_options, load_plan
+from codegen.measure import measure, missing
 from codegen.report import as_dict, summary, table
 
 
@@ -20,10 +21,12 @@ def add_parser(subparsers) -> None:
 
 def run(options: argparse.Namespace) -> None:
     _, plan = load_plan(options)
+    not_measured = missing(plan)
+    measured = None if not_measured else measure(plan)
     if options.json:
-        print(json.dumps(as_dict(plan), indent=2))
+        print(json.dumps(as_dict(plan, measured), indent=2))
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(table(plan))
-    for line in summary(plan):
+    for line in summary(plan, measured, not_measured if plan.target.flags else None):
         console.print(line, markup=False)

@@ -1,0 +1,86 @@
+"""What the compiler makes of a plan: exact flash, and a bound for the stack.
+
+Flash is what `PREFIX_predict` pulls in when it is linked alone: code, weights, parameters and the compiler's helpers.
+The stack's bound is the deepest path through the call graph that the compiler writes (-fcallgraph-info=su), plus what
+each assembly kernel states for itself.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen.choose import SIZE
+from codegen.plan import Plan
+from codegen.render import header_text
+from qmodel.errors import SignbitError
+
+COMPILER = "arm-none-eabi-gcc"
+SIZE_TOOL = "arm-none-eabi-size"
+APT = "apt install --no-install-recommends gcc-arm-none-eabi"
+SECTIONS_IN_FLASH = (".text", ".rodata", ".data")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Bytes as compiled for the plan's target with `flags`."""
+
+    flash_bytes: int
+    stack_bytes: int
+    flags: tuple[str, ...]
+
+
+def missing(plan: Plan) -> str | None:
+    """Why a plan can't be measured here; None if it can."""
+    if not plan.target.flags:
+        return f"target {plan.target.name} is for any compiler; a core's --target is measured"
+    return None if shutil.which(COMPILER) else f"{COMPILER} is missing: {APT}"
+
+
+def measure(plan: Plan) -> Measured:
+    """Compile and link `plan` for its target, with -Os for size and -O2 for speed."""
+    flags = (*plan.target.flags, "-Os" if plan.optimize == SIZE else "-O2", "-std=c99", "-ffreestanding")
+    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
+        folder = Path(name)
+        (folder / "model.h").write_text(header_text(plan))
+        (folder / "model.c").write_text(f'#define {plan.macro_prefix}_IMPLEMENTATION\n#include "model.h"\n')
+        sections = ("-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su")
+        _run(folder, COMPILER, *flags, *sections, "-c", "model.c", "-o", "model.o")
+        entry = f"{plan.prefix}_predict"
+        link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entry}")
+        _run(folder, COMPILER, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
+        flash_bytes = _flash_bytes(_run(folder, SIZE_TOOL, "-A", "-d", "model.elf"))
+        deepest = _deepest_path((folder / "model.ci").read_text(), entry)
+    assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
+    return Measured(flash_bytes, deepest + assembly_bytes, flags)
+
+
+def _run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
+    return done.stdout
+
+
+def _flash_bytes(listing: str) -> int:
+    sections = {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)}
+    return sum(size for name, size in sections.items() if name.startswith(SECTIONS_IN_FLASH))
+
+
+def _deepest_path(graph: str, entry: str) -> int:
+    """Largest sum of frames on a path from `entry`; the generated code has no recursion, so there is one."""
+    frames, calls = {}, {}
+    for node, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', graph):
+        frame = re.search(r"\\n(\d+) bytes", label)
+        frames[node] = int(frame[1]) if frame else 0
+    for source, target in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
+        calls.setdefault(source, set()).add(target)
+
+    def depth(node: str) -> int:
+        return frames.get(node, 0) + max((depth(callee) for callee in calls.get(node, ())), default=0)
+
+    # static functions carry their file's name in front
+    start = next(node for node in frames if node == entry or node.endswith(f":{entry}"))
+    return depth(start)

@@ -1,0 +1,40 @@
+"""What the README says: its C compiles, its tables are those of the files that commands wrote, its commands exist."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from codegen.cli import main as codegen
+from qmodel.command import run_command
+from tools import figures
+from tools.readme import README, ROOT, block
+
+BOARD = """
+#include <stdint.h>
+void camera_read(uint8_t *image);
+void display_show(const char *label);
+"""
+
+
+def test_main_c_compiles_with_the_shipped_model(tmp_path):
+    source = re.search(r"```c\n(.*?)```", README.read_text(), re.DOTALL)[1]
+    assert len([line for line in source.splitlines() if line.strip()]) == 8
+    (tmp_path / "main.c").write_text(BOARD + source)
+    header = tmp_path / "digits.h"
+    assert run_command(codegen, ["export", str(ROOT / "models" / "digits-mlp.npz"), "-o", str(header)]) == 0
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror"]
+    subprocess.run(["cc", *flags, "-c", str(tmp_path / "main.c"), "-o", str(tmp_path / "main.o")], check=True)
+
+
+def test_table_is_that_of_the_measured_figures():
+    rows = json.loads(figures.FIGURES.read_text())
+    assert block(figures.BLOCK) == figures.table(rows)
+    assert all(row["different"] == 0 for row in rows)
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name}: {target}"

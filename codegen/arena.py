@@ -1,4 +1,4 @@
-"""One arena for all buffers that live only while inference runs: those that never live together share bytes."""
+"""One arena for all that lives only while inference runs: what never lives together shares bytes."""
 
 from dataclasses import dataclass
 
@@ -6,35 +6,29 @@ ALIGNMENT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Buffer:
-    """`size_bytes` that are alive from step `first` to step `last`, both included."""
+class Arena:
+    """Offsets in bytes of each layer's output and scratch, and the whole size; all multiples of 4."""
 
+    outputs: tuple[int, ...]
+    scratch: tuple[int, ...]
     size_bytes: int
-    first: int
-    last: int
-
-    def meets(self, other: "Buffer") -> bool:
-        return self.first <= other.last and other.first <= self.last
 
 
-def place(buffers: list[Buffer]) -> tuple[list[int], int]:
-    """Offsets of the buffers, in their order, and the arena's size; all multiples of 4 bytes.
+def place(outputs_bytes: list[int], scratch_bytes: list[int]) -> Arena:
+    """The smallest arena for a chain of layers.
 
-    Largest first, each at the lowest offset where it meets no buffer that is alive with it.
+    Step i writes output i, reads output i - 1, and needs scratch i.  Outputs lie at the two ends in turn and the
+    scratch between them, so the arena is no larger than the step that needs most.
     """
-    offsets: dict[int, int] = {}
-    for index in sorted(range(len(buffers)), key=lambda i: (-buffers[i].size_bytes, i)):
-        offset = 0
-        for other in sorted(offsets, key=offsets.__getitem__):
-            if not buffers[index].meets(buffers[other]):
-                continue
-            if offset + _aligned(buffers[index].size_bytes) <= offsets[other]:
-                break
-            offset = max(offset, offsets[other] + _aligned(buffers[other].size_bytes))
-        offsets[index] = offset
-    size_bytes = max((offsets[i] + _aligned(buffers[i].size_bytes) for i in offsets), default=0)
-    return [offsets[i] for i in range(len(buffers))], size_bytes
+    sizes = [aligned(size) for size in outputs_bytes]
+    inputs = [0, *sizes[:-1]]
+    needs = zip(inputs, sizes, map(aligned, scratch_bytes), strict=True)
+    size_bytes = max(sum(need) for need in needs)
+    outputs = [0 if step % 2 == 0 else size_bytes - size for step, size in enumerate(sizes)]
+    scratch = [sizes[step] if step % 2 == 0 else inputs[step] for step in range(len(sizes))]
+    return Arena(tuple(outputs), tuple(scratch), size_bytes)
 
 
-def _aligned(size_bytes: int) -> int:
+def aligned(size_bytes: int) -> int:
+    """The next multiple of 4."""
     return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

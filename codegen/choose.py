@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from codegen import arena
+from codegen.arena import aligned
 from codegen.kernels.base import Cost, Job, Kernel
 from qmodel.errors import SignbitError
 
@@ -22,15 +22,6 @@ class Option:
     @property
     def instructions(self) -> float:
         return math.inf if self.cost.instructions is None else self.cost.instructions
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The arena: word offsets of each layer's output (predict's logits for the last) and scratch, and its size."""
-
-    outputs: list[int]
-    scratch: list[int]
-    size_bytes: int
 
 
 def choose(
@@ -59,16 +50,6 @@ def choose(
     return _best(options, optimize, max_flash_bytes)
 
 
-def place(jobs: list[Job], options: list[Option]) -> Memory:
-    """Step i writes the output of layer i, reads that of layer i - 1, and needs its kernel's scratch."""
-    last = len(jobs) - 1
-    outputs = [arena.Buffer(job.output_bytes, step, min(step + 1, last)) for step, job in enumerate(jobs)]
-    scratch = [arena.Buffer(option.cost.scratch_bytes, step, step) for step, option in enumerate(options)]
-    offsets, size_bytes = arena.place([*outputs, *scratch])
-    words = [offset // arena.ALIGNMENT_BYTES for offset in offsets]
-    return Memory(words[: len(jobs)], words[len(jobs) :], size_bytes)
-
-
 def _option(kernel: Kernel, job: Job) -> Option:
     return Option(kernel, kernel.cost(job), sum(array.size_bytes for array in kernel.arrays(job)))
 
@@ -77,10 +58,10 @@ def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | No
     """The options whose input, output and scratch fit into the arena together."""
     if max_ram_bytes is None:
         return options
-    buffers_bytes = job.output_bytes + (0 if job.from_caller else job.input_bytes)
-    fitting = [option for option in options if buffers_bytes + option.cost.scratch_bytes <= max_ram_bytes]
+    buffers_bytes = aligned(job.output_bytes) + (0 if job.from_caller else aligned(job.input_bytes))
+    fitting = [option for option in options if buffers_bytes + aligned(option.cost.scratch_bytes) <= max_ram_bytes]
     if not fitting:
-        scratch_bytes = min(option.cost.scratch_bytes for option in options)
+        scratch_bytes = min(aligned(option.cost.scratch_bytes) for option in options)
         over = buffers_bytes + scratch_bytes - max_ram_bytes
         raise SignbitError(
             f"layer {index} ({job.layer.kind}) needs {buffers_bytes:,} bytes of RAM for its input and output and "

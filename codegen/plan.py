@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.choose import SPEED, choose, place
+from codegen.arena import place
+from codegen.choose import SPEED, choose
 from codegen.ctext import check_prefix, prefix_from, string_literal
 from codegen.kernels import candidates
-from codegen.kernels.base import CArray, Cost, Job, Kernel
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
 from codegen.targets import PORTABLE, TARGETS, Target
 from qmodel import __version__
 from qmodel.activations import Logits, Requantize, Sign
@@ -17,7 +18,6 @@ from qmodel.layers import Layer
 from qmodel.model import QuantizedModel
 from qmodel.ranges import LayerRange
 
-LOGIT_BYTES = 4
 TEST_VECTORS_MAX = 256
 
 
@@ -177,10 +177,7 @@ def make_plan(
     jobs = _jobs(model, target)
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     options = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
-    memory = place(jobs, options)
-    if max_ram_bytes is not None and memory.size_bytes > max_ram_bytes:
-        over = memory.size_bytes - max_ram_bytes
-        raise SignbitError(f"the arena needs {memory.size_bytes:,} bytes of RAM, {over:,} more than allowed")
+    arena = place([job.output_bytes for job in jobs], [option.cost.scratch_bytes for option in options])
     layers = tuple(
         LayerPlan(
             index=index,
@@ -191,9 +188,9 @@ def make_plan(
             values=options[index].kernel.values(job),
             cost=options[index].cost,
             range=model.ranges[index],
-            input_offset=memory.outputs[index - 1] if index else None,
-            output_offset=memory.outputs[index] if index < len(jobs) - 1 else None,
-            scratch_offset=memory.scratch[index],
+            input_offset=arena.outputs[index - 1] // WORD_BYTES if index else None,
+            output_offset=arena.outputs[index] // WORD_BYTES if index < len(jobs) - 1 else None,
+            scratch_offset=arena.scratch[index] // WORD_BYTES,
         )
         for index, job in enumerate(jobs)
     )
@@ -211,8 +208,8 @@ def make_plan(
         logit_shift=model.logit_shift,
         labels=tuple(string_literal(label) for label in model.labels),
         layers=layers,
-        logits_offset=memory.outputs[-1],
-        scratch_bytes=memory.size_bytes,
+        logits_offset=arena.outputs[-1] // WORD_BYTES,
+        scratch_bytes=arena.size_bytes,
         test_vectors=tuple(_test_vector(model, number) for number in range(test_vectors)),
         accuracy=_accuracy(model.provenance),
     )

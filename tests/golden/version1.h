@@ -190,15 +190,15 @@ void version1_infer(const uint8_t input[VERSION1_INPUT_SIZE], int32_t logits[VER
 {
     uint32_t *const arena = scratch->words;
 
-    version1_layer0(input, (uint8_t *)(arena + 3));
-    VERSION1_TRACE(0, arena + 3, 6u);
-    version1_layer1((const uint8_t *)(arena + 3), logits);
+    version1_layer0(input, (uint8_t *)(arena + 0));
+    VERSION1_TRACE(0, arena + 0, 6u);
+    version1_layer1((const uint8_t *)(arena + 0), logits);
     VERSION1_TRACE(1, logits, 12u);
 }
 
 uint32_t version1_predict(const uint8_t input[VERSION1_INPUT_SIZE], version1_scratch_t *scratch)
 {
-    int32_t *const logits = (int32_t *)(scratch->words + 0);
+    int32_t *const logits = (int32_t *)(scratch->words + 2);
     version1_infer(input, logits, scratch);
     return version1_argmax(logits);
 }
@@ -262,7 +262,7 @@ uint32_t version1_self_test(version1_scratch_t *scratch)
             -683871, -120248, -927680
         }
     };
-    int32_t *const logits = (int32_t *)(scratch->words + 0);
+    int32_t *const logits = (int32_t *)(scratch->words + 2);
     uint32_t different = 0;
     uint32_t vector;
     for (vector = 0; vector < VERSION1_TEST_VECTORS; vector++) {

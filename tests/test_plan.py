@@ -1,0 +1,175 @@
+"""The plan: the arena, the choice of kernels, what the compiler measures, and the reports."""
+
+import base64
+import itertools
+import json
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen import measure
+from codegen.arena import aligned, place
+from codegen.choose import SIZE, SPEED, choose
+from codegen.cli import main
+from codegen.kernels.base import CArray, Cost, Kernel
+from codegen.page import png
+from codegen.plan import make_plan
+from qmodel.command import run_command
+from qmodel.errors import SignbitError
+from qmodel.file import save
+from tests.builders import random_model, random_network
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=12))
+def test_what_lives_together_never_shares_a_byte_and_the_arena_is_the_smallest(layers):
+    outputs_bytes, scratch_bytes = zip(*layers, strict=True)
+    arena = place(list(outputs_bytes), list(scratch_bytes))
+    needs = []
+    for step in range(len(layers)):
+        alive = [(arena.outputs[step], outputs_bytes[step]), (arena.scratch[step], scratch_bytes[step])]
+        if step:
+            alive.append((arena.outputs[step - 1], outputs_bytes[step - 1]))
+        for (one, one_bytes), (other, other_bytes) in itertools.combinations(alive, 2):
+            assert not one_bytes or not other_bytes or one + one_bytes <= other or other + other_bytes <= one
+        assert all(at % 4 == 0 and at + size_bytes <= arena.size_bytes for at, size_bytes in alive if size_bytes)
+        needs.append(sum(-(-size_bytes // 4) * 4 for _, size_bytes in alive))
+    assert arena.size_bytes == max(needs)
+
+
+class Fake(Kernel):
+    """A kernel that is nothing but its costs."""
+
+    targets = frozenset({"portable"})
+
+    def __init__(self, instructions, flash_bytes, scratch_bytes):
+        self.costs = (instructions, flash_bytes, scratch_bytes)
+
+    def fits(self, job):
+        return True
+
+    def arrays(self, job):
+        return (CArray("weights", "uint8_t", np.zeros(self.costs[1], np.uint8)),)
+
+    def cost(self, job):
+        return Cost(self.costs[0], self.costs[2])
+
+
+COSTS = st.tuples(st.integers(1, 50), st.integers(0, 50), st.integers(0, 50))
+
+
+@given(
+    st.lists(st.lists(COSTS, min_size=1, max_size=4), min_size=1, max_size=4),
+    st.sampled_from([SIZE, SPEED]),
+    st.integers(0, 150),
+    st.integers(0, 150),
+)
+def test_choice_is_the_best_of_all(costs, optimize, max_ram_bytes, max_flash_bytes):
+    jobs = [layer.job for layer in make_plan(random_model(1, (4,) * (len(costs) + 1))).layers]
+    kernels = [[Fake(*cost) for cost in choices] for choices in costs]
+
+    def fits(combination):
+        ram = all(
+            aligned(job.output_bytes) + (0 if job.from_caller else aligned(job.input_bytes)) + aligned(cost[2])
+            <= max_ram_bytes
+            for job, cost in zip(jobs, combination, strict=True)
+        )
+        return ram and sum(cost[1] for cost in combination) <= max_flash_bytes
+
+    def value(combination):
+        instructions, flash_bytes = (sum(cost[index] for cost in combination) for index in (0, 1))
+        return (flash_bytes, instructions) if optimize == SIZE else (instructions, flash_bytes)
+
+    allowed = [value(combination) for combination in itertools.product(*costs) if fits(combination)]
+    if not allowed:
+        with pytest.raises(SignbitError, match="more than allowed"):
+            choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
+        return
+    chosen = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
+    assert value([option.kernel.costs for option in chosen]) == min(allowed)
+
+
+def test_model_that_does_not_fit_names_layer_and_bytes():
+    model = random_model(1, (100, 60, 4))
+    with pytest.raises(SignbitError, match=r"layer 0 \(dense\) needs 60 bytes of RAM .* 20 more than allowed"):
+        make_plan(model, max_ram_bytes=40)
+    with pytest.raises(SignbitError, match=r"need 1,\d+ bytes of flash, \d+ more than allowed; the largest is layer 0"):
+        make_plan(model, max_flash_bytes=1000)
+
+
+@given(st.integers(0, 500))
+def test_random_networks_have_a_plan(seed):
+    plan = make_plan(random_network(seed))
+    assert plan.scratch_bytes % 4 == 0
+    assert plan.data_bytes == sum(array.size_bytes for layer in plan.layers for array in layer.arrays)
+
+
+@pytest.fixture
+def compiler():
+    plan = make_plan(random_model(1, (100, 60, 4)), target="cortex-m0")
+    if measure.missing(plan):
+        pytest.skip(measure.missing(plan))
+    return measure.measure
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("optimize", [SIZE, SPEED])
+def test_measured_flash_holds_the_data_and_some_code(compiler, target, optimize):
+    plan = make_plan(random_model(1, (100, 60, 4)), target=target, optimize=optimize)
+    measured = compiler(plan)
+    assert plan.data_bytes + 100 < measured.flash_bytes < plan.data_bytes + 8000
+    assert 16 <= measured.stack_bytes < 1000
+
+
+def test_depth_is_that_of_the_deepest_path():
+    graph = """node: { title: "f" label: "f\\nx.c:1:2\\n16 bytes (static)\\n0 dynamic objects" }
+node: { title: "x.c:g" label: "g\\nx.c:2:3\\n24 bytes (static)\\n0 dynamic objects" }
+node: { title: "h" label: "h\\nx.c:3:3\\n100 bytes (static)\\n0 dynamic objects" }
+edge: { sourcename: "f" targetname: "x.c:g" label: "x.c:5:5" }
+edge: { sourcename: "x.c:g" targetname: "__aeabi_uidiv" label: "x.c:5:5" }
+"""
+    assert measure._deepest_path(graph, "f") == 40
+
+
+def test_page_is_one_file_with_pictures(tmp_path):
+    save(random_network(3, layers=2), tmp_path / "m.npz")
+    page = tmp_path / "m.html"
+    arguments = ["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "m.h"), "--report", str(page)]
+    assert run_command(main, arguments) == 0
+    text = page.read_text()
+    assert not re.search(r"""(src|href)=(?!"data:)""", text)
+    pictures = [base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", text)]
+    assert pictures and all(picture.startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_png_holds_the_pixels():
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    data = png(pixels)
+    assert struct.unpack(">II", data[16:24]) == (3, 2)
+    start = data.index(b"IDAT") + 4
+    (length,) = struct.unpack(">I", data[start - 8 : start - 4])
+    rows = np.frombuffer(zlib.decompress(data[start : start + length]), np.uint8).reshape(2, 10)
+    assert (rows[:, 0] == 0).all() and np.array_equal(rows[:, 1:].reshape(2, 3, 3), pixels)
+
+
+def test_report_of_another_kind_is_refused_before_anything_is_written(tmp_path, capsys):
+    save(random_model(1, (4, 2)), tmp_path / "m.npz")
+    arguments = ["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "m.h"), "--report", str(tmp_path / "m.pdf")]
+    assert run_command(main, arguments) == 2
+    assert "must end with .json or .html" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]
+
+
+def test_inspect_limits_and_json(tmp_path, capsys):
+    save(random_model(1, (100, 60, 4)), tmp_path / "m.npz")
+    assert run_command(main, ["inspect", str(tmp_path / "m.npz"), "--max-ram", "40"]) == 2
+    assert "20 more than allowed" in capsys.readouterr().err
+    assert run_command(main, ["inspect", str(tmp_path / "m.npz"), "--max-ram", "1x"]) == 2
+    assert "'1x' is not a number of bytes" in capsys.readouterr().err
+    assert run_command(main, ["inspect", str(tmp_path / "m.npz"), "--max-flash", "16K", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["flash_bytes"] is None and figures["predicted_instructions"] is None

@@ -40,10 +40,9 @@ def run_here(
     folder: Path,
     command: list[str],
     suffix: str = ".c",
-    offset: int = 1,
 ) -> list[Comparison]:
     """Compile the plans into one program, run it and hold all it writes against Python."""
-    source = write_program(folder, plans, len(inputs[0]), suffix, offset)
+    source = write_program(folder, plans, len(inputs[0]), suffix)
     program = folder / "program"
     done = subprocess.run([*command, f"-I{STREAM}", "-o", str(program), str(source)], capture_output=True, text=True)
     if done.returncode:

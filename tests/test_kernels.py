@@ -14,7 +14,7 @@ from tests.kernel_models import models_for
 from tools import cores
 from tools.programs import compare_all
 
-MODELS = 24
+MODELS = 32
 INPUTS_A_MODEL = 4
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # M0+ has M0's kernels and no machine of its own; M7 and M33 share M4's
@@ -48,14 +48,14 @@ def test_plain_c_of_the_kernel_agrees(pair, tmp_path):
     assert [result.first for result in results if not result.equal] == []
 
 
-@pytest.mark.parametrize("offset", [0, 1, 2, 3])
 @pytest.mark.parametrize("pair", ON_A_CORE, ids=name)
-def test_kernel_agrees_on_its_core(pair, offset):
+def test_kernel_agrees_on_its_core(pair):
+    """All four alignments of the caller's input take turns."""
     kernel, target = pair
     if cores.missing():
         pytest.skip(cores.missing())
-    models, plans, inputs = material(kernel, target, seed=2 + offset)
-    output = cores.run(plans, inputs, cores.CORE_OF_TARGET[target], offset=offset).output
+    models, plans, inputs = material(kernel, target, seed=2)
+    output = cores.run(plans, inputs, cores.CORE_OF_TARGET[target]).output
     assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
 
 

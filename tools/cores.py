@@ -48,7 +48,7 @@ def run(
     inputs: list[np.ndarray],
     core: str,
     *,
-    offset: int = 1,
+    offset: int | None = None,
     count: bool = False,
     optimize: str = OPTIMIZE,
 ) -> CoreRun:
@@ -67,7 +67,9 @@ def run(
     return CoreRun(output, counts)
 
 
-def build(plans: list[Plan], count: int, machine: Machine, folder: Path, offset: int, optimize: str = OPTIMIZE) -> Path:
+def build(
+    plans: list[Plan], count: int, machine: Machine, folder: Path, offset: int | None, optimize: str = OPTIMIZE
+) -> Path:
     """The program as an elf, with the firmware's start-up code and memory map."""
     source = write_program(folder, plans, count, offset=offset)
     elf = folder / "program.elf"

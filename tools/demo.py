@@ -94,7 +94,7 @@ def show(console: Console, outcome: Outcome, model: Path, header: Path, seconds:
         console.print(f"Emulated Cortex-M cores: NOT RUN, {outcome.not_run}\n")
     else:
         console.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
-    console.print("The cores are emulated by QEMU; no physical board took part.\n")
+        console.print("The cores are emulated by QEMU; no physical board took part.\n")
     console.print("Next:")
     caller = os.environ.get(CALLER_DIR)
     for command, purpose in (

@@ -75,12 +75,15 @@ RUN = """    {{
     }}"""
 
 
-def write_program(folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int = 1) -> Path:
+def write_program(folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int | None = None) -> Path:
     """The program's source and headers in `folder`; every plan has a prefix of its own.
 
-    Inputs lie `offset` bytes behind a word's beginning.
+    Inputs lie `offset` bytes behind a word's beginning; by default 0, 1, 2 and 3 in turn, a model each.
     """
-    names = [{"p": plan.prefix, "P": plan.macro_prefix, "count": count, "offset": offset} for plan in plans]
+    names = [
+        {"p": plan.prefix, "P": plan.macro_prefix, "count": count, "offset": index % 4 if offset is None else offset}
+        for index, plan in enumerate(plans)
+    ]
     for plan in plans:
         (folder / f"{plan.prefix}.h").write_text(header_text(plan))
     source = folder / f"main{suffix}"

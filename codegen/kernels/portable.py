@@ -19,6 +19,13 @@ def pixel_words(job: Job) -> np.ndarray:
     return integer.pack_last_axis(pixels).reshape(len(job.rows), -1)
 
 
+def highest_bit_first(rows: np.ndarray) -> np.ndarray:
+    """Rows packed so that a row's first weight is the highest bit of its first word."""
+    bits = np.zeros((len(rows), integer.words_for(rows.shape[1]) * integer.WORD_BITS), np.uint8)
+    bits[:, : rows.shape[1]] = rows < 0
+    return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
+
+
 class PortableKernel(Kernel):
     """Loops that every C99 compiler takes; instructions a MAC as compiled by gcc -O2."""
 
@@ -33,7 +40,7 @@ class PortableKernel(Kernel):
 
 
 class DenseRows(PortableKernel):
-    """Rows in the model file's order; one bit of weight at a time."""
+    """Row by row, one bit of weight at a time."""
 
     name = "dense_rows"
     instructions_a_mac = 6.0
@@ -42,7 +49,7 @@ class DenseRows(PortableKernel):
         return isinstance(job.layer, Dense) and not job.one_bit_inputs
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        weights = CArray("weights", "uint32_t", integer.pack_bits(job.rows).reshape(-1))
+        weights = CArray("weights", "uint32_t", highest_bit_first(job.rows).reshape(-1))
         return (weights, *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, int]:
@@ -62,7 +69,7 @@ class ConvPatches(PortableKernel):
         return isinstance(job.layer, Conv2D)
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        words = pixel_words(job) if job.one_bit_inputs else integer.pack_bits(job.rows)
+        words = pixel_words(job) if job.one_bit_inputs else highest_bit_first(job.rows)
         return (CArray("weights", "uint32_t", words.reshape(-1)), *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, int]:

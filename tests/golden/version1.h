@@ -91,8 +91,8 @@ VERSION1_STATIC_ASSERT(layer1_scaled_fits, -2339048 >= INT32_MIN && 5784745 <= I
 
 /* Layer 0: dense 40 -> 6; accumulators in -3302..4699. */
 static const uint32_t version1_layer0_weights[12] = {
-    0x80000200u, 0x00000090u, 0x4630d108u, 0x00000008u, 0x80002020u, 0x00000000u, 0xb5f90ff9u, 0x00000075u,
-    0x01410100u, 0x000000c4u, 0x79530600u, 0x00000080u
+    0x00400001u, 0x09000000u, 0x108b0c62u, 0x10000000u, 0x04040001u, 0x00000000u, 0x9ff09fadu, 0xae000000u,
+    0x00808280u, 0x23000000u, 0x0060ca9eu, 0x01000000u
 };
 static const int16_t version1_layer0_multiplier[6] = {
     0, 2121, 1957, -1877, -839, -1556
@@ -103,7 +103,7 @@ static const int32_t version1_layer0_bias[6] = {
 
 /* Layer 1: dense 6 -> 3; accumulators in -635..127. */
 static const uint32_t version1_layer1_weights[3] = {
-    0x0000001fu, 0x0000003bu, 0x0000001fu
+    0xf8000000u, 0xdc000000u, 0xf8000000u
 };
 static const int16_t version1_layer1_multiplier[3] = {
     -10501, -5547, -4237
@@ -149,40 +149,49 @@ static const version1_logits_t version1_layer1_activation = {
     version1_layer1_multiplier, version1_layer1_bias, 3u
 };
 
-/* Sum of w * x over one row of sign bits: sum x - 2 * (sum of the x whose bit is set) (SPEC 3). */
-static int32_t version1_row(const uint8_t *x, uint32_t count, uint32_t shift, const uint32_t *row)
+/* Sum of w * x over a row is sum x - 2 * (sum of the x whose weight is -1) (SPEC 3).  Here a row's first weight is its
+ * first word's highest bit, so that an arithmetic shift makes a mask of it. */
+static int32_t version1_total(const uint8_t *x, uint32_t count, uint32_t shift)
 {
     uint32_t sum = 0;
-    uint32_t negative = 0;
+    for (; count > 0u; count--) {
+        sum += (uint32_t)*x++ >> shift;
+    }
+    return (int32_t)sum;
+}
+
+static int32_t version1_negative(const uint8_t *x, uint32_t count, uint32_t shift, const uint32_t *row)
+{
+    uint32_t sum = 0;
     while (count > 0u) {
-        uint32_t bits = *row++;
+        int32_t signs = (int32_t)*row++;
         uint32_t left = count < 32u ? count : 32u;
         count -= left;
         do {
-            const uint32_t value = (uint32_t)*x++ >> shift;
-            sum += value;
-            negative += value & (0u - (bits & 1u));
-            bits >>= 1;
+            sum += ((uint32_t)*x++ >> shift) & (uint32_t)(signs >> 31);
+            signs = (int32_t)((uint32_t)signs << 1);
         } while (--left > 0u);
     }
-    return (int32_t)sum - 2 * (int32_t)negative;
+    return (int32_t)sum;
 }
 
 /* Layer 0: dense 40 -> 6: kernel dense_rows. */
 static void version1_layer0(const uint8_t *x, uint8_t *out)
 {
+    const int32_t total = version1_total(x, 40u, 1u);
     uint32_t index;
     for (index = 0; index < 6u; index++) {
-        version1_store_requantize(&version1_layer0_activation, index, version1_row(x, 40u, 1u, version1_layer0_weights + index * 2u), out);
+        version1_store_requantize(&version1_layer0_activation, index, total - 2 * version1_negative(x, 40u, 1u, version1_layer0_weights + index * 2u), out);
     }
 }
 
 /* Layer 1: dense 6 -> 3: kernel dense_rows. */
 static void version1_layer1(const uint8_t *x, int32_t *out)
 {
+    const int32_t total = version1_total(x, 6u, 0u);
     uint32_t index;
     for (index = 0; index < 3u; index++) {
-        version1_store_logits(&version1_layer1_activation, index, version1_row(x, 6u, 0u, version1_layer1_weights + index * 1u), out);
+        version1_store_logits(&version1_layer1_activation, index, total - 2 * version1_negative(x, 6u, 0u, version1_layer1_weights + index * 1u), out);
     }
 }
 

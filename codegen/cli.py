@@ -1,6 +1,6 @@
 """The command line of codegen."""
 
-from codegen.commands import export, inspect, verify
+from codegen.commands import export, inspect, package, verify
 from qmodel.command import Parser
 
 
@@ -10,7 +10,7 @@ def main(arguments: list[str]) -> int | None:
         prog="python -m codegen", description="Turn a quantized model into C for a microcontroller, and check the C."
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (export, inspect, verify):
+    for command in (export, inspect, verify, package):
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     return options.run(options)

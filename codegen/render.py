@@ -11,12 +11,17 @@ INT32_MIN = -(2**31)
 
 def header_text(plan: Plan) -> str:
     """The generated header."""
-    return _environment().get_template("model.h.j2").render(plan=plan)
+    return render("model.h.j2", plan)
 
 
 def harness_text(plan: Plan) -> str:
     """A C program that reads inputs from stdin and writes every layer's output to stdout."""
-    return _environment().get_template("verify.c.j2").render(plan=plan)
+    return render("verify.c.j2", plan)
+
+
+def render(template: str, plan: Plan) -> str:
+    """A template laid out for `plan`."""
+    return _environment().get_template(template).render(plan=plan)
 
 
 def _environment() -> Environment:

@@ -23,7 +23,7 @@ APT_PACKAGES = {
     "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
     "qemu-system-arm": ("qemu-system-arm",),
 }
-APT_PACKAGES_TO_CHECK = {"clang": ("clang", "libclang-rt-dev")}
+APT_PACKAGES_TO_CHECK = {"clang": ("clang", "libclang-rt-dev"), "cmake": ("cmake",)}
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 

@@ -20,6 +20,12 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-flash", metavar="BYTES", type=_bytes, help="most flash for weights and parameters")
 
 
+def add_test_vectors(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--test-vectors", metavar="N", type=int, default=0, help="embed N inputs with their logits and a self-test"
+    )
+
+
 def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[QuantizedModel, Plan]:
     model = load(options.model)
     plan = make_plan(

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from codegen.commands.common import add_plan_options, load_plan
+from codegen.commands.common import add_plan_options, add_test_vectors, load_plan
 from codegen.measure import measure, missing
 from codegen.page import page_text
 from codegen.plan import Plan
@@ -20,9 +20,7 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser("export", help="write the C header", description="Write a model as one C header.")
     add_plan_options(parser)
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help="header to write; - for stdout")
-    parser.add_argument(
-        "--test-vectors", metavar="N", type=int, default=0, help="embed N inputs with their logits and a self-test"
-    )
+    add_test_vectors(parser)
     parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
     parser.set_defaults(run=run)

@@ -1,37 +1,39 @@
-"""`python -m tools.tutorial_pictures`: train what docs/TUTORIAL.md quotes, write bench/tutorial.json, tables and pictures.
+"""`python -m tools.tutorial_pictures`: train what docs/TUTORIAL.md quotes; write figures, tables and pictures.
 
 Networks for MNIST with float, deterministic and stochastic weights, three seeds each.  The figures go into
 bench/tutorial.json, the tables made from them into the tutorial, the pictures into docs/img.
 """
 
 import copy
+import io
 import json
 import os
+import re
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-# as in trainer/__main__.py: one BLAS thread, set before numpy is imported, so that figures are the command's own
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+if __name__ == "__main__":
+    # as in trainer/__main__.py: one BLAS thread, set before numpy is imported
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from qmodel import __version__, integer  # noqa: E402
-from qmodel.atomic import write_whole  # noqa: E402
-from qmodel.command import Parser, run_command  # noqa: E402
-from qmodel.datasets import Dataset, load_dataset  # noqa: E402
-from qmodel.errors import SignbitError  # noqa: E402
-from qmodel.file import load  # noqa: E402
-from qmodel.layers import Dense as IntegerDense  # noqa: E402
-from qmodel.layers import Range  # noqa: E402
-from trainer.layers import Dense, Parameter  # noqa: E402
-from trainer.network import Network  # noqa: E402
-from trainer.run import Run, run  # noqa: E402
-from trainer.settings import default_settings  # noqa: E402
-from tools.readme import ROOT, markdown_table, replace_block  # noqa: E402
+from qmodel import __version__, integer
+from qmodel.atomic import write_whole
+from qmodel.command import Parser, run_command
+from qmodel.datasets import Dataset, load_dataset
+from qmodel.errors import SignbitError
+from qmodel.file import load
+from qmodel.layers import Dense as IntegerDense
+from tools.readme import ROOT, markdown_table, replace_block
+from trainer.layers import Dense, Parameter
+from trainer.network import Network
+from trainer.run import Run, run
+from trainer.settings import default_settings
 
 FIGURES = ROOT / "bench" / "tutorial.json"
 TUTORIAL = ROOT / "docs" / "TUTORIAL.md"
@@ -106,9 +108,8 @@ def accuracy_table(figures: dict) -> str:
     for row in figures["accuracy"]:
         first = [row["network"], NAMES[row["binarize"]], str(row["epochs"])]
         rows.append([*first, _spread(row["correct"], row["count"]), _spread(row["correct_latent"], row["count"])])
-    return markdown_table(
-        ["network", "weights while training", "epochs", "test %, weights as run", "test %, latent weights"], rows, left=2
-    )
+    headings = ["network", "weights", "epochs", "test %, weights as run", "test %, latent weights"]
+    return markdown_table(headings, rows, left=2)
 
 
 def rate_table(figures: dict) -> str:
@@ -122,12 +123,7 @@ def rate_table(figures: dict) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    parser = Parser(
-        prog="python -m tools.tutorial_pictures",
-        description="Train what the tutorial quotes; write bench/tutorial.json, docs/img and the tutorial's tables.",
-    )
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files")
-    options = parser.parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     _pyplot()
     data = load_dataset("mnist", options.data_dir)
     figures, shown = measure(data, lambda text: print(text, file=sys.stderr, flush=True))
@@ -139,21 +135,42 @@ def main(arguments: list[str]) -> None:
     print(accuracy_table(figures), rate_table(figures), sep="\n\n")
 
 
+def command_parser() -> Parser:
+    parser = Parser(
+        prog="python -m tools.tutorial_pictures",
+        description="Train what the tutorial quotes; write bench/tutorial.json, docs/img and the tutorial's tables.",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files")
+    return parser
+
+
 def figures_text(figures: dict) -> str:
-    """JSON with a line for each innermost list, so that a change of one figure is a change of one line."""
-    return json.dumps(figures, indent=1) + "\n"
+    """JSON with a line for each innermost list."""
+    text = json.dumps(figures, indent=1)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def draw(figures: dict, shown: dict[str, Run], data: Dataset, folder: Path) -> None:
     """All pictures.  The same input and matplotlib give the same bytes."""
     for name, figure in (
         ("weights", _weights(shown)),
-        ("curves", _curves(figures)),
+        ("curves", curves(figures)),
         ("latent", _latent(shown, data)),
         ("packed", _packed(load(PACKED_MODEL).layers[0])),
     ):
-        # no Software entry: it names matplotlib's version
-        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        write_whole(folder / f"{name}.png", picture(figure))
+
+
+def picture(figure) -> bytes:
+    """The figure with a palette of 256 colours, a third of the bytes, and without a note of what wrote it."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, dpi=DPI, format="png")
+    _pyplot().close(figure)
+    with Image.open(full) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def _row(data: Dataset, given: dict, progress: Callable[[str], None]) -> tuple[Row, Run]:
@@ -197,10 +214,11 @@ def _spread(correct: list[int], count: int) -> str:
 # --- pictures
 
 DPI = 110
-INK, BLUE, ORANGE, GREY = "#222222", "#0072b2", "#d55e00", "#999999"
+CURVE_EPOCHS = 15
+INK, BLUE, ORANGE = "#222222", "#0072b2", "#d55e00"
 """Blue and vermilion of Okabe and Ito's palette: different to the colour-blind, and in grey."""
 LINES = {"none": (INK, "-"), "deterministic": (BLUE, "-"), "stochastic": (ORANGE, "--")}
-DIVERGING = "RdBu"
+DIVERGING = (ORANGE, "#ffffff", BLUE)
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -237,34 +255,42 @@ def _weights(shown: dict[str, Run]):
         ("deterministic:\nsign(latent)", integer.sign(latent["deterministic"]), 1.0),
         ("stochastic:\nlatent", latent["stochastic"], 1.0),
     ]
-    figure, axes = _pyplot().subplots(
+    pyplot = _pyplot()
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("signs", DIVERGING)
+    figure, axes = pyplot.subplots(
         len(rows), 11, figsize=(9.6, 3.75), layout="constrained", width_ratios=[1] * 10 + [0.16]
     )
+    for digit, cell in enumerate(axes[0, :10]):
+        cell.set_title(str(digit), loc="center")
     for (title, weights, limit), row in zip(rows, axes, strict=True):
         for digit, cell in enumerate(row[:10]):
-            image = cell.imshow(weights[:, digit].reshape(28, 28), cmap=DIVERGING, vmin=-limit, vmax=limit)
+            pixels = weights[:, digit].reshape(28, 28)
+            image = cell.imshow(pixels, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
             cell.set(xticks=[], yticks=[])
             cell.spines[:].set(visible=True, linewidth=0.5)
-            if row is axes[0]:
-                cell.set_title(str(digit), loc="center")
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
-        figure.colorbar(image, cax=row[10], ticks=[-limit, 0, limit], format="%+.3g")
+        ends = [f"{sign}{limit:.2g}" for sign in "−+"]
+        figure.colorbar(image, cax=row[10]).set_ticks([-limit, 0, limit], labels=[ends[0], " 0", ends[1]])
         row[10].tick_params(labelsize=8)
     return figure
 
 
-def _curves(figures: dict):
+def curves(figures: dict):
     """Validation error by epoch: line for the seeds' mean, band for their range."""
-    rows = [row for row in figures["accuracy"] if row["epochs"] == len(row["validation_accuracy"][0]) <= 15]
     figure, axes = _pyplot().subplots(1, 2, figsize=(9.6, 3.7), layout="constrained")
     for network, axis in zip(("784-10", "784-128-10"), axes, strict=True):
-        for row in (row for row in rows if row["network"] == network):
+        for row in figures["accuracy"]:
+            if (row["network"], row["epochs"]) != (network, CURVE_EPOCHS):
+                continue
             error = 100 * (1 - np.array(row["validation_accuracy"]))
             epochs = np.arange(1, error.shape[1] + 1)
             colour, dashes = LINES[row["binarize"]]
             axis.plot(epochs, error.mean(axis=0), dashes, color=colour, linewidth=2, label=NAMES[row["binarize"]])
             axis.fill_between(epochs, error.min(axis=0), error.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-        axis.set(title=network, xlabel="epoch", xticks=[1, 5, 10, 15], xlim=(1, 15), ylim=(0, None))
+        title = f"{network}, {'one hidden layer' if network.count('-') > 1 else 'logistic regression'}"
+        axis.set(title=title, xlabel="epoch", xticks=[1, 5, 10, 15], xlim=(1, CURVE_EPOCHS), ylim=(0, None))
         axis.grid(axis="y", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
     axes[0].set_ylabel("validation error, %")
@@ -281,7 +307,7 @@ def _latent(shown: dict[str, Run], data: Dataset):
         share, edges = np.histogram(latent, bins=40, range=(-1, 1))
         colour, dashes = LINES[kind]
         axis.stairs(100 * share / latent.size, edges, color=colour, linestyle=dashes, linewidth=2, label=NAMES[kind])
-    axis.set(xlabel="latent weight", ylabel="share of the weights, %", xlim=(-1.02, 1.02), ylim=(0, None))
+    axis.set(xlabel="latent weight", ylabel="share of the weights, %", xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
     axis.legend(frameon=False, loc="upper center")
     return figure
 
@@ -292,7 +318,7 @@ def _packed(layer: IntegerDense):
     words = integer.pack_bits(layer.rows[:1])[0]
     pyplot = _pyplot()
     figure, (signs, bits) = pyplot.subplots(
-        1, 2, figsize=(9.6, 3.0), layout="constrained", width_ratios=[1, 3.2], gridspec_kw={"wspace": 0.04}
+        1, 2, figsize=(9.6, 2.75), layout="constrained", width_ratios=[1, 3.2], gridspec_kw={"wspace": 0.04}
     )
     signs.set_title("weights, by pixel")
     for index, weight in enumerate(weights):
@@ -308,17 +334,17 @@ def _packed(layer: IntegerDense):
             _cell(bits, 31 - bit, top, str(value), value == 1)
         for bit in (31, 24, 16, 8, 0):
             bits.text(31.5 - bit, top + 1.3, f"bit {bit}", ha="center", va="top", size=8, color="#555555")
-    bits.set(xlim=(-0.6, 32.8), ylim=(6.4, -1.6), aspect="equal")
+    bits.set(xlim=(-0.05, 32.8), ylim=(6.4, -1.6), aspect="equal")
     for axis in (signs, bits):
         axis.axis("off")
     return figure
 
 
-def _cell(axis, x: float, y: float, text: str, dark: bool) -> None:
+def _cell(axis, x: float, y: float, text: str, filled: bool) -> None:
     from matplotlib.patches import Rectangle
 
-    axis.add_patch(Rectangle((x, y), 1, 1, facecolor=BLUE if dark else "white", edgecolor="#bbbbbb", linewidth=0.8))
-    axis.text(x + 0.5, y + 0.52, text, ha="center", va="center", color="white" if dark else INK, size=9)
+    axis.add_patch(Rectangle((x, y), 1, 1, facecolor=ORANGE if filled else "white", edgecolor="#bbbbbb", linewidth=0.8))
+    axis.text(x + 0.5, y + 0.52, text, ha="center", va="center", color="white" if filled else INK, size=9)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,168 @@
-"""Kernels for Cortex-M0 and M0+ (ARMv6-M)."""
+"""Kernels for Cortex-M0 and M0+ (ARMv6-M): dense layers."""
 
-KERNELS = ()
+from typing import ClassVar
+
+import numpy as np
+
+from codegen.kernels.armv6m_bits import DenseBits
+from codegen.kernels.armv6m_conv import CONV_KERNELS
+from codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from qmodel.layers import Dense
+
+
+class DenseTables(FinishingKernel):
+    """Tables of all sums over 7 or 8 inputs; an output takes one entry of each."""
+
+    inputs_a_group: ClassVar[int]
+    groups_a_pass: ClassVar[int]
+
+    def fits(self, job: Job) -> bool:
+        return isinstance(job.layer, Dense) and not job.one_bit_inputs
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        k = self.inputs_a_group
+        rows = np.pad(job.rows > 0, ((0, 0), (0, -job.layer.fan_in % k)))
+        values = rows.reshape(len(rows), -1, k) @ (1 << np.arange(k)) * (2 if k == 7 else 1)
+        blocked = len(rows) // 4 * 4
+        parts = []
+        for start in range(0, values.shape[1], self.groups_a_pass):
+            groups = values[:, start : start + self.groups_a_pass]
+            blocks = groups[:blocked].reshape(-1, 4, groups.shape[1]).transpose(0, 2, 1)
+            parts += [blocks.reshape(-1), groups[blocked:].reshape(-1)]
+        return (CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8)), *activation_arrays(job))
+
+    def values(self, job: Job) -> dict[str, int]:
+        return {
+            "rows": len(job.rows),
+            "rows_left": len(job.rows) % 4,
+            "inputs_left": job.layer.fan_in % self.inputs_a_group,
+        }
+
+    def cost(self, job: Job) -> Cost:
+        k, rows = self.inputs_a_group, len(job.rows)
+        groups = -(-job.layer.fan_in // k)
+        passes = -(-groups // self.groups_a_pass)
+        blocks, left = divmod(rows, 4)
+        lookup = 3 if k == 7 else 4
+        copied = k if job.layer.fan_in % k else 0
+        if k == 7:
+            table = self.table_instructions + k * job.input_shift
+        else:
+            table = self.table_instructions
+            copied = job.layer.fan_in if job.input_shift else copied
+        instructions = (
+            groups * (table + 18)
+            + passes * (60 + 7 * blocks + left * 60)
+            + 12 * copied
+            + groups * (blocks * (4 * lookup + 1) + left * 7)
+            + 4 * rows
+            + finish_instructions(job)
+            + 10
+        )
+        scratch = WORD_BYTES * rows + 2 * min(groups, self.groups_a_pass) * 2**k
+        return Cost(instructions, scratch, stack_bytes=36)
+
+
+class DenseTables7(DenseTables):
+    """8/7 bits a weight, as the stored byte is an offset in bytes."""
+
+    name = "m0_lut7"
+    inputs_a_group = 7
+    groups_a_pass = 8
+    table_instructions = 109
+
+
+class DenseTables8(DenseTables):
+    """One bit a weight, for the smallest flash."""
+
+    name = "m0_lut8"
+    inputs_a_group = 8
+    groups_a_pass = 4
+    table_instructions = 224
+
+
+class DenseLists(FinishingKernel):
+    """Lists of inputs that have the same weights in a few rows; for few outputs."""
+
+    name = "m0_bucket"
+    ROWS_MAX: ClassVar[int] = 31
+    BYTE_INDEX_MAX: ClassVar[int] = 256
+
+    def fits(self, job: Job) -> bool:
+        return isinstance(job.layer, Dense) and not job.one_bit_inputs and len(job.rows) <= self.ROWS_MAX
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        inputs, steps, groups = [], [], []
+        for rows in self._groups(job):
+            order, pairs = _lists(rows, self._longest(job))
+            pairs.append((2 * self._longest(job) + 6, 0))
+            inputs.append(order)
+            steps += pairs
+            groups += [len(rows), 2 * len(pairs)]
+        ctype = "uint8_t" if self._index_bytes(job) == 1 else "uint16_t"
+        return (
+            CArray("inputs", ctype, np.concatenate(inputs).astype(ctype[:-2])),
+            CArray("steps", "uint8_t", np.array(steps, np.uint8).reshape(-1)),
+            CArray("groups", "uint16_t", np.array(groups, np.uint16)),
+            *activation_arrays(job),
+        )
+
+    def values(self, job: Job) -> dict[str, int]:
+        index_bytes = self._index_bytes(job)
+        return {
+            "groups": len(self._groups(job)),
+            "index_bytes": index_bytes,
+            "longest": self._longest(job),
+            "variant": 2 * index_bytes + job.input_shift,
+        }
+
+    def cost(self, job: Job) -> Cost:
+        groups = self._groups(job)
+        instructions = sum(self._group_instructions(job, rows) for rows in groups) + finish_instructions(job)
+        return Cost(instructions, WORD_BYTES * (len(job.rows) + 1), stack_bytes=24)
+
+    def _groups(self, job: Job) -> list[np.ndarray]:
+        """The rows, in groups of the size that takes the fewest instructions."""
+        options = [np.array_split(job.rows, -(-len(job.rows) // size)) for size in range(1, 8)]
+        return min(options, key=lambda groups: sum(self._group_instructions(job, rows) for rows in groups))
+
+    def _group_instructions(self, job: Job, rows: np.ndarray) -> float:
+        _, pairs = _lists(rows, self._longest(job))
+        step = 12 + (self._index_bytes(job) == 1) - job.input_shift
+        return (3 + job.input_shift) * rows.shape[1] + step * len(pairs) + 20 + 10 * len(rows)
+
+    def _index_bytes(self, job: Job) -> int:
+        return 1 if job.layer.fan_in <= self.BYTE_INDEX_MAX else 2
+
+    def _longest(self, job: Job) -> int:
+        """The longest list that one step sums up."""
+        return 16 * self._index_bytes(job)
+
+
+def _lists(rows: np.ndarray, longest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Inputs in the order of their patterns of signs, and the steps: (2 * (longest - length), 4 * row that flips).
+
+    Patterns follow a Gray code down to 0, all +1, so that between two of them mostly one row flips.
+    """
+    count = len(rows)
+    patterns = (rows < 0).T @ (1 << np.arange(count))
+    codes = np.arange(1 << count)
+    place = np.empty_like(codes)
+    place[codes ^ codes >> 1] = codes[::-1]
+    order = np.argsort(place[patterns], kind="stable")
+    seen, lengths = np.unique(place[patterns], return_counts=True)
+    visited = [*((codes ^ codes >> 1)[::-1][seen]), 0]
+    steps = []
+    for number, length in enumerate(lengths.tolist()):
+        while length > longest:
+            steps.append((0, 4 * count))
+            length -= longest
+        changed = int(visited[number] ^ visited[number + 1])
+        flips = [row for row in range(count) if changed >> row & 1] or [count]
+        steps.append((2 * (longest - length), 4 * flips[0]))
+        steps += [(2 * longest, 4 * row) for row in flips[1:]]
+    return order, steps
+
+
+KERNELS = (DenseTables7(), DenseTables8(), DenseLists(), DenseBits(), *CONV_KERNELS)

@@ -1,0 +1,72 @@
+"""Kernel for Cortex-M0 and M0+ (ARMv6-M): one-bit weights and one-bit inputs."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from qmodel import integer
+from qmodel.layers import Dense, size_of
+
+LANES = 32
+
+
+class DenseBits(FinishingKernel):
+    """Counts in 32 lanes at once, for each input that is -1; the prediction takes half of them to be."""
+
+    name = "m0_bits"
+    INPUTS_MAX: ClassVar[int] = 16_000
+    ZERO_PLANES: ClassVar[int] = 2
+    PLANES_A_CHUNK: ClassVar[int] = 5
+
+    def fits(self, job: Job) -> bool:
+        return isinstance(job.layer, Dense) and job.one_bit_inputs and job.layer.fan_in <= self.INPUTS_MAX
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        bits = np.pad(job.rows < 0, ((0, -len(job.rows) % LANES), (0, 1)))
+        slices = bits.reshape(-1, LANES, bits.shape[1]).transpose(0, 2, 1)
+        words = slices @ (np.int64(1) << np.arange(LANES))
+        weights = CArray("weights", "uint32_t", words.reshape(-1).astype(np.uint32))
+        return (weights, *activation_arrays(job, job.layer.rows.sum(axis=1, dtype=np.int64)))
+
+    def values(self, job: Job) -> dict[str, int]:
+        channels = job.input_shape[-1]
+        pixel_words = integer.words_for(channels)
+        chunks = self._chunks(job)
+        return {
+            "slices": self._slices(job),
+            "chunks": chunks,
+            "planes": self._planes(job),
+            "words": size_of(job.input_shape[:-1]) * pixel_words,
+            "pixel_words": pixel_words,
+            "last_bits": channels - LANES * (pixel_words - 1),
+        }
+
+    def pieces(self, job: Job) -> tuple[str, ...]:
+        return (*super().pieces(job), "m0_accumulators")
+
+    def cost(self, job: Job) -> Cost:
+        inputs, slices = job.layer.fan_in, self._slices(job)
+        groups = -(-inputs // 16)
+        ripple = max(1.0, np.log2(groups) / 2)
+        slice_instructions = groups * (68 + 6 * ripple) + self._chunks(job) * (15 * LANES + 20) + 80
+        lists_instructions = 7.5 * inputs
+        instructions = (
+            lists_instructions + slices * (slice_instructions + 3 * LANES / 4) + finish_instructions(job) + 60
+        )
+        lists = 2 * (-(-inputs // 8) * 8)
+        scratch = WORD_BYTES * (LANES * slices + self._planes(job)) + lists
+        return Cost(instructions, scratch, stack_bytes=32)
+
+    def _chunks(self, job: Job) -> int:
+        """Fives of planes that hold any count, times 4."""
+        return -(-(job.layer.fan_in.bit_length() + self.ZERO_PLANES) // self.PLANES_A_CHUNK)
+
+    def _planes(self, job: Job) -> int:
+        """Words for them, at least one more for the carry out of the last, a multiple of 4."""
+        return -(-(self.PLANES_A_CHUNK * self._chunks(job) + 4) // 4) * 4
+
+    @staticmethod
+    def _slices(job: Job) -> int:
+        return -(-len(job.rows) // LANES)

@@ -1,0 +1,133 @@
+"""Helium: the accumulators of one place for one-bit inputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.kernels.base import Job
+from codegen.kernels.portable import pixel_words
+
+VECTOR_BYTES = 16
+ROWS = 4
+STRAIGHT_BLOCKS = 8
+"""Up to so many vectors of inputs in one run, code without loops."""
+
+SEGMENT_BLOCKS = 32
+"""Up to so many in a place of several runs."""
+
+UNROLLED_BLOCKS = 2
+PUSHED_BYTES = 40
+TERNARY_PUSHED_BYTES = 56
+
+
+@dataclass(frozen=True, eq=False)
+class BitPlaces:
+    """acc = n - 2 * (number of bits in which weights and inputs differ), for 4 rows at a time and 128 bits each.
+
+    The differing bits of a byte are looked up: a gather loads 16 of 256 counts, and VADDVA adds them up.  Inputs lie in
+    `segments` runs of `segment_bytes`, `pitch_bytes` apart.  The weights stand in the order of the work: groups of 4
+    rows (for ternary weights, first of plane a, then of b), vectors, rows.
+    """
+
+    job: Job
+    segments: int
+    segment_bytes: int
+    pitch_bytes: int
+    maximum: bool = False
+
+    @property
+    def stack_bytes(self) -> int:
+        return TERNARY_PUSHED_BYTES if self.job.planes == 2 else PUSHED_BYTES
+
+    @property
+    def full_groups(self) -> int:
+        return self.job.neurons // ROWS
+
+    @property
+    def last_rows(self) -> int:
+        return self.job.neurons % ROWS
+
+    @property
+    def accumulator_words(self) -> int:
+        return -(-self.job.neurons // ROWS) * ROWS
+
+    @property
+    def vectors(self) -> int:
+        return self.segment_bytes // VECTOR_BYTES
+
+    @property
+    def tail_bytes(self) -> int:
+        return self.segment_bytes % VECTOR_BYTES
+
+    @property
+    def blocks(self) -> int:
+        return self.segments * (self.vectors + bool(self.tail_bytes))
+
+    @property
+    def fits(self) -> bool:
+        return self.segments == 1 or self.blocks <= SEGMENT_BLOCKS
+
+    @property
+    def loops(self) -> int:
+        """Rounds of UNROLLED_BLOCKS vectors; the other vectors are straight and come first."""
+        return 0 if self.segments > 1 or self.blocks <= STRAIGHT_BLOCKS else self.vectors // UNROLLED_BLOCKS
+
+    @property
+    def straight_vectors(self) -> int:
+        return self.vectors - UNROLLED_BLOCKS * self.loops
+
+    @property
+    def starts_with_block(self) -> bool:
+        return self.straight_vectors + self.tail_bytes > 0
+
+    def weights(self) -> np.ndarray:
+        octets = pixel_words(self.job).astype("<u4").view(np.uint8)
+        planes = octets.reshape(self.job.planes, self.job.neurons, self.segments, self.segment_bytes)
+        parts = []
+        for start in range(0, self.job.neurons, ROWS):
+            for rows in planes[:, start : start + ROWS]:
+                parts += [
+                    rows[:, segment, first : first + size].reshape(-1)
+                    for segment in range(self.segments)
+                    for first, size in self._blocks()
+                ]
+        return np.concatenate(parts)
+
+    def values(self) -> dict[str, int]:
+        return {
+            "planes": self.job.planes,
+            "maximum": self.maximum,
+            "segments": self.segments,
+            "segment_bytes": self.segment_bytes,
+            "pitch_bytes": self.pitch_bytes,
+            "vectors": self.straight_vectors,
+            "loops": self.loops,
+            "tail_bytes": self.tail_bytes,
+            "starts_with_block": self.starts_with_block,
+            "full_groups": self.full_groups,
+            "last_rows": self.last_rows,
+        }
+
+    def instructions(self) -> int:
+        """Of one place, from the call to the return."""
+        total = 9 + (2 if self.tail_bytes else 0) + (2 if self.job.planes == 2 else 0)
+        if self.full_groups > 1:
+            total += 1 + 2 * self.full_groups
+        total += self.full_groups * self._group(ROWS)
+        return total + (self._group(self.last_rows) if self.last_rows else 0)
+
+    def _group(self, rows: int) -> int:
+        tails = self.segments if self.tail_bytes else 0
+        walk = self.blocks * (1 + 4 * rows) + tails * (1 + rows)
+        walk += (self.segments - 1) * -(-(self.pitch_bytes - self.segment_bytes) // 4095)
+        walk += 2 * self.loops + bool(self.loops) + (0 if self.starts_with_block else rows)
+        decode = 6 if self.job.planes == 2 else 4
+        return self.job.planes * (walk + 1) + decode + (3 if self.maximum else 1)
+
+    def _blocks(self) -> list[tuple[int, int]]:
+        """First byte and size of a run's vectors, in the order of the work: those of the loop come last."""
+        looped = self.straight_vectors * VECTOR_BYTES
+        straight = [(first, VECTOR_BYTES) for first in range(0, looped, VECTOR_BYTES)]
+        tail = [(looped, self.tail_bytes)] if self.tail_bytes else []
+        start = looped + self.tail_bytes
+        return straight + tail + [(first, VECTOR_BYTES) for first in range(start, self.segment_bytes, VECTOR_BYTES)]

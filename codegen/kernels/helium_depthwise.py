@@ -1,0 +1,74 @@
+"""Helium: the accumulators of one place of a depthwise convolution, eight channels at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.kernels.base import Job
+from qmodel.layers import DepthwiseConv2D
+
+LANES = 8
+FAN_IN_MAX = 128
+CHANNELS_MAX = 4095
+"""The largest immediate of ADDW."""
+
+PUSHED_BYTES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelPlaces:
+    """acc_c = sum over taps of w_c * x_c in 16-bit lanes, which hold 128 products of 255.
+
+    A weight stands as a byte, -1, 0 or +1, for each group of 8 channels tap by tap: there are few of them, and so
+    ternary ones cost nothing more.
+    """
+
+    job: Job
+    pitch_bytes: int
+    maximum: bool
+
+    @staticmethod
+    def fits(job: Job) -> bool:
+        if not isinstance(job.layer, DepthwiseConv2D) or job.one_bit_inputs:
+            return False
+        return job.layer.fan_in <= FAN_IN_MAX and job.neurons <= CHANNELS_MAX
+
+    @property
+    def stack_bytes(self) -> int:
+        return PUSHED_BYTES
+
+    @property
+    def groups(self) -> int:
+        return -(-self.job.neurons // LANES)
+
+    @property
+    def accumulator_words(self) -> int:
+        """Accumulators of whole groups, and behind them half a word for each."""
+        return self.groups * LANES * 3 // 2
+
+    def weights(self) -> np.ndarray:
+        """int8: groups, taps, lanes."""
+        padded = np.zeros((self.groups * LANES, self.job.layer.fan_in), np.int8)
+        padded[: self.job.neurons] = self.job.layer.rows
+        return padded.reshape(self.groups, LANES, -1).transpose(0, 2, 1).reshape(-1)
+
+    def values(self) -> dict[str, int]:
+        height, width = self.job.layer.kernel
+        return {
+            "kernel_height": height,
+            "kernel_width": width,
+            "channels": self.job.neurons,
+            "groups": self.groups,
+            "pitch_bytes": self.pitch_bytes,
+            "shift": self.job.input_shift,
+            "maximum": self.maximum,
+        }
+
+    def instructions(self) -> int:
+        """Of one place, from the call to the return."""
+        height, width = self.job.layer.kernel
+        gap_bytes = self.pitch_bytes - width * self.job.neurons
+        tap = 5 + bool(self.job.input_shift)
+        group = height * width * tap + (height - 1) * -(-gap_bytes // 4095) + 5
+        widened = 3 + (2 if self.maximum else 0)
+        return 9 + self.groups * group + -(-self.job.neurons // 4) * widened

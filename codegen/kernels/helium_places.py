@@ -1,0 +1,226 @@
+"""Helium: how the accumulators of one place, a dense layer's or one position of a convolution's kernel, are computed.
+
+A byte of weights holds the sign bits of eight rows for one input.  VMLADAVA multiplies 16 such bytes W by 16 inputs
+and adds the products up, so that it gives sums over all bits at once.  With P_k = sum x * (W mod 2^(k+1)) and S_k the
+sum of the inputs whose bit k is set, P_k = P_(k-1) + 2^k * S_k:
+
+* for inputs up to 127, W as unsigned and as signed bytes gives U and T with U - T = 256 * S_7 and U + T = 2 * P_6;
+  shifted left by 2, the same instructions serve the next two bits;
+* for inputs up to 255, W as unsigned bytes is shifted left by 1 for each bit.
+
+Then acc = sum x - 2 * S_k.  All of it is exact modulo 2^32, since 256 * S_k < 2^32 for any layer (SPEC 3).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from codegen.kernels.base import Job
+
+VECTOR_BYTES = 16
+SLOTS = 8
+STRAIGHT_BLOCKS = 20
+"""Up to so many vectors of inputs, code without loops."""
+
+UNROLLED_BLOCKS = 4
+PUSHED_BYTES = 40
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows whose weights share bytes: `slots` of them, that give `outputs` accumulators."""
+
+    slots: int
+    outputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The code for a job's places.
+
+    Inputs lie in `segments` runs of `segment_bytes`, `pitch_bytes` apart; or they are gathered by a table of offsets.
+    """
+
+    job: Job
+    segments: int
+    segment_bytes: int
+    pitch_bytes: int
+    gathered: bool = False
+    maximum: bool = False
+
+    @property
+    def stack_bytes(self) -> int:
+        return PUSHED_BYTES
+
+    @property
+    def signed(self) -> bool:
+        """Whether the inputs, after the shift, are signed bytes too."""
+        return self.job.inputs[1] <= 127
+
+    @cached_property
+    def full_group(self) -> Group:
+        return Group(SLOTS, SLOTS // self.job.planes)
+
+    @property
+    def full_groups(self) -> int:
+        return self.job.neurons // self.full_group.outputs
+
+    @cached_property
+    def last_group(self) -> Group | None:
+        """What is left behind the full groups, in as few slots as the code can do."""
+        left = self.job.neurons % self.full_group.outputs
+        if not left:
+            return None
+        if self.job.planes == 2:
+            slots = 2 * left if self.signed else SLOTS
+            return Group(slots, slots // 2)
+        slots = left + left % 2 if self.signed else -(-left // 4) * 4
+        return Group(slots, slots)
+
+    @property
+    def accumulator_words(self) -> int:
+        last = self.last_group.outputs if self.last_group else 0
+        return self.full_groups * self.full_group.outputs + last
+
+    @property
+    def fan_in(self) -> int:
+        return self.segments * self.segment_bytes
+
+    @property
+    def run_bytes(self) -> int:
+        """Inputs that lie together, for the code: gathered ones are one run."""
+        return self.fan_in if self.gathered else self.segment_bytes
+
+    @property
+    def runs(self) -> int:
+        return 1 if self.gathered else self.segments
+
+    @property
+    def vectors(self) -> int:
+        """Full vectors in a run; `tail_bytes` are left."""
+        return self.run_bytes // VECTOR_BYTES
+
+    @property
+    def tail_bytes(self) -> int:
+        return self.run_bytes % VECTOR_BYTES
+
+    @property
+    def blocks(self) -> int:
+        """Vectors in a place, full or not."""
+        return self.runs * (self.vectors + bool(self.tail_bytes))
+
+    @property
+    def straight(self) -> bool:
+        return self.blocks <= STRAIGHT_BLOCKS
+
+    @property
+    def loops(self) -> int:
+        """Rounds of UNROLLED_BLOCKS vectors in a run; the rest of the run is straight and comes first."""
+        return 0 if self.straight else self.vectors // UNROLLED_BLOCKS
+
+    @property
+    def starts_with_block(self) -> bool:
+        """Whether the first block is outside of every loop, so that it needs no zeroed accumulators."""
+        return self.straight or (self.runs == 1 and self.vectors - UNROLLED_BLOCKS * self.loops + self.tail_bytes > 0)
+
+    def weights(self) -> np.ndarray:
+        """uint8: for each group, a byte for each input."""
+        bits = (self.job.rows < 0).astype(np.uint8).reshape(self.job.planes, self.job.neurons, -1)
+        parts, start = [], 0
+        for group in self._groups():
+            octets = np.zeros(self.fan_in, np.uint8)
+            for index in range(min(group.outputs, self.job.neurons - start)):
+                for plane in range(self.job.planes):
+                    octets |= bits[plane, start + index] << self._bit(group, plane * group.outputs + index)
+            parts.append(octets)
+            start += group.outputs
+        return np.concatenate(parts)
+
+    def offsets(self) -> np.ndarray:
+        """uint8: where the gathered inputs lie, from the place's first; whole vectors."""
+        rows = np.arange(self.segments)[:, None] * self.pitch_bytes + np.arange(self.segment_bytes)
+        padded = np.zeros(self.blocks * VECTOR_BYTES, np.uint8)
+        padded[: self.fan_in] = rows.reshape(-1)
+        return padded
+
+    def values(self) -> dict[str, int]:
+        last = self.last_group
+        return {
+            "signed": self.signed,
+            "planes": self.job.planes,
+            "maximum": self.maximum,
+            "gathered": self.gathered,
+            "shift": self.job.input_shift,
+            "runs": self.runs,
+            "run_bytes": self.run_bytes,
+            "gap_bytes": 0 if self.gathered else self.pitch_bytes - self.segment_bytes,
+            "segments": self.segments,
+            "segment_bytes": self.segment_bytes,
+            "pitch_bytes": self.pitch_bytes,
+            "vectors": self.vectors - UNROLLED_BLOCKS * self.loops,
+            "loops": self.loops,
+            "tail_bytes": self.tail_bytes,
+            "straight": self.straight,
+            "starts_with_block": self.starts_with_block,
+            "full_groups": self.full_groups,
+            "last_slots": last.slots if last else 0,
+            "outputs_a_group": self.full_group.outputs,
+        }
+
+    def instructions(self) -> int:
+        """Of one place, from the call to the return."""
+        setup = 5 + (2 if self.tail_bytes else 0) + (2 if self._segment_loop else 0)
+        total = setup + self._walk(2) + (1 if self.gathered else 2)
+        if self.full_groups > 1:
+            total += 1 + self.full_groups * (4 if self._segment_loop else 2)
+        groups = [self.full_group] * self.full_groups + ([self.last_group] if self.last_group else [])
+        return total + sum(self._group_instructions(group) for group in groups)
+
+    @property
+    def _segment_loop(self) -> bool:
+        return not self.straight and self.runs > 1
+
+    def _group_instructions(self, group: Group) -> int:
+        shifts = group.slots // 2 - 1 if self.signed else group.slots - 1
+        walk = self._walk(2 + group.slots + shifts)
+        zeros = 0 if self.starts_with_block else group.slots
+        return walk + zeros + (not self.gathered) + self._decode_instructions(group)
+
+    def _walk(self, block: int) -> int:
+        """Instructions that go over all inputs of a place, `block` for each vector."""
+        block += bool(self.job.input_shift) + self.gathered
+        instructions = self.blocks * block + (self.runs if self.tail_bytes else 0)
+        gaps = self.runs if self._segment_loop else self.runs - 1
+        instructions += gaps * len(_steps(self.values()["gap_bytes"]))
+        if self._segment_loop:
+            instructions += 2 * self.runs
+        return instructions + self.runs * (2 * self.loops + bool(self.loops))
+
+    def _decode_instructions(self, group: Group) -> int:
+        lanes = group.slots // 2 if self.signed else group.slots
+        vectors = 2 if self.signed or group.slots > 4 else 1
+        moves = 2 * min(2, lanes) if self.signed else group.slots // 2
+        differences = 6 if self.signed else 1 + 3 * vectors
+        stored = 1 if self.job.planes == 2 else vectors
+        scaled = 4 if self.job.planes == 2 else 2 * vectors
+        partial = self.signed and group.slots < SLOTS
+        stores = stored * (3 if self.maximum else 1)
+        predicates = (2 + (stored if self.maximum else 1)) if partial else 0
+        return moves + differences + scaled + stores + predicates
+
+    def _groups(self) -> list[Group]:
+        return [self.full_group] * self.full_groups + ([self.last_group] if self.last_group else [])
+
+    def _bit(self, group: Group, slot: int) -> int:
+        """Which bit of a byte is a slot's.  The lanes that the code decodes go up from a group's lowest bits."""
+        lowest = SLOTS - group.slots
+        if not self.signed:
+            return lowest + slot
+        pairs = group.slots // 2
+        return lowest + 2 * (slot % pairs) + (1 if slot < pairs else 0)
+
+
+def _steps(distance: int) -> list[int]:
+    """Immediates of the ADDW instructions that go `distance` bytes further."""
+    return [min(4095, distance - start) for start in range(0, distance, 4095)]

@@ -1,3 +1,123 @@
-"""Kernels for Cortex-M3 (ARMv7-M)."""
+"""Kernels for Cortex-M3 (ARMv7-M without the DSP extension)."""
 
-KERNELS = ()
+from typing import ClassVar
+
+import numpy as np
+
+from codegen.kernels.armv7m_bits import DenseBitColumns
+from codegen.kernels.armv7m_buckets import DenseBuckets
+from codegen.kernels.armv7m_conv import ConvLut, ConvRowLut
+from codegen.kernels.armv7m_gather import ConvGather
+from codegen.kernels.armv7m_lut import (
+    BITS_MAX,
+    ENTRY_OFFSET,
+    Block,
+    Chunk,
+    block_for,
+    can_finish,
+    finish_instructions,
+    parameters,
+    split,
+    sums_of,
+)
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from codegen.targets import CORTEX_M3
+from qmodel.layers import Dense
+
+STACK_BYTES = 36
+MANY_NEURONS = 32
+"""From here on a weight may take little more than a bit."""
+
+
+def start_word(packed: bool, offset: int, groups: int) -> int:
+    """What sums begin with, so that after `groups` entries they are planes * acc + offset."""
+    start = offset - ENTRY_OFFSET * groups
+    return (start * 0x10001 if packed else start) & 0xFFFFFFFF
+
+
+class DenseLut(Kernel):
+    """Tables of sums over 5 to 8 inputs, looked up by every neuron."""
+
+    name = "m3_dense_lut"
+    targets = CORTEX_M3
+    template = "kernels/m3_dense_lut.c.j2"
+    few_bits: ClassVar[tuple[int, ...]] = (4, 5, 6, 7, 8)
+    many_bits: ClassVar[tuple[int, ...]] = (7, 8)
+
+    def fits(self, job: Job) -> bool:
+        return isinstance(job.layer, Dense) and not job.one_bit_inputs
+
+    def pieces(self, job: Job) -> tuple[str, ...]:
+        return ("m3_lut",)
+
+    def can_finish(self, job: Job) -> bool:
+        return can_finish(job)
+
+    def block(self, job: Job) -> Block:
+        return block_for(job.neurons, sums_of(job).packed)
+
+    def split(self, job: Job) -> tuple[Chunk, int, Chunk | None]:
+        bits = self.many_bits if job.neurons >= MANY_NEURONS else self.few_bits
+        return split(job.layer.fan_in, self.block(job).padded(job.neurons) * job.planes, bits)
+
+    def chunks(self, job: Job) -> list[Chunk]:
+        full, count, rest = self.split(job)
+        return [full] * (count > 0) + [rest] * (rest is not None)
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        full, count, rest = self.split(job)
+        padded = self.block(job).padded(job.neurons)
+        positive = np.zeros((job.planes, padded, job.layer.fan_in), bool)
+        positive[:, : job.neurons] = job.rows.reshape(job.planes, job.neurons, -1) > 0
+        parts = [full.indices(positive[..., n * full.inputs :][..., : full.inputs]) for n in range(count)]
+        if rest:
+            parts.append(rest.indices(positive[..., count * full.inputs :]))
+        indices = np.concatenate([part.reshape(-1) for part in parts])
+        return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
+
+    def values(self, job: Job) -> dict[str, int]:
+        full, count, rest = self.split(job)
+        sums = sums_of(job)
+        groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
+        table_words = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
+        copy_words = rest.words_read if rest and not self._direct(job) else 0
+        return {
+            "sums_at": table_words,
+            "sum_words": self.block(job).words(job.neurons),
+            "start": start_word(sums.packed, sums.offset, groups),
+            "rest_inputs": job.layer.fan_in - count * full.inputs,
+            "copy_at": table_words + self.block(job).words(job.neurons),
+            "copy_words": copy_words,
+        }
+
+    def cost(self, job: Job) -> Cost:
+        full, count, rest = self.split(job)
+        values = self.values(job)
+        block = self.block(job)
+        look_up = {
+            chunk: block.instructions(job.neurons, chunk.groups) + chunk.groups + 7 for chunk in self.chunks(job)
+        }
+        instructions = 26 + 1.5 * values["sum_words"] + finish_instructions(job, block.packed)
+        if count:
+            instructions += count * (full.build_instructions + 12 + look_up[full] * job.planes)
+        if rest:
+            copied = 0 if self._direct(job) else 6 * values["rest_inputs"] + 1.5 * values["copy_words"] - 8
+            instructions += rest.build_instructions + 10 + look_up[rest] * job.planes + copied
+        scratch_words = values["copy_at"] + values["copy_words"]
+        return Cost(instructions, WORD_BYTES * scratch_words, STACK_BYTES)
+
+    def _direct(self, job: Job) -> bool:
+        """Whether the rest's tables can be built from the input itself."""
+        full, count, rest = self.split(job)
+        return rest.is_whole and job.layer.fan_in == count * full.inputs + rest.inputs
+
+
+class DenseLut8(DenseLut):
+    """The same with 8 inputs a table only: one bit a weight."""
+
+    name = "m3_dense_lut8"
+    few_bits = (BITS_MAX,)
+    many_bits = (BITS_MAX,)
+
+
+KERNELS = (DenseLut(), DenseLut8(), DenseBuckets(), ConvLut(), ConvRowLut(), DenseBitColumns(), ConvGather())

@@ -1,0 +1,96 @@
+"""One-bit weights times one-bit inputs on Cortex-M3, 32 neurons at a time.
+
+Only inputs of one sign are touched, the rarer one.  If L are the inputs that are -1,
+
+    acc = sum of all w - 2 * sum of w over L,
+
+and the same with the signs turned if L are those that are +1.  A word holds an input's weights for 32 neurons;
+carry-save adders count the set bits of each neuron in planes, 16 words at a time.
+"""
+
+import numpy as np
+
+from codegen.kernels.armv7m_lut import can_finish, finish_instructions
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from codegen.targets import CORTEX_M3
+from qmodel import integer
+from qmodel.layers import Dense, size_of
+
+NEURONS_MIN = 20
+"""Below, most bits of a word would be empty."""
+
+BATCH = 16
+LOW_PLANES = 4
+POSITIONS_MAX = 16_000
+"""Offsets of an input's weights fit 16 bits."""
+
+EXTRACT_INSTRUCTIONS = 850
+"""For 32 sums from their planes, as compiled."""
+
+STACK_BYTES = 40
+
+
+class DenseBitColumns(Kernel):
+    """Time depends on the inputs: it is longest when half of them are -1, which is what `cost` assumes."""
+
+    name = "m3_dense_bits"
+    targets = CORTEX_M3
+    template = "kernels/m3_dense_bits.c.j2"
+
+    def fits(self, job: Job) -> bool:
+        if not isinstance(job.layer, Dense) or not job.one_bit_inputs or job.planes != 1:
+            return False
+        return job.neurons >= NEURONS_MIN and 32 * self._words(job) <= POSITIONS_MAX
+
+    def can_finish(self, job: Job) -> bool:
+        return can_finish(job)
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        channels = job.input_shape[-1]
+        positions = 32 * integer.words_for(channels)
+        pixels = size_of(job.input_shape[:-1])
+        blocks = self._blocks(job)
+        negative = np.zeros((32 * blocks, pixels, positions), bool)
+        negative[: job.neurons, :, :channels] = job.rows.reshape(job.neurons, pixels, channels) < 0
+        negative = negative.reshape(blocks, 32, -1).transpose(0, 2, 1)
+        columns = np.zeros((blocks, pixels * positions + 1), np.uint32)
+        columns[:, :-1] = (negative.astype(np.uint32) << np.arange(32, dtype=np.uint32)).sum(axis=2, dtype=np.uint32)
+        total = np.zeros(32 * blocks, np.int16)
+        total[: job.neurons] = job.rows.sum(axis=1, dtype=np.int64)
+        weights = CArray("columns", "uint32_t", columns.reshape(-1))
+        return (weights, CArray("totals", "int16_t", total), *activation_arrays(job))
+
+    def values(self, job: Job) -> dict[str, int]:
+        words = self._words(job)
+        spare = 32 * words - job.layer.fan_in
+        entries = -(-(job.layer.fan_in // 2 + spare) // BATCH) * BATCH
+        planes = max(LOW_PLANES + 1, entries.bit_length())
+        list_words = entries // 2
+        return {
+            "words": words,
+            "blocks": self._blocks(job),
+            "planes": planes,
+            "planes_at": list_words,
+            "sums_at": list_words + planes,
+            "scratch_words": list_words + planes + 32 * self._blocks(job),
+        }
+
+    def cost(self, job: Job) -> Cost:
+        values = self.values(job)
+        fan_in = job.layer.fan_in
+        # the rarer sign of balanced inputs is a bit below half
+        listed = fan_in / 2 - 0.4 * fan_in**0.5
+        batches = (listed + BATCH / 2) / BATCH
+        high = values["planes"] - LOW_PLANES
+        batch = 2 * BATCH + 5 * (BATCH - 1) + 2 * high + 2 * -(-high // 4) + 4
+        extract = EXTRACT_INSTRUCTIONS if values["blocks"] > 1 else EXTRACT_INSTRUCTIONS * 2 // 3
+        block = batches * batch + extract
+        instructions = values["words"] * 22 + 7.2 * listed + values["blocks"] * block + 100
+        instructions += finish_instructions(job, False)
+        return Cost(instructions, WORD_BYTES * values["scratch_words"], STACK_BYTES)
+
+    def _words(self, job: Job) -> int:
+        return size_of(job.input_shape[:-1]) * integer.words_for(job.input_shape[-1])
+
+    def _blocks(self, job: Job) -> int:
+        return -(-job.neurons // 32)

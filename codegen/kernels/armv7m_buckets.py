@@ -1,0 +1,116 @@
+"""Buckets for Cortex-M3: a dense layer of few neurons, by the inputs that share a pattern of signs.
+
+Among m neurons an input has one of 2^m patterns of signs.  Its index stands in its pattern's bucket, and the buckets in
+Gray order, so that from one to the next a single neuron's sign changes: one running sum over all buckets, added to or
+subtracted from that neuron's register at each border, gives every neuron the sum of its negative inputs.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+
+import numpy as np
+
+from codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from codegen.targets import CORTEX_M3
+from qmodel.layers import Dense
+
+NEURONS_MAX = 31
+"""From 32 neurons on a weight may take little more than a bit."""
+WIDTH_MAX = 7
+"""Registers for neurons."""
+
+CHAIN = 48
+"""Inputs that are summed without a branch."""
+
+STACK_BYTES = 44
+WORDS = Sums(packed=False, offset=0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One assembly function: neurons at once, bytes of an index, shift of the inputs."""
+
+    width: int
+    index_bytes: int
+    shift: int
+
+    @property
+    def element_bytes(self) -> int:
+        """Code for one input."""
+        return 10 if self.shift else 8
+
+    @property
+    def more(self) -> int:
+        """Entry for a bucket that goes on behind a whole chain."""
+        return CHAIN * self.element_bytes + 2
+
+    def entries(self, count: int) -> list[int]:
+        """Where the chain is entered for a bucket of `count` inputs."""
+        rounds = max(0, -(-count // CHAIN) - 1)
+        return [self.more] * rounds + [(CHAIN - (count - rounds * CHAIN)) * self.element_bytes]
+
+
+@cache
+def widths(neurons: int, fan_in: int) -> tuple[int, ...]:
+    """Neurons of each set, for the fewest instructions."""
+
+    def balanced(sets: int) -> tuple[int, ...]:
+        return tuple(neurons // sets + (index < neurons % sets) for index in range(sets))
+
+    options = [balanced(sets) for sets in range(-(-neurons // WIDTH_MAX), neurons + 1)]
+    return min(options, key=lambda option: sum(3 * fan_in + 5 * 2**width for width in option))
+
+
+class DenseBuckets(Kernel):
+    """Three instructions an input serve up to 7 neurons; an index takes 8 or 16 bits."""
+
+    name = "m3_dense_buckets"
+    targets = CORTEX_M3
+    template = "kernels/m3_dense_buckets.c.j2"
+    chain = CHAIN
+
+    def fits(self, job: Job) -> bool:
+        dense = isinstance(job.layer, Dense) and not job.one_bit_inputs and job.planes == 1
+        return dense and job.neurons <= NEURONS_MAX
+
+    def can_finish(self, job: Job) -> bool:
+        return can_finish(job)
+
+    def variants(self, job: Job) -> list[Variant]:
+        """The function for each set of neurons."""
+        index_bytes = 1 if job.layer.fan_in <= 256 else 2
+        return [Variant(width, index_bytes, job.input_shift) for width in widths(job.neurons, job.layer.fan_in)]
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        indices, entries = self._lists(job)
+        ctype = "uint8_t" if job.layer.fan_in <= 256 else "uint16_t"
+        return (
+            CArray("indices", ctype, np.array(indices, np.uint8 if ctype == "uint8_t" else np.uint16)),
+            CArray("entries", "uint16_t", np.array([*chain.from_iterable(entries)], np.uint16)),
+            *activation_arrays(job),
+        )
+
+    def starts(self, job: Job) -> list[int]:
+        """Where each set's entries begin."""
+        return [0, *np.cumsum([len(entries) for entries in self._lists(job)[1]]).tolist()]
+
+    def cost(self, job: Job) -> Cost:
+        variants = self.variants(job)
+        extra = len(self.arrays(job)[1].values) - sum(2**variant.width for variant in variants)
+        each = [3 * job.layer.fan_in + 5 * 2**variant.width + variant.width + 15 for variant in variants]
+        instructions = sum(each) + 6 * extra + 12 + finish_instructions(job, WORDS.packed)
+        return Cost(instructions, WORD_BYTES * job.neurons, STACK_BYTES)
+
+    def _lists(self, job: Job) -> tuple[list[int], list[list[int]]]:
+        """Indices of all sets' buckets in Gray order, and each set's entries."""
+        indices, entries, first = [], [], 0
+        for variant in self.variants(job):
+            negative = job.rows[first : first + variant.width] < 0
+            patterns = (negative << np.arange(variant.width)[:, None]).sum(axis=0)
+            buckets = [np.flatnonzero(patterns == (step ^ step >> 1)) for step in range(2**variant.width)]
+            indices += np.concatenate(buckets).tolist()
+            entries.append([entry for bucket in buckets for entry in variant.entries(len(bucket))])
+            first += variant.width
+        return indices, entries

@@ -1,0 +1,218 @@
+"""Convolutions for Cortex-M3 by tables of sums: each input is read once and added to every output that sees it.
+
+Rows of sums roll: a row begins with the first row of inputs under its kernel, and is pooled, requantized and forgotten
+behind the last one.  What stands at one column and is looked up together is a cell: the channels of a pixel, or, with
+few channels, the kernel's width of pixels at a place.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from codegen.kernels.armv7m_lut import (
+    ENTRY_OFFSET,
+    Block,
+    Chunk,
+    block_for,
+    can_finish,
+    finish_instructions,
+    parameters,
+    split,
+    sums_of,
+)
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from codegen.targets import CORTEX_M3
+from qmodel.layers import Conv2D
+
+ANY_BITS = (4, 5, 6, 7, 8)
+STACK_BYTES = 36
+CELL_BYTES_MAX = 32
+"""Cells of whole kernel widths, above which each pixel is a cell."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Cells of one row of the image, and how outputs see them: a convolution with `taps` cells a kernel's row."""
+
+    inputs: int
+    step_bytes: int
+    columns: int
+    taps: int
+    stride: int
+    left: int
+
+    @property
+    def order(self) -> list[int]:
+        """Taps in the weights' order: those that one cell is seen through, by rising column of the output."""
+        return [
+            tap for phase in range(min(self.stride, self.taps)) for tap in range(phase, self.taps, self.stride)[::-1]
+        ]
+
+    @property
+    def position(self) -> list[int]:
+        """Where each tap stands in that order."""
+        return [self.order.index(tap) for tap in range(self.taps)]
+
+    def outputs(self, column: int, count: int) -> range:
+        """Columns of the output, of `count`, that see a cell."""
+        padded = column + self.left
+        low = max(0, -(-(padded - self.taps + 1) // self.stride))
+        return range(low, min(padded // self.stride, count - 1) + 1)
+
+
+class ConvLut(Kernel):
+    """Each pixel's channels are a cell: any kernel, stride, padding and pool."""
+
+    name = "m3_conv_lut"
+    targets = CORTEX_M3
+    template = "kernels/m3_conv_lut.c.j2"
+    compiled: ClassVar[tuple[int, int, int, int]] = (37, 12, 2, 18)
+    """Instructions of the compiled loops, as counted: for each cell, call of a look-up, copied input, place."""
+
+    def fits(self, job: Job) -> bool:
+        return isinstance(job.layer, Conv2D) and not job.one_bit_inputs
+
+    def frame(self, job: Job) -> Frame:
+        _, width, channels = job.input_shape
+        window = job.layer.window
+        return Frame(channels, channels, width, job.layer.kernel[1], window.stride[1], window.padding[2])
+
+    def pieces(self, job: Job) -> tuple[str, ...]:
+        return ("m3_lut", "m3_max") if job.layer.window.pool != (1, 1) else ("m3_lut",)
+
+    def can_finish(self, job: Job) -> bool:
+        return can_finish(job)
+
+    def block(self, job: Job) -> Block:
+        return block_for(job.neurons, sums_of(job).packed)
+
+    def split(self, job: Job) -> tuple[Chunk, int, Chunk | None]:
+        frame = self.frame(job)
+        looks = sum(len(frame.outputs(column, self._columns(job))) for column in range(frame.columns))
+        looks *= job.layer.kernel[0] / job.layer.window.stride[0]
+        uses = self.block(job).padded(job.neurons) * job.planes * looks / frame.columns
+        return split(frame.inputs, int(uses) + 1, ANY_BITS)
+
+    def chunks(self, job: Job) -> list[Chunk]:
+        full, count, rest = self.split(job)
+        return [full] * (count > 0) + [rest] * (rest is not None)
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        full, count, rest = self.split(job)
+        frame = self.frame(job)
+        padded = self.block(job).padded(job.neurons)
+        height = job.layer.kernel[0]
+        rows = job.rows.reshape(job.planes, job.neurons, height, frame.taps, frame.inputs)
+        positive = np.zeros((job.planes, height, frame.taps, padded, frame.inputs), bool)
+        positive[..., : job.neurons, :] = rows.transpose(0, 2, 3, 1, 4)[:, :, frame.order] > 0
+        parts = [full.indices(positive[..., n * full.inputs :][..., : full.inputs]) for n in range(count)]
+        if rest:
+            parts.append(rest.indices(positive[..., count * full.inputs :]))
+        indices = np.concatenate([part.reshape(-1) for part in parts])
+        return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
+
+    def values(self, job: Job) -> dict[str, int]:
+        full, count, rest = self.split(job)
+        frame = self.frame(job)
+        window = job.layer.window
+        groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
+        padded = self.block(job).padded(job.neurons)
+        sums = sums_of(job)
+        each = 0x10001 if sums.packed else 1
+        rest_inputs = frame.inputs - count * full.inputs
+        copy_words = rest.words_read if rest and not (rest.is_whole and rest_inputs == rest.inputs) else 0
+        ring_at = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
+        ring_rows = -(-job.layer.kernel[0] // window.stride[0]) + window.pool[0] - 1
+        cell_words = self.block(job).words(job.neurons)
+        row_words = self._columns(job) * cell_words
+        return {
+            "rows": self._rows(job),
+            "columns": self._columns(job),
+            "image_rows": (self._rows(job) - 1) * window.stride[0] + job.layer.kernel[0],
+            "ring_at": ring_at,
+            "ring_rows": ring_rows,
+            "row_words": row_words,
+            "cell_words": cell_words,
+            "start": sums.offset * each & 0xFFFFFFFF,
+            "tap_start": ENTRY_OFFSET * groups * each & 0xFFFFFFFF,
+            "rest_inputs": rest_inputs,
+            "copy_at": ring_at + ring_rows * row_words,
+            "copy_words": copy_words,
+            "full_tap_bytes": padded * full.groups,
+            "rest_tap_bytes": padded * rest.groups if rest else 0,
+            "rest_at": count * full.groups * job.planes * job.layer.kernel[0] * frame.taps * padded,
+        }
+
+    def rows_inside(self, job: Job) -> list[int]:
+        """Rows of the kernel that lie on the image, for each row of sums."""
+        window = job.layer.window
+        return _inside(job.input_shape[0], self._rows(job), job.layer.kernel[0], window.stride[0], window.padding[0])
+
+    def columns_inside(self, job: Job) -> list[int]:
+        """Cells of the kernel's row that lie on the image, for each column of sums."""
+        frame = self.frame(job)
+        return _inside(frame.columns, self._columns(job), frame.taps, frame.stride, frame.left)
+
+    def cost(self, job: Job) -> Cost:
+        full, count, rest = self.split(job)
+        values = self.values(job)
+        block = self.block(job)
+        chunks = [full] * count + [rest] * (rest is not None)
+        seen = [len(self.frame(job).outputs(column, values["columns"])) for column in range(self.frame(job).columns)]
+        cells = sum(length > 0 for length in seen)
+        kernel_rows = sum(self.rows_inside(job)) * job.planes
+        all_cells = self._image_rows(job) * cells
+        pool = job.layer.window.pool[0] * job.layer.window.pool[1]
+        places = values["rows"] * values["columns"]
+
+        cell, call, copied, place = self.compiled
+        tables = all_cells * sum(chunk.build_instructions for chunk in chunks)
+        looks = sum(
+            block.instructions(job.neurons, chunk.groups) * sum(seen) + (chunk.groups + 2 + call) * cells
+            for chunk in chunks
+        )
+        copies = all_cells * copied * values["rest_inputs"] if values["copy_words"] else 0
+        maxima = (places - places // pool) * (14 if block.packed else 8) * values["cell_words"]
+        ends = places // pool * finish_instructions(job, block.packed) + 1.5 * values["rows"] * values["row_words"]
+        instructions = tables + kernel_rows * looks + copies + maxima + ends + all_cells * cell + places * place
+        return Cost(instructions, WORD_BYTES * (values["copy_at"] + values["copy_words"]), STACK_BYTES)
+
+    def packed(self, job: Job) -> bool:
+        return sums_of(job).packed
+
+    def _image_rows(self, job: Job) -> int:
+        """Rows of the image that some output sees."""
+        top, height = job.layer.window.padding[0], job.layer.kernel[0]
+        starts = range(-top, self._rows(job) * job.layer.window.stride[0] - top, job.layer.window.stride[0])
+        return len({row for start in starts for row in range(start, start + height)} & set(range(job.input_shape[0])))
+
+    def _rows(self, job: Job) -> int:
+        """Rows of sums; those that fill no pool are left out."""
+        return job.output_shape[0] * job.layer.window.pool[0]
+
+    def _columns(self, job: Job) -> int:
+        return job.output_shape[1] * job.layer.window.pool[1]
+
+
+class ConvRowLut(ConvLut):
+    """The kernel's width of pixels is a cell, one for each output: for few channels, and no padding at the sides."""
+
+    name = "m3_conv_row_lut"
+    compiled: ClassVar[tuple[int, int, int, int]] = (26, 13, 5, 0)
+
+    def fits(self, job: Job) -> bool:
+        if not super().fits(job) or job.layer.window.padding[2:] != (0, 0):
+            return False
+        return job.layer.kernel[1] * job.input_shape[2] <= CELL_BYTES_MAX
+
+    def frame(self, job: Job) -> Frame:
+        channels = job.input_shape[2]
+        step_bytes = job.layer.window.stride[1] * channels
+        return Frame(job.layer.kernel[1] * channels, step_bytes, self._columns(job), 1, 1, 0)
+
+
+def _inside(size: int, count: int, kernel: int, stride: int, before: int) -> list[int]:
+    """Places of the kernel on an image's side, for each of `count` outputs."""
+    starts = [index * stride - before for index in range(count)]
+    return [max(0, min(size, start + kernel) - max(0, start)) for start in starts]

@@ -1,0 +1,109 @@
+"""First layers on Cortex-M3: a table of sums for each row of the kernel at each place, kept while outputs need it.
+
+The inputs under one row of the kernel, up to 8, are a group.  Its table serves every neuron of every output that has
+this row of inputs under its kernel; two neighbouring places share a table's words.
+"""
+
+import numpy as np
+
+from codegen.kernels.armv7m_lut import (
+    BITS_MAX,
+    BITS_MIN,
+    ENTRY_OFFSET,
+    Sums,
+    can_finish,
+    finish_instructions,
+    parameters,
+    table_instructions,
+)
+from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from codegen.targets import CORTEX_M3
+from qmodel.layers import Conv2D
+
+ROWS_MAX = 7
+"""Registers for tables."""
+
+SCRATCH_BYTES_MAX = 12 * 1024
+STACK_BYTES = 36
+
+
+class ConvGather(Kernel):
+    """No padding; sums never leave their register before they are whole."""
+
+    name = "m3_conv_gather"
+    targets = CORTEX_M3
+    template = "kernels/m3_conv_gather.c.j2"
+
+    def fits(self, job: Job) -> bool:
+        if not isinstance(job.layer, Conv2D) or job.one_bit_inputs or job.planes != 1:
+            return False
+        if any(job.layer.window.padding) or self._columns(job) < 2 or not 2 <= job.layer.kernel[0] <= ROWS_MAX:
+            return False
+        return BITS_MIN <= self.bits(job) <= BITS_MAX and self.cost(job).scratch_bytes <= SCRATCH_BYTES_MAX
+
+    def pieces(self, job: Job) -> tuple[str, ...]:
+        return ("m3_max",) if job.layer.window.pool != (1, 1) else ()
+
+    def can_finish(self, job: Job) -> bool:
+        return can_finish(job)
+
+    def packed(self, job: Job) -> bool:
+        return False
+
+    def bits(self, job: Job) -> int:
+        return job.layer.kernel[1] * job.input_shape[2]
+
+    def step_bytes(self, job: Job) -> int:
+        """From one place to the next."""
+        return job.layer.window.stride[1] * job.input_shape[2]
+
+    def unrolled(self, job: Job) -> int:
+        """Neurons between two branches."""
+        return next(count for count in (4, 2, 1) if job.neurons % count == 0)
+
+    def arrays(self, job: Job) -> tuple[CArray, ...]:
+        height = job.layer.kernel[0]
+        positive = job.rows.reshape(job.neurons, height, self.bits(job)) > 0
+        indices = (positive.astype(np.int64) << np.arange(self.bits(job))).sum(axis=2)
+        return (CArray("weights", "uint8_t", indices.astype(np.uint8).reshape(-1)), *parameters(job, self._sums(job)))
+
+    def values(self, job: Job) -> dict[str, int]:
+        window = job.layer.window
+        height = job.layer.kernel[0]
+        pairs = -(-self._columns(job) // 2)
+        ring_rows = height + (window.pool[0] - 1) * window.stride[0]
+        ring_words = ring_rows * pairs << self.bits(job)
+        sums_at = ring_words + (height + 1) * window.pool[0]
+        return {
+            "rows": job.output_shape[0] * window.pool[0],
+            "ring_rows": ring_rows,
+            "columns": self._columns(job),
+            "pairs": pairs,
+            "row_words": pairs << self.bits(job),
+            "bases_at": ring_words,
+            "sums_at": sums_at,
+            "scratch_words": sums_at + job.neurons * (1 + (window.pool != (1, 1))),
+        }
+
+    def cost(self, job: Job) -> Cost:
+        values = self.values(job)
+        window = job.layer.window
+        height, bits = job.layer.kernel[0], self.bits(job)
+        stride = window.stride[0]
+        rows = (values["rows"] - 1) * min(stride, height) + height
+        loads = 4 * bits - 2 * -(-bits // 2) - bits - 2 if self.step_bytes(job) != 2 else bits % 2 - 2
+        table = table_instructions(bits, 0) + loads + 12
+        place = job.neurons * 3 * height + 2 * job.neurons // self.unrolled(job) + height + 22
+        places = values["rows"] * values["columns"]
+        pool = window.pool[0] * window.pool[1]
+        ends = places // pool * (finish_instructions(job, False) + 12 + (pool - 1) * (8 * job.neurons + 12))
+        instructions = (
+            rows * (values["pairs"] * table + 12) + values["rows"] * (12 * height + 10) + places * place + ends
+        )
+        return Cost(instructions, WORD_BYTES * values["scratch_words"], STACK_BYTES)
+
+    def _sums(self, job: Job) -> Sums:
+        return Sums(False, ENTRY_OFFSET * job.layer.kernel[0])
+
+    def _columns(self, job: Job) -> int:
+        return job.output_shape[1] * job.layer.window.pool[1]

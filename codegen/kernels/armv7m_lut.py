@@ -1,0 +1,188 @@
+"""Tables of sums for Cortex-M3: how inputs are grouped, how weights become table indices, and what both cost.
+
+A group of up to 8 inputs has 2^bits signed sums; a table holds them once, and then every neuron takes its own with one
+byte of weights: a load of the index, a load of the sum, an addition.  Two groups share a table, one in the low and one
+in the high half of its words, so that one addition builds two entries.  Entries are kept positive by `ENTRY_OFFSET`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from codegen.kernels.base import WORD_BYTES, CArray, Job, activation_arrays
+from qmodel.activations import Logits, Requantize
+
+ENTRY_OFFSET = 2048
+"""Added to each entry: above 8 inputs of 255."""
+
+BITS_MIN, BITS_MAX = 3, 8
+GROUPS_MAX = 4
+HALF_MAX = 0xFFFF
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Up to 4 groups of `bits` inputs, looked up together.
+
+    A pair of groups takes its inputs from every second byte: groups 0 and 1 take bytes 4i, 4i + 1 and 4i + 2, 4i + 3
+    of their words.  With an odd number of bits the word in the middle serves both pairs.
+    """
+
+    groups: int
+    bits: int
+
+    @property
+    def inputs(self) -> int:
+        return self.groups * self.bits
+
+    @property
+    def tables(self) -> int:
+        return -(-self.groups // 2)
+
+    @property
+    def table_words(self) -> int:
+        """Words of one table."""
+        return 1 << self.bits
+
+    @property
+    def words_read(self) -> int:
+        """Words of input that building the tables reads."""
+        return self.bits if self.tables == 2 else -(-self.bits // 2)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the words read hold just the chunk's inputs."""
+        return self.words_read * WORD_BYTES == self.inputs
+
+    def order(self) -> np.ndarray:
+        """Byte of the chunk's words for each (group, bit), shape (groups, bits)."""
+        pairs = np.arange(4 * self.words_read).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 2)
+        tables = [pairs[table * self.bits :][: self.bits].T for table in range(self.tables)]
+        return np.concatenate(tables)[: self.groups]
+
+    def indices(self, positive: np.ndarray) -> np.ndarray:
+        """Table indices, uint8 (..., groups), of weights (..., n <= inputs), True where +1; what is missing is +0."""
+        octets = np.zeros((*positive.shape[:-1], 4 * self.words_read), np.int64)
+        rank = np.empty(4 * self.words_read, np.int64)
+        used = np.sort(self.order(), axis=None)
+        rank[used] = np.arange(len(used))
+        octets[..., used[: positive.shape[-1]]] = positive
+        return (octets[..., self.order()] << np.arange(self.bits)).sum(axis=-1).astype(np.uint8)
+
+    def places(self) -> list[int]:
+        """Byte of the chunk's words at which each input stands, in the inputs' order."""
+        return [int(place) for place in np.sort(self.order(), axis=None)]
+
+    @property
+    def build_instructions(self) -> int:
+        return sum(table_instructions(self.bits, half) for half in range(self.tables))
+
+
+def table_instructions(bits: int, half: int) -> int:
+    """Instructions of one call of the table's function."""
+    words = -(-bits // 2)
+    deltas = {3: 1, 4: 1, 5: 2, 6: 4, 7: 6, 8: 8}[bits]
+    blocks = 1 << (bits - 3)
+    return 2 + 2 * words + bits + deltas + 3 - (bits <= 4) + 2 + 7 + 8 * (blocks - 1) + blocks
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neurons whose sums are held in registers at once: `registers` words of one sum, or of two if `packed`."""
+
+    registers: int
+    packed: bool
+
+    @property
+    def neurons(self) -> int:
+        return self.registers * (2 if self.packed else 1)
+
+    def padded(self, neurons: int) -> int:
+        """Neurons rounded up to whole blocks."""
+        return -(-neurons // self.neurons) * self.neurons
+
+    def words(self, neurons: int) -> int:
+        """Words of sums for `neurons`, rounded up to whole blocks."""
+        return self.padded(neurons) // (2 if self.packed else 1)
+
+    def instructions(self, neurons: int, groups: int) -> int:
+        """Instructions of looking up `groups` groups for `neurons`, without the call."""
+        return self.padded(neurons) // self.neurons * (4 + 3 * groups * self.neurons)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """How a layer's sums are stored: value = planes * acc + offset, in words or in two halves of a word."""
+
+    packed: bool
+    offset: int
+
+
+def sums_of(job: Job) -> Sums:
+    """Half words if the proved range of the accumulators fits them."""
+    low, high = (end * job.planes for end in job.layer.accumulator_range(*job.inputs).overall())
+    offset = -low + (-low & 1)
+    return Sums(True, offset) if high + offset <= HALF_MAX else Sums(False, 0)
+
+
+def block_for(neurons: int, packed: bool) -> Block:
+    blocks = [Block(registers, packed) for registers in (4, 2, 1)]
+    return min(blocks, key=lambda block: block.instructions(neurons, GROUPS_MAX))
+
+
+COPY_INSTRUCTIONS = 5
+"""For each input that is copied so that nothing is read behind the last one."""
+
+
+@cache
+def split(inputs: int, uses: int, bits: tuple[int, ...]) -> tuple[Chunk, int, Chunk | None]:
+    """Full chunks, their number, and the one for the rest, that take the fewest instructions.
+
+    `uses` is how many neurons look up each group.
+    """
+
+    def cost(chunk: Chunk) -> float:
+        copied = 0 if chunk.is_whole else COPY_INSTRUCTIONS * chunk.words_read * 4
+        return chunk.build_instructions + copied + uses * (3 * chunk.groups + 1)
+
+    def rest_of(left: int) -> Chunk:
+        # a bit more than needed costs time but no flash
+        sizes = range(BITS_MIN, BITS_MAX + 1)
+        fitting = [Chunk(g, b) for g in range(1, GROUPS_MAX + 1) for b in sizes if g * b >= left]
+        fewest = min(chunk.groups for chunk in fitting)
+        if min(bits) >= 7:
+            fitting = [chunk for chunk in fitting if chunk.groups == fewest]
+        return min(fitting, key=cost)
+
+    def whole(size: int) -> tuple[float, Chunk, int, Chunk | None]:
+        full = Chunk(GROUPS_MAX, size)
+        count, left = divmod(inputs, full.inputs)
+        rest = rest_of(left) if left else None
+        return count * cost(full) + (cost(rest) if rest else 0), full, count, rest
+
+    return min((whole(size) for size in bits), key=lambda option: option[0])[1:]
+
+
+def can_finish(job: Job) -> bool:
+    """Whether the assembly finish serves the job's activation: logits, or a requantize with a high of 2^n - 1."""
+    activation = job.layer.activation
+    if isinstance(activation, Requantize):
+        return activation.high & (activation.high + 1) == 0
+    return isinstance(activation, Logits)
+
+
+def finish_instructions(job: Job, packed: bool) -> float:
+    """Instructions of turning the sums of one pixel into outputs."""
+    neurons = job.neurons
+    if not can_finish(job):
+        return 20 * neurons + 10
+    each = 3 + isinstance(job.layer.activation, Requantize) + packed + (job.planes == 2 and not packed)
+    quads, rest = divmod(neurons, 4)
+    loads = sum(2 if rest & bit else 0 for bit in (1, 2))
+    return each * neurons + 4 * quads + loads + 2 + bool(quads) + 3
+
+
+def parameters(job: Job, sums: Sums) -> tuple[CArray, ...]:
+    """The activation's arrays for what the finish gets: acc + offset / planes."""
+    return activation_arrays(job, constant=-sums.offset // job.planes)

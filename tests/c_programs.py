@@ -9,14 +9,13 @@ import pytest
 from codegen.plan import Plan, make_plan
 from codegen.verify import RANDOM_INPUTS, Comparison, edge_inputs
 from qmodel.model import QuantizedModel
-from tools.programs import compare_all, write_program
+from tools.programs import STREAM_HERE, compare_all, write_program
 
 WARNINGS = (
     "all extra pedantic conversion sign-conversion shadow cast-align undef strict-aliasing=2 missing-prototypes error"
 )
 STRICT = [f"-W{name}" for name in WARNINGS.split(" ")]
 STRICT_CPP = [flag for flag in STRICT if flag != "-Wmissing-prototypes"]
-STREAM = Path(__file__).resolve().parent.parent / "tools" / "streams" / "host"
 
 
 def plans_for(models: list[QuantizedModel], **options) -> list[Plan]:
@@ -44,7 +43,9 @@ def run_here(
     """Compile the plans into one program, run it and hold all it writes against Python."""
     source = write_program(folder, plans, len(inputs[0]), suffix)
     program = folder / "program"
-    done = subprocess.run([*command, f"-I{STREAM}", "-o", str(program), str(source)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, f"-I{STREAM_HERE}", "-o", str(program), str(source)], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.fail(f"{' '.join(command)}:\n{done.stderr[:3000]}")
     stdin = b"".join(x.tobytes() for x in inputs)

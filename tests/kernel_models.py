@@ -23,7 +23,7 @@ def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[t
     for _ in range(400 * count):
         if found == count:
             return
-        model = _random_model(rng)
+        model = random_layer_model(rng)
         plan = make_plan(model, f"m{found}", target=target, kernel=kernel.name)
         if any(layer.kernel is kernel for layer in plan.layers):
             found += 1
@@ -31,7 +31,8 @@ def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[t
     raise AssertionError(f"only {found} of {count} random models use {kernel.name} on {target}")
 
 
-def _random_model(rng) -> QuantizedModel:
+def random_layer_model(rng) -> QuantizedModel:
+    """A model around one layer of any kind and size; sometimes a whole random network."""
     draw = rng.random()
     if draw < 0.2:
         return random_network(int(rng.integers(2**32)))

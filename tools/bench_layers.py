@@ -1,10 +1,12 @@
 """The layers on which kernels are measured: name -> a model that holds the layer behind one that feeds it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from codegen.plan import Plan, make_plan
+from codegen.choose import SIZE, SPEED
+from codegen.kernels import candidates
+from codegen.plan import LayerPlan, Plan, make_plan
 from qmodel import ranges
 from qmodel.activations import Logits, Requantize, Sign
 from qmodel.layers import AveragePool, Conv2D, Dense, Layer, size_of
@@ -16,18 +18,39 @@ from tools.programs import compare_all
 SEED = 2015
 
 
+class WrongOutput(Exception):
+    """Generated C computed something else than Python."""
+
+
 @dataclass(frozen=True)
 class Measured:
-    """Exact instructions of one layer, requantize included, beside what the plan predicted."""
+    """Exact instructions of one layer with its activation, or of a whole model, beside what the plan predicted.
+
+    `chosen` says that the plan picks this kernel when it optimizes for `optimize`.  `estimated_cycles` are those of
+    tools/cycles.h for the core, None where there is no model; `estimated_cycles_m0plus` are what an M0+ would take for
+    an M0's instructions.  `flash_bytes` are weights and parameters for a layer, and the code as well for a model.
+    """
 
     core: str
     layer: str
     kernel: str
+    chosen: bool
+    optimize: str
     macs: int
     instructions: int
-    predicted_instructions: float
+    predicted_instructions: int | None
+    estimated_cycles: int | None
+    estimated_cycles_m0plus: int | None
     flash_bytes: int
     scratch_bytes: int
+
+    @property
+    def instructions_per_mac(self) -> float:
+        return round(self.instructions / self.macs, 4)
+
+    def as_row(self) -> dict:
+        """Plain JSON values."""
+        return asdict(self) | {"instructions_per_mac": self.instructions_per_mac}
 
 
 def dense(fan_in: int, neurons: int, high: int = 127) -> QuantizedModel:
@@ -76,33 +99,63 @@ LAYERS = {
 }
 
 
-def measure(name: str, core: str, kernel: str | None = None, optimize: str = "speed") -> Measured:
-    """Count one layer's instructions on an emulated core, after checking that it computes what Python does."""
+def kernels_for(name: str, core: str) -> list[str]:
+    """Every kernel that can compute the layer on the core, the table's order."""
+    return [kernel.name for kernel in candidates(_layer_of(_plan(name, core)).job)]
+
+
+def chosen_kernel(name: str, core: str, optimize: str = SPEED) -> str:
+    """The kernel that the plan picks."""
+    return _layer_of(_plan(name, core, optimize)).kernel.name
+
+
+def measure(name: str, core: str, kernel: str | None = None, optimize: str = SPEED) -> Measured:
+    """Count one layer's instructions on an emulated core, after checking that it computes what Python does.
+
+    `kernel` defaults to the one that the plan picks.  Raises WrongOutput.
+    """
+    plan = _plan(name, core, optimize, kernel)
     model = LAYERS[name]()
-    plan = make_plan(model, "bench", f"cortex-{core}", optimize, kernel=kernel)
-    index = len(model.layers) - 2
-    inputs = np.random.default_rng(SEED).integers(0, 128, (1, model.input_size), dtype=np.uint8)
-    if model.input_shift:
-        inputs *= 2
-    done = cores.run([plan], [inputs], core, offset=0, count=True)
-    (result,) = compare_all([model], [inputs], done.output)
-    if not result.equal:
-        raise AssertionError(f"{name} on {core}: {result.first}")
-    return _row(core, name, plan, index, done.instructions[index])
-
-
-def _row(core: str, name: str, plan: Plan, index: int, instructions: int) -> Measured:
-    layer = plan.layers[index]
+    inputs = np.random.default_rng(SEED).integers(0, 128, (1, model.input_size), dtype=np.uint8) << model.input_shift
+    run = count(model, plan, inputs, core)
+    layer = _layer_of(plan)
     return Measured(
         core=core,
         layer=name,
         kernel=layer.kernel.name,
+        chosen=kernel is None or kernel == chosen_kernel(name, core, optimize),
+        optimize=optimize,
         macs=layer.job.macs,
-        instructions=instructions,
-        predicted_instructions=round(layer.cost.instructions),
+        instructions=run.instructions[layer.index],
+        predicted_instructions=rounded(layer.cost.instructions),
+        estimated_cycles=run.cycles[core][layer.index] if core in run.cycles else None,
+        estimated_cycles_m0plus=run.cycles["m0plus"][layer.index] if core == "m0" else None,
         flash_bytes=layer.flash_bytes,
         scratch_bytes=layer.cost.scratch_bytes,
     )
+
+
+def count(model: QuantizedModel, plan: Plan, inputs: np.ndarray, core: str) -> cores.CoreRun:
+    """Run `plan` on word-aligned `inputs` with the counter; raises WrongOutput unless all is what Python computes."""
+    run = cores.run([plan], [inputs], core, offset=0, count=True)
+    (result,) = compare_all([model], [inputs], run.output)
+    if not result.equal:
+        kernels = ", ".join(kernel.name for kernel in plan.kernels)
+        raise WrongOutput(f"{model.name} on {core} with {kernels}: {result.first}")
+    return run
+
+
+def rounded(instructions: float | None) -> int | None:
+    return None if instructions is None else round(instructions)
+
+
+def _plan(name: str, core: str, optimize: str = SPEED, kernel: str | None = None) -> Plan:
+    return make_plan(LAYERS[name](), "bench", f"cortex-{core}", optimize, kernel=kernel)
+
+
+def _layer_of(plan: Plan) -> LayerPlan:
+    """The layer under measurement stands before the last, which closes the model."""
+    return plan.layers[-2]
 
 
 def _model(shape: tuple[int, ...], layers: list[Layer], input_shift: int = 0) -> QuantizedModel:

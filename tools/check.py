@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     steps = (
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "ruff", "format", "--check", "--quiet", "."],
-        [sys.executable, "-m", "pytest", "-m", "not slow", *arguments],
+        [sys.executable, "-m", "pytest", "-m", "not slow", "-n", "auto", "--dist", "worksteal", *arguments],
     )
     for step in steps:
         code = subprocess.run(step, cwd=ROOT).returncode

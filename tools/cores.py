@@ -19,21 +19,31 @@ from tools.programs import write_program
 TOOLS = Path(__file__).resolve().parent
 STREAM = TOOLS / "streams" / "core"
 SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
-LINKER_SCRIPTS = {"m0": "nrf51822.ld", "m33": "mps2_an505.ld", "m55": "mps3_an547.ld"}
+LINKER_SCRIPTS = {"microbit": "nrf51822.ld", "mps2-an505": "mps2_an505.ld", "mps3-an547": "mps3_an547.ld"}
 LINKER_SCRIPT = "mps2.ld"
 CORE_OF_TARGET = {f"cortex-{core}": core for core in MACHINES} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
 TIMEOUT_S = 600
+# columns behind the instructions in what counter.c writes, in the order of cycles.h
+CYCLE_MODELS = ("m0", "m0plus", "m3", "m4")
+CYCLE_MODELS_OF = {"m0": ("m0", "m0plus"), "m3": ("m3",), "m4": ("m4",)}
+# instructions and cycles of streams/core/calibration.h, worked out by hand
+CALIBRATION = [[0, 0, 0, 0, 0], [201, 399, 300, 399, 399], [501, 699, 600, 699, 699], [451, 1249, 1100, 999, 999]]
 
 
 @dataclass(frozen=True)
 class CoreRun:
-    """What a program wrote, and the instructions of each layer, in order: one number for each layer of each input of
-    each model, and behind them the few of `infer` itself."""
+    """What a program wrote, and the exact instructions of each layer, in order: one number for each layer of each input
+    of each model, and behind them the few of `infer` itself.
+
+    `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
+    M4, and none on M7, M33 and M55, for which Arm publishes no timings that could be added up.
+    """
 
     output: bytes
     instructions: list[int]
+    cycles: dict[str, list[int]]
 
 
 def missing() -> str | None:
@@ -60,22 +70,27 @@ def run(
     machine = MACHINES[core]
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
-        elf = build(plans, len(inputs[0]), machine, folder, offset, optimize)
-        plugin = _plugin(folder) if count else None
-        output = _run(machine, elf, b"".join(x.tobytes() for x in inputs), folder, plugin)
-        counts = [int(line) for line in (folder / "counts").read_text().split()] if count else []
-    return CoreRun(output, counts)
+        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count)
+        elf = build(source, machine, optimize)
+        return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
 
 
 def build(
-    plans: list[Plan], count: int, machine: Machine, folder: Path, offset: int | None, optimize: str = OPTIMIZE
+    source: Path,
+    machine: Machine,
+    optimize: str = OPTIMIZE,
+    flags: tuple[str, ...] | None = None,
+    libraries: tuple[str, ...] = ("-lgcc",),
 ) -> Path:
-    """The program as an elf, with the firmware's start-up code and memory map."""
-    source = write_program(folder, plans, count, offset=offset)
-    elf = folder / "program.elf"
+    """The program `source` as an elf beside it, with the firmware's start-up code and memory map.
+
+    `flags` stand in the place of the target's.
+    """
+    elf = source.with_name("program.elf")
     sources = [str(FIRMWARE / "src" / name) for name in SOURCES]
-    flags = [
-        *TARGETS[f"cortex-{machine.core}"].flags,
+    command = [
+        COMPILER,
+        *(TARGETS[f"cortex-{machine.core}"].flags if flags is None else flags),
         *(
             optimize,
             "-std=c11",
@@ -87,21 +102,25 @@ def build(
         ),
         *("-Wall", "-Wextra", "-Werror", "-DSIGNBIT_SEMIHOSTING", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}"),
         *("-Wl,--gc-sections", f"-I{STREAM}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"),
-        *(f"-L{FIRMWARE / 'ld'}", "-T", LINKER_SCRIPTS.get(machine.core, LINKER_SCRIPT)),
+        *(f"-L{FIRMWARE / 'ld'}", "-T", LINKER_SCRIPTS.get(machine.machine, LINKER_SCRIPT)),
+        *(str(source), *sources, *libraries, "-o", str(elf)),
     ]
-    done = subprocess.run(
-        [COMPILER, *flags, str(source), *sources, "-lgcc", "-o", str(elf)], capture_output=True, text=True
-    )
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"{machine.title}: {done.stderr.strip()[:2000]}")
     return elf
 
 
-def _run(machine: Machine, elf: Path, inputs: bytes, folder: Path, plugin: Path | None) -> bytes:
+def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> CoreRun:
+    """Run a program that reads `inputs` through streams/core/stream.h; its files stand beside `elf`.
+
+    Raises SignbitError when it ends with a fault, and when the counter does not read what is known.
+    """
+    folder = elf.parent
     (folder / "inputs").write_bytes(inputs)
     command = [*emulator.command(machine, elf), "-serial", "null"]
-    if plugin:
-        command += ["-plugin", f"{plugin},out={folder / 'counts'}"]
+    if count:
+        command += ["-plugin", f"{_plugin(folder)},out={folder / 'counts'}"]
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S
@@ -110,7 +129,19 @@ def _run(machine: Machine, elf: Path, inputs: bytes, folder: Path, plugin: Path 
         raise SignbitError(f"{machine.title}: the program did not end within {TIMEOUT_S} s") from None
     if done.returncode:
         raise SignbitError(f"{machine.title}: the program ended with code {done.returncode}: {done.stderr.strip()}")
-    return (folder / "outputs").read_bytes()
+    output = (folder / "outputs").read_bytes()
+    return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {})
+
+
+def _counted(output: bytes, machine: Machine, text: str) -> CoreRun:
+    """The lines that counter.c wrote, without those of the calibration, which have to be right."""
+    lines = [[int(word) for word in line.split()] for line in text.splitlines()]
+    known, counts = lines[: len(CALIBRATION)], lines[len(CALIBRATION) :]
+    if known != CALIBRATION:
+        raise SignbitError(f"{machine.title}: the counter reads {known} where {CALIBRATION} is known")
+    columns = {model: CYCLE_MODELS.index(model) + 1 for model in CYCLE_MODELS_OF.get(machine.core, ())}
+    cycles = {model: [line[column] for line in counts] for model, column in columns.items()}
+    return CoreRun(output, [line[0] for line in counts], cycles)
 
 
 def _plugin(folder: Path) -> Path:

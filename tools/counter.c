@@ -1,14 +1,17 @@
-/* QEMU TCG plugin: exact number of instructions between two marks in the guest's code.
+/* QEMU TCG plugin: exact number of instructions between two marks in the guest's code, and an estimate of cycles.
  *
- * `mov r9, r9` starts a count, `mov r10, r10` ends it and writes it, one decimal number a line, to the file that
- * `out=` names.  The marks themselves are not counted.  Debian ships no qemu-plugin.h, so the few functions of the
- * plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
+ * `mov r9, r9` starts a count; `mov r10, r10` ends it and writes a line to the file that `out=` names: instructions,
+ * then the cycles of each model in cycles.h, in its order.  The marks themselves are not counted.  Debian ships no
+ * qemu-plugin.h, so the few functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
  */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "cycles.h"
 
 #ifndef PLUGIN_VERSION
 #define PLUGIN_VERSION 1 /* QEMU 7.2 and 8.2; later ones want 2 and more */
@@ -32,6 +35,7 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exited_t, void *);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 #if PLUGIN_VERSION >= 3
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *, size_t);
 #else
@@ -41,49 +45,86 @@ const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 
 static FILE *out;
-static uint64_t executed, started;
+static uint64_t executed, cycles[CYCLE_MODELS];
+static const instruction_t *before; /* the last one executed since the start, or NULL */
+
+/* Only now is it known where the instruction before has led to. */
+static void add_refill(uint32_t address)
+{
+    for (int model = 0; before != NULL && model < CYCLE_MODELS; model++) {
+        cycles[model] += refill_of(before, address, model);
+    }
+}
 
 static void on_instruction(unsigned int cpu, void *data)
 {
+    const instruction_t *it = data;
+
     (void)cpu;
-    (void)data;
+    add_refill(it->address);
     executed++;
+    for (int model = 0; model < CYCLE_MODELS; model++) {
+        cycles[model] += cycles_of(it, before, model);
+    }
+    before = it;
 }
 
 static void on_start(unsigned int cpu, void *data)
 {
     (void)cpu;
     (void)data;
-    started = executed;
+    executed = 0;
+    memset(cycles, 0, sizeof cycles);
+    before = NULL;
 }
 
 static void on_stop(unsigned int cpu, void *data)
 {
+    const instruction_t *it = data;
+
     (void)cpu;
-    (void)data;
-    fprintf(out, "%" PRIu64 "\n", executed - started);
+    add_refill(it->address);
+    fprintf(out, "%" PRIu64, executed);
+    for (int model = 0; model < CYCLE_MODELS; model++) {
+        fprintf(out, " %" PRIu64, cycles[model]);
+    }
+    fputc('\n', out);
 }
 
-static uint32_t first_halfword(const struct qemu_plugin_insn *instruction)
+/* The instruction's own bits tell its size.  QEMU 7.2 also hands over what it read ahead at the end of a page, so that a
+ * short instruction there has two bytes too many. */
+static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint16_t halfwords[2])
 {
-    uint16_t halfword = 0;
+    size_t bytes = qemu_plugin_insn_size(instruction);
+
 #if PLUGIN_VERSION >= 3
-    qemu_plugin_insn_data(instruction, &halfword, sizeof halfword);
+    qemu_plugin_insn_data(instruction, halfwords, bytes < 4 ? bytes : 4);
 #else
-    memcpy(&halfword, qemu_plugin_insn_data(instruction), sizeof halfword);
+    memcpy(halfwords, qemu_plugin_insn_data(instruction), bytes < 4 ? bytes : 4);
 #endif
-    return halfword;
+    return halfwords[0] >= 0xe800 ? 4 : 2;
 }
 
+/* What is decoded here stays to the end: QEMU does not tell when it forgets a translation. */
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     size_t count = qemu_plugin_tb_n_insns(block);
     (void)id;
     for (size_t index = 0; index < count; index++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, index);
-        uint32_t code = qemu_plugin_insn_size(instruction) == 2 ? first_halfword(instruction) : 0;
-        executed_t action = code == START ? on_start : code == STOP ? on_stop : on_instruction;
-        qemu_plugin_register_vcpu_insn_exec_cb(instruction, action, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        instruction_t *decoded = malloc(sizeof *decoded);
+        uint16_t halfwords[2] = {0, 0};
+        unsigned bytes = read_halfwords(instruction, halfwords);
+        executed_t action = on_instruction;
+
+        if (decoded == NULL) {
+            abort();
+        }
+        decode(decoded, halfwords, (uint32_t)qemu_plugin_insn_vaddr(instruction), bytes);
+        if (bytes == 2 && (halfwords[0] == START || halfwords[0] == STOP)) {
+            action = halfwords[0] == START ? on_start : on_stop;
+        }
+        qemu_plugin_register_vcpu_insn_exec_cb(instruction, action, QEMU_PLUGIN_CB_NO_REGS, decoded);
     }
 }
 

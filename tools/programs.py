@@ -14,6 +14,9 @@ from codegen.render import header_text
 from codegen.verify import Comparison, compare
 from qmodel.model import QuantizedModel
 
+STREAM_HERE = Path(__file__).resolve().parent / "streams" / "host"
+"""Where this computer's stream.h is."""
+
 VERDICT_BYTES = 8
 
 # the declarations come first, before any other include could help them
@@ -66,19 +69,23 @@ RUN = """    {{
             verdict[0] = (int32_t){p}_argmax(logits);
             verdict[1] = (int32_t){p}_confidence(logits);
             trace(verdict, sizeof verdict);
-            quiet = 1; /* predict runs inference again */
+{predict}        }}
+    }}"""
+PREDICT = """            quiet = 1; /* predict runs inference again */
             if ({p}_predict(x, scratch) != (uint32_t)verdict[0]) {{
                 return 4;
             }}
             quiet = 0;
-        }}
-    }}"""
+"""
 
 
-def write_program(folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int | None = None) -> Path:
+def write_program(
+    folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int | None = None, predict: bool = True
+) -> Path:
     """The program's source and headers in `folder`; every plan has a prefix of its own.
 
     Inputs lie `offset` bytes behind a word's beginning; by default 0, 1, 2 and 3 in turn, a model each.
+    `predict` checks PREFIX_predict too, which runs inference a second time.
     """
     names = [
         {"p": plan.prefix, "P": plan.macro_prefix, "count": count, "offset": index % 4 if offset is None else offset}
@@ -93,7 +100,7 @@ def write_program(folder: Path, plans: list[Plan], count: int, suffix: str = ".c
             "declarations": "\n".join(f'#include "{plan.prefix}.h"' for plan in plans),
             "implementations": "".join(IMPLEMENTATION.format(**name) for name in names),
             "members": "\n".join(MEMBER.format(**name) for name in names),
-            "runs": "\n".join(RUN.format(**name) for name in names),
+            "runs": "\n".join(RUN.format(predict=PREDICT.format(**name) if predict else "", **name) for name in names),
         }
     )
     return source

@@ -14,16 +14,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
-EXTRAS = "firmware,plot,test"
+EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench"}
 STAMP = VENV / "signbit-stamp"
 APT_PACKAGES = {
-    # command: packages that bring it
+    # command, or file: packages that bring it
     "gcc": ("gcc", "libc6-dev"),
     "g++": ("g++",),
     "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
     "qemu-system-arm": ("qemu-system-arm",),
 }
-APT_PACKAGES_TO_CHECK = {"clang": ("clang", "libclang-rt-dev"), "cmake": ("cmake",)}
+APT_PACKAGES_TO_CHECK = {
+    "clang": ("clang", "libclang-rt-dev"),
+    "cmake": ("cmake",),
+    "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
+}
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 
@@ -31,7 +35,7 @@ def main(command: str, arguments: list[str]) -> None:
     """Set up, then become the command."""
     wanted = APT_PACKAGES | (APT_PACKAGES_TO_CHECK if command == "check" else {})
     install_apt_packages(wanted)
-    make_environment()
+    make_environment(EXTRAS[command])
     # the environment's commands (pio and friends) come first, also for subprocesses
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -41,7 +45,7 @@ def main(command: str, arguments: list[str]) -> None:
 
 def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
     """Install what is missing, or say by name what to install; never fails, since the rest works without."""
-    missing = [package for command, packages in wanted.items() if not shutil.which(command) for package in packages]
+    missing = [package for command, packages in wanted.items() if not is_there(command) for package in packages]
     if not missing:
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -59,19 +63,26 @@ def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
             return
 
 
-def make_environment() -> None:
-    """The virtual environment with the package and its extras; made again only when pyproject.toml has changed."""
+def is_there(name: str) -> bool:
+    """Whether a command, or a file named by its whole path, is installed."""
+    return Path(name).exists() if name.startswith("/") else bool(shutil.which(name))
+
+
+def make_environment(extras: str) -> None:
+    """The virtual environment with the package and `extras`; what is there and fits pyproject.toml is kept."""
     stamp = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
-    if STAMP.is_file() and STAMP.read_text() == stamp:
+    made = STAMP.read_text().split() if STAMP.is_file() else []
+    if stamp in made[:1] and extras in made[1:]:
         return
+    known = made[1:] if stamp in made[:1] else []
     say(f"making the Python environment in {VENV} ...")
     if not (VENV / "bin" / "pip").is_file():
         make_venv()
-    pip_install("-e", f"{ROOT}[{EXTRAS}]")
+    pip_install("-e", f"{ROOT}[{extras}]")
     if not shutil.which("cc") and not shutil.which("gcc") and not shutil.which("clang"):
         say("no C compiler here: installing the one from PyPI (ziglang) for the comparison on this computer ...")
         pip_install("ziglang")
-    STAMP.write_text(stamp)
+    STAMP.write_text(" ".join([stamp, *known, extras]))
 
 
 def make_venv() -> None:

@@ -1,5 +1,6 @@
 /* The files `inputs` and `outputs` of the computer that emulates the core, through semihosting; and the marks between
  * which tools/counter.c counts instructions. */
+#include "calibration.h"
 #include "semihost.h"
 
 #define STREAM_START() __asm volatile("mov r9, r9" ::: "memory")
@@ -15,6 +16,7 @@ static void stream_open(void)
     if (stream_inputs < 0 || stream_outputs < 0) {
         semihost_exit(5);
     }
+    calibrate();
 }
 
 static void stream_read(void *data, uint32_t bytes)

@@ -1,0 +1,261 @@
+"""The benchmark: a counter that is exact, cycles as worked out by hand, predictions that hold, tables that agree."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from qmodel.command import run_command
+from qmodel.errors import SignbitError
+from tools import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables, cores
+from tools.emulator import MACHINES
+from tools.readme import block
+
+PREDICTION_ERROR_MAX = 0.05
+needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
+SAMPLE = ("dense 784→10", "conv 3×3, 16→16, 14×14, valid")
+ROW_TYPES = {
+    "core": str,
+    "layer": str,
+    "kernel": str,
+    "chosen": bool,
+    "optimize": str,
+    "macs": int,
+    "instructions": int,
+    "instructions_per_mac": float,
+    "predicted_instructions": int | None,
+    "estimated_cycles": int | None,
+    "estimated_cycles_m0plus": int | None,
+    "flash_bytes": int,
+    "scratch_bytes": int,
+}
+
+# r0 points to two words, of which the first holds that same address; r2 is 3, r3 is 4
+PROGRAM = """#include <stdint.h>
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "stream.h"
+%(functions)s
+int main(void)
+{
+    uint32_t words[4];
+
+    words[0] = (uint32_t)(uintptr_t)words;
+    stream_open();
+%(calls)s
+    return 0;
+}
+"""
+FUNCTION = """
+static __attribute__((noinline)) void sequence%(number)d(const uint32_t *words)
+{
+    __asm volatile(".syntax unified\\n"
+                   "mov r0, %%0\\n"
+                   "movs r2, #3\\n"
+                   "movs r3, #4\\n"
+                   "%(code)s\\n" :: "l"(words)
+                   : "r0", "r1", "r2", "r3", "r4", "r5", "lr", "s0", "s1", "s2", "s3", "cc", "memory");
+}
+"""
+START, STOP = "mov r9, r9", "mov r10, r10"
+# code: instructions, and cycles of M0, M0+, M3 and M4
+THUMB = {
+    "nop": (1, 1, 1, 1, 1),
+    "muls r1, r2, r1": (1, 1, 1, 1, 1),
+    "ldr r1, [r0]; ldr r2, [r0, #4]": (2, 4, 4, 3, 3),
+    "ldr r1, [r0]; ldr r1, [r1]": (2, 4, 4, 4, 4),
+    "ldrb r1, [r0]; ldrb r2, [r0, r3]; ldrh r1, [r0, #2]": (3, 6, 6, 4, 4),
+    "ldr r1, [r0]; nop; ldr r2, [r0, #4]": (3, 5, 5, 5, 5),
+    "str r2, [r0, #4]": (1, 2, 2, 1, 1),
+    "ldr r1, [r0]; str r1, [r0, #4]": (2, 4, 4, 3, 3),
+    "ldr r1, [r0]; str r1, [r0, r3]": (2, 4, 4, 3, 3),
+    "str r2, [r0, r3]; ldr r1, [r0]": (2, 4, 4, 4, 4),
+    "push {r1, r2, r3}; pop {r1, r2, r3}": (2, 8, 8, 8, 8),
+    "ldmia r0!, {r1, r2}": (1, 3, 3, 3, 3),
+    "b 1f; nop; 1:": (1, 3, 2, 3, 3),
+    "cmp r2, #3; beq 1f; nop; 1:": (2, 4, 3, 4, 4),
+    "cmp r2, #4; beq 1f; nop; 1:": (3, 3, 3, 3, 3),
+    "bl 1f; b 2f; 1: bx lr; 2:": (3, 10, 7, 9, 9),
+}
+# not on M0 and M0+
+THUMB2 = {
+    "mla r1, r2, r3, r1": (1, 2, 1),
+    "mul r1, r2, r3": (1, 1, 1),
+    "umull r1, r4, r2, r3": (1, 4, 1),
+    "smlal r1, r4, r2, r3": (1, 5, 1),
+    "udiv r1, r3, r2": (1, 7, 7),
+    "ldrd r1, r4, [r0]": (1, 3, 3),
+    "ldr.w r1, [r0, r3, lsl #0]; ldrb.w r4, [r0, #1]": (2, 3, 3),
+    "ldrb r1, [r0], #1; strb r1, [r0], #1": (2, 3, 3),
+    "push.w {r4, r10}; pop.w {r4, r10}": (2, 6, 6),
+    "cbz r2, 1f; nop; 1:": (2, 2, 2),
+    "cbnz r2, 1f; nop; 1:": (1, 3, 3),
+    "it eq; moveq r1, r2": (2, 2, 2),
+}
+# DSP and floating point: M4 alone
+M4 = {
+    "usada8 r1, r2, r3, r1": (1, 1),
+    "smlad r1, r2, r3, r1": (1, 1),
+    "vadd.f32 s0, s1, s2": (1, 1),
+    "vmul.f32 s1, s2, s3": (1, 1),
+    "vfma.f32 s1, s2, s3": (1, 3),
+    "vmla.f32 s0, s2, s3": (1, 3),
+    "vdiv.f32 s0, s1, s2": (1, 14),
+    "vsqrt.f32 s1, s2": (1, 14),
+    "vldr s0, [r0]": (1, 2),
+    "vstr d0, [r0, #8]": (1, 3),
+    "vldmia r0, {s0-s3}": (1, 5),
+    "vmov s0, r1": (1, 1),
+    "vmov r1, r4, d0": (1, 2),
+}
+
+
+def counts_of(folder, sequences: list[str]) -> list[list[int]]:
+    """The counter's lines for pieces of assembly, run on an M4 with its floating-point unit; all models' columns."""
+    source = folder / "main.c"
+    source.write_text(program(sequences))
+    elf = cores.build(source, MACHINES["m4"], flags=bench_rivals.BUILDS["m4"].flags)
+    cores.execute(elf, MACHINES["m4"], b"", count=True)
+    lines = [[int(word) for word in line.split()] for line in (folder / "counts").read_text().splitlines()]
+    return lines[len(cores.CALIBRATION) :]
+
+
+def program(sequences: list[str]) -> str:
+    """Each sequence is a function, for its own literal pool."""
+    codes = ["\\n".join(part.strip() for part in sequence.split(";")) for sequence in sequences]
+    functions = [FUNCTION % {"number": number, "code": code} for number, code in enumerate(codes)]
+    calls = [f"    sequence{number}(words);" for number in range(len(codes))]
+    return PROGRAM % {"functions": "".join(functions), "calls": "\n".join(calls)}
+
+
+@needs_cores
+@pytest.mark.parametrize("core", MACHINES)
+def test_counter_is_calibrated_on_every_core(core, tmp_path):
+    (tmp_path / "main.c").write_text(program([]))
+    elf = cores.build(tmp_path / "main.c", MACHINES[core])
+    assert cores.execute(elf, MACHINES[core], b"", count=True).instructions == []
+
+
+@needs_cores
+def test_counter_that_is_off_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "main.c").write_text(program([]))
+    elf = cores.build(tmp_path / "main.c", MACHINES["m3"])
+    monkeypatch.setattr(cores, "CALIBRATION", [[0, 0, 0, 0, 0], [200, 399, 300, 399, 399]])
+    with pytest.raises(SignbitError, match="201"):
+        cores.execute(elf, MACHINES["m3"], b"", count=True)
+
+
+@needs_cores
+def test_cycles_are_those_worked_out_by_hand(tmp_path):
+    sequences = [*THUMB, *THUMB2, *M4]
+    counts = counts_of(tmp_path, [f"{START}; {sequence}; {STOP}" for sequence in sequences])
+    for sequence, (instructions, m0, m0plus, m3, m4) in zip(sequences, counts, strict=True):
+        if sequence in THUMB:
+            assert (instructions, m0, m0plus, m3, m4) == THUMB[sequence], sequence
+        elif sequence in THUMB2:
+            assert (instructions, m3, m4) == THUMB2[sequence], sequence
+        else:
+            assert (instructions, m4) == M4[sequence], sequence
+
+
+@needs_cores
+def test_marks_at_the_end_of_a_page_are_seen(tmp_path):
+    """QEMU 7.2 hands over four bytes of a short instruction when one halfword of a page of 1 KiB is left behind it."""
+    places = range(1010, 1024, 2)
+    sequences = [f"b.w 1f; .balign 1024; .space {at}; 1: {START}; nop; nop; {STOP}" for at in places]
+    assert counts_of(tmp_path, sequences) == [[2, 2, 2, 2, 2]] * len(places)
+
+
+@needs_cores
+@pytest.mark.parametrize("core", MACHINES)
+@pytest.mark.parametrize("layer", SAMPLE)
+def test_prediction_holds_for_the_chosen_kernel(layer, core):
+    rows = [measured.as_row() for measured in bench.layer_rows(layer, core, chosen_only=True)]
+    check_rows(rows)
+    assert [row["core"] for row in rows] == [core] * len(rows)
+
+
+@needs_cores
+@pytest.mark.parametrize("core", MACHINES)
+def test_prediction_holds_for_a_whole_model(core):
+    rows = [measured.as_row() for measured in bench_models.measure("digits-mlp", core)]
+    check_rows(rows)
+    assert rows[0]["layer"] == "model digits-mlp"
+    assert rows[0]["macs"] == 64 * 64 + 64 * 10
+
+
+def check_rows(rows: list[dict]):
+    for row in rows:
+        assert {key: isinstance(row[key], ROW_TYPES[key]) for key in row} == dict.fromkeys(ROW_TYPES, True)
+        assert row["chosen"] and row["predicted_instructions"] is not None, row
+        assert abs(bench_tables.prediction_error(row)) <= PREDICTION_ERROR_MAX, row
+        assert (row["estimated_cycles"] is not None) == (row["core"] in cores.CYCLE_MODELS_OF)
+        assert (row["estimated_cycles_m0plus"] is not None) == (row["core"] == "m0")
+        assert row["instructions_per_mac"] == round(row["instructions"] / row["macs"], 4)
+
+
+@needs_cores
+def test_every_kernel_that_fits_is_a_row():
+    rows = bench.layer_rows("conv 3×3, 32→48, 5×5", "m4")
+    for_speed = [row.kernel for row in rows if row.optimize == "speed"]
+    assert for_speed == bench_layers.kernels_for("conv 3×3, 32→48, 5×5", "m4")
+    assert [row.kernel for row in rows if row.chosen and row.optimize == "speed"] == [
+        bench_layers.chosen_kernel("conv 3×3, 32→48, 5×5", "m4")
+    ]
+
+
+@needs_cores
+def test_wrong_output_is_no_measurement(monkeypatch):
+    execute = cores.execute
+
+    def one_bit_off(*arguments, **options):
+        run = execute(*arguments, **options)
+        return replace(run, output=bytes([run.output[0] ^ 1]) + run.output[1:])
+
+    monkeypatch.setattr(cores, "execute", one_bit_off)
+    with pytest.raises(bench_layers.WrongOutput, match="layer 0, input 0, value 0"):
+        bench_layers.measure("dense 784→10", "m3")
+
+
+@needs_cores
+def test_rival_computes_what_scikit_learn_does():
+    if bench_rivals.missing():
+        pytest.skip(bench_rivals.missing())
+    (measured,) = bench_rivals.measure("digits-mlp", "m4")
+    row = measured.as_row()
+    assert (row["kernel"], row["chosen"], row["macs"]) == ("emlearn float", False, 4736)
+    assert row["instructions"] > 5 * row["macs"]
+    assert row["flash_bytes"] > 4 * row["macs"]
+
+
+def test_times_on_this_computer(monkeypatch):
+    if bench_host.missing():
+        pytest.skip(bench_host.missing())
+    monkeypatch.setattr(bench_host, "ROUNDS", 3)
+    row = bench_host.measure("digits-mlp").as_row()
+    assert row["rounds"] == 3
+    assert all(time > 0 for time in row["microseconds"].values())
+    assert all(low <= median <= high for low, median, high in row["times_ours"].values())
+
+
+def test_what_can_not_run_says_why(monkeypatch, capsys):
+    monkeypatch.setattr(cores, "missing", lambda: "no emulator: apt install one")
+    assert run_command(bench.main, ["--models"]) == 0
+    output = capsys.readouterr()
+    assert "NOT RUN: emulated cores: no emulator: apt install one" in output.out
+    assert "bench/results.json stays as it is" in output.err
+
+
+def test_unknown_names_are_refused(capsys):
+    assert run_command(bench.main, ["--cores", "m9"]) == 2
+    assert "core 'm9' is unknown" in capsys.readouterr().err
+    if not cores.missing():
+        assert run_command(bench.main, ["--layers", "dense 3→4"]) == 2
+        assert "no layer has 'dense 3→4' in its name" in capsys.readouterr().err
+
+
+def test_readme_has_the_tables_of_the_results():
+    rows, timings = (json.loads(path.read_text()) for path in (bench.RESULTS, bench.HOST))
+    assert block(bench.BLOCK) == bench_tables.readme_text(rows, timings)
+    assert {(row["layer"], row["core"]) for row in rows} >= {
+        (layer, core) for layer in bench_layers.LAYERS for core in MACHINES
+    }

@@ -1,0 +1,37 @@
+"""The proofs that are commands of their own: a short run of each, and a planted bug that each must find."""
+
+import pytest
+
+from codegen.targets import PORTABLE
+from tools import cores, programs
+from tools.prove_bits import PLACES, prove
+
+MODELS = 2000
+
+
+def test_2000_random_models_agree_in_every_bit():
+    """`python -m tools.prove_bits` goes on to 10,000."""
+    if cores.missing():
+        pytest.skip(cores.missing())
+    proof = prove(MODELS, seed=1)
+    assert proof.models == MODELS and proof.results > 300 * MODELS
+    assert proof.first == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (">> activation->shift", ">> (activation->shift - 1)"),
+        ("q < 0 ? 0 : ", "q < 1 ? 1 : "),
+        ("acc > most ? acc : most", "acc >= most ? most : acc"),
+    ],
+    ids=["shift", "clamp", "pool"],
+)
+def test_planted_bug_is_found(monkeypatch, right, wrong):
+    text_of = programs.header_text
+    monkeypatch.setattr(programs, "header_text", lambda plan: text_of(plan).replace(right, wrong))
+    assert prove(100, seed=1, places=(PORTABLE,)).different > 0
+
+
+def test_every_core_and_this_computer_take_part():
+    assert PLACES == (PORTABLE, "m0", "m3", "m4", "m7", "m33", "m55")

@@ -1,6 +1,5 @@
 """Which kernel computes each layer: the fastest or the smallest set that fits into RAM and flash."""
 
-import math
 from dataclasses import dataclass
 
 from codegen.arena import aligned
@@ -9,6 +8,8 @@ from qmodel.errors import SignbitError
 
 SIZE, SPEED = "size", "speed"
 FRONT_MAX = 4096
+UNKNOWN_INSTRUCTIONS_A_MAC = 10
+SLOWDOWN_MAX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +19,7 @@ class Option:
     kernel: Kernel
     cost: Cost
     flash_bytes: int
-
-    @property
-    def instructions(self) -> float:
-        return math.inf if self.cost.instructions is None else self.cost.instructions
+    instructions: float
 
 
 def choose(
@@ -33,7 +31,8 @@ def choose(
 ) -> list[Option]:
     """For each job the kernel that together cost least.
 
-    `speed` minimizes instructions, `size` the bytes of weights and parameters, the other breaking ties;
+    `speed` minimizes instructions; `size` the bytes of weights and parameters, among kernels that take at most
+    SLOWDOWN_MAX times the instructions of the layer's fastest.  The other breaks ties;
     `max_ram_bytes` bounds the arena and `max_flash_bytes` weights and parameters.  Raises SignbitError that names the
     layer and by how much it does not fit.
     """
@@ -41,6 +40,8 @@ def choose(
         _within(index, job, [_option(kernel, job) for kernel in choices], max_ram_bytes)
         for index, (job, choices) in enumerate(zip(jobs, kernels, strict=True))
     ]
+    if optimize == SIZE:
+        options = [_not_too_slow(choices) for choices in options]
     least_bytes = sum(min(option.flash_bytes for option in choices) for choices in options)
     if max_flash_bytes is not None and least_bytes > max_flash_bytes:
         raise SignbitError(
@@ -51,7 +52,10 @@ def choose(
 
 
 def _option(kernel: Kernel, job: Job) -> Option:
-    return Option(kernel, kernel.cost(job), sum(array.size_bytes for array in kernel.arrays(job)))
+    cost = kernel.cost(job)
+    # where a compiler decides, a guess keeps the layer comparable with others
+    instructions = UNKNOWN_INSTRUCTIONS_A_MAC * job.macs if cost.instructions is None else cost.instructions
+    return Option(kernel, cost, sum(array.size_bytes for array in kernel.arrays(job)), instructions)
 
 
 def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:
@@ -68,6 +72,11 @@ def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | No
             f"{scratch_bytes:,} of scratch, {over:,} more than allowed"
         )
     return fitting
+
+
+def _not_too_slow(options: list[Option]) -> list[Option]:
+    fastest = min(option.instructions for option in options)
+    return [option for option in options if option.instructions <= SLOWDOWN_MAX * fastest]
 
 
 def _best(options: list[list[Option]], optimize: str, max_flash_bytes: int | None) -> list[Option]:

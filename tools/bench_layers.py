@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from codegen.choose import SIZE, SPEED
+from codegen.choose import SPEED
 from codegen.kernels import candidates
 from codegen.plan import LayerPlan, Plan, make_plan
 from qmodel import ranges

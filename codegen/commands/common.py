@@ -15,7 +15,12 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", choices=list(TARGETS), default=PORTABLE, help="core to generate for (default: %(default)s)"
     )
-    parser.add_argument("--optimize", choices=(SIZE, SPEED), default=SPEED, help="what to save (default: %(default)s)")
+    parser.add_argument(
+        "--optimize",
+        choices=(SIZE, SPEED),
+        default=SPEED,
+        help="fewest instructions, or fewest bytes of flash at no more than 4 times the work (default: %(default)s)",
+    )
     parser.add_argument("--max-ram", metavar="BYTES", type=_bytes, help="most scratch that inference may take")
     parser.add_argument("--max-flash", metavar="BYTES", type=_bytes, help="most flash for weights and parameters")
 

@@ -2,18 +2,15 @@
 
 import ctypes
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from codegen.plan import make_plan
-from codegen.render import header_text
 from qmodel.model import QuantizedModel
 from tests.builders import random_model
+from tools import host_build
 
-SOURCES = ("protocol.c", "device.c", "ports/host.c")
-FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror")
+FLAGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror")
 
 
 def device_model() -> QuantizedModel:
@@ -21,23 +18,17 @@ def device_model() -> QuantizedModel:
     return random_model(7, (100, 12, 13))
 
 
-def compile_device(repository: Path, folder: Path, output: str, *options: str | Path) -> Path:
+def compile_device(folder: Path, output: str, *options: str | Path) -> Path:
     """Compile the device with `device_model` in `folder`; `options` may name more sources."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if not compiler:
+    if not shutil.which("cc"):
         pytest.skip("no C compiler: apt install gcc")
-    (folder / "model.h").write_text(header_text(make_plan(device_model(), "model", "portable", 0)))
-    firmware = repository / "firmware"
-    sources = [firmware / "src" / name for name in SOURCES]
-    includes = [f"-I{folder}", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"]
-    subprocess.run([compiler, *FLAGS, *options, *includes, *sources, "-o", folder / output], check=True)
-    return folder / output
+    return host_build.build(device_model(), folder / output, (*FLAGS, *options))
 
 
-def load_device(repository: Path, folder: Path) -> ctypes.CDLL:
+def load_device(folder: Path) -> ctypes.CDLL:
     """The device as a library, under the sanitizer of undefined behaviour."""
     options = ("-O1", "-shared", "-fPIC", "-fsanitize=undefined", "-fno-sanitize-recover")
-    library = ctypes.CDLL(str(compile_device(repository, folder, "device.so", *options)))
+    library = ctypes.CDLL(str(compile_device(folder, "device.so", *options)))
     library.protocol_crc32.restype = ctypes.c_uint32
     return library
 
@@ -52,10 +43,15 @@ class HostDevice:
         library.host_reset()
 
     def serve(self, line: bytes) -> bytes:
-        room = 256 + 64 * line.count(b"\0")
+        room = 256 + 64 * line.count(b"\0") + 128 * (line.count(b"\r") + line.count(b"\n"))
         buffer = ctypes.create_string_buffer(room)
         length = self.library.host_serve(line, len(line), buffer, room)
         assert length <= room
+        return buffer.raw[:length]
+
+    def idle(self) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        length = self.library.host_idle(buffer, 256)
         return buffer.raw[:length]
 
     def write(self, data: bytes) -> None:

@@ -19,8 +19,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def library(repository, tmp_path_factory):
-    return load_device(repository, tmp_path_factory.mktemp("device"))
+def library(tmp_path_factory):
+    return load_device(tmp_path_factory.mktemp("device"))
 
 
 @pytest.fixture
@@ -83,6 +83,21 @@ def test_a_stale_answer_is_not_taken(device, model):
     device.sent = old
     x = bytes(100)
     assert link.infer(x).logits == tuple(model.run(np.zeros((1, 100), np.uint8))[0])
+
+
+def test_every_layer_can_be_seen(device, model):
+    x = np.random.default_rng(6).integers(0, 256, (1, 100), np.uint8)
+    assert Link(device).trace(x[0]) == [layer.tobytes() for layer in model.trace(x)]
+
+
+def test_every_layer_has_its_ticks(device):
+    assert [layer.ticks for layer in Link(device).profile(bytes(100))] == [0, 0]
+
+
+def test_the_self_test_runs_the_embedded_vectors(device):
+    link = Link(device)
+    assert (link.self_test().vectors, link.self_test().failed) == (2, 0)
+    assert (link.info().test_vectors, link.info().self_test_failed) == (2, False)
 
 
 def test_a_dead_line_is_given_up(device):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from qmodel import __version__
 from tests.host_device import HostDevice, compile_device, device_model, load_device
 from tools.link import Link
 from tools.protocol import (
@@ -65,8 +66,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def library(repository, tmp_path_factory):
-    return load_device(repository, tmp_path_factory.mktemp("device"))
+def library(tmp_path_factory):
+    return load_device(tmp_path_factory.mktemp("device"))
 
 
 @pytest.fixture
@@ -232,12 +233,13 @@ def test_infer_answer_carries_both_sums(device, model):
 
 
 def test_each_error_has_its_code(device):
-    assert refused(device, 0x05) == ErrorCode.UNKNOWN_TYPE
+    assert refused(device, 0x0A) == ErrorCode.UNKNOWN_TYPE
     assert refused(device, 0x00) == ErrorCode.UNKNOWN_TYPE
     assert refused(device, Request.INFO, OFFSET_0, version=2) == ErrorCode.BAD_VERSION
-    for kind in (Request.INFO, Request.INFER, Request.LOGITS):
-        assert refused(device, kind, bytes(3)) == ErrorCode.BAD_LENGTH
-        assert refused(device, kind, bytes(5)) == ErrorCode.BAD_LENGTH
+    lengths = {Request.TRACE: 10, Request.PROFILE: 6, Request.SELFTEST: 0, Request.STATS: 0, Request.RESET: 0}
+    for kind, length in {Request.INFO: 4, Request.INFER: 4, Request.LOGITS: 4, **lengths}.items():
+        for wrong in {max(length - 1, 1), length + 1}:
+            assert refused(device, kind, bytes(wrong)) == ErrorCode.BAD_LENGTH
     assert refused(device, Request.INPUT, bytes(4)) == ErrorCode.BAD_LENGTH
     assert refused(device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
     assert refused(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)) ^ 1)) == ErrorCode.INPUT_DIFFERS
@@ -247,6 +249,53 @@ def test_each_error_has_its_code(device):
         assert refused(device, Request.INFO, struct.pack("<I", offset)) == ErrorCode.BAD_OFFSET
     assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
     assert refused(device, Request.LOGITS, struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
+
+
+def test_trace_and_profile_check_input_and_layer(device):
+    crc, layer, beyond = (struct.pack("<I", zlib.crc32(bytes(100))), struct.pack("<H", 1), struct.pack("<H", 2))
+    for kind, offset in ((Request.TRACE, OFFSET_0), (Request.PROFILE, b"")):
+        assert refused(device, kind, b"\1\2\3\4" + layer + offset) == ErrorCode.INPUT_DIFFERS
+        assert refused(device, kind, crc + beyond + offset) == ErrorCode.NO_SUCH_LAYER
+        assert ask(device, kind, crc + layer + offset).type == kind | ANSWER
+    assert refused(device, Request.TRACE, crc + layer + struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
+    assert ask(device, Request.LOGITS, OFFSET_0).type == Request.LOGITS | ANSWER
+
+
+def test_stats_count_what_came(device):
+    link = Link(device)
+    assert (link.stats().answered, link.stats().refused, link.stats().dropped) == (1, 0, 0)
+    refused(device, 0x7E)
+    device.serve(b"noise\0\0" + encode(Frame(ERROR, 1, b"\1")))
+    assert (link.stats().answered, link.stats().refused, link.stats().dropped) == (5, 1, 1)
+
+
+def test_reset_forgets_the_input_and_the_counts(device):
+    link = Link(device)
+    link.infer(bytes([1] * 100))
+    link.reset()
+    assert link.stats().answered == 1
+    assert refused(device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
+    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
+
+
+def test_a_person_at_a_terminal_is_answered(device, model):
+    text = f"\r\nsignbit {__version__}\r\nmodel {model.name}, id {model.hash[:8]}\r\nself-test passed\r\n\0".encode()
+    for newline in (b"\r\n", b"\n\n", b"\r\r"):
+        assert device.serve(newline) == text
+    assert device.serve(b"\n") == b"" and device.idle() == b"" and device.idle() == text
+    assert device.idle() == device.idle() == b""
+    assert device.serve(b"ab\r\n") == b"" and device.idle() == device.idle() == b""
+
+
+def test_a_frame_that_begins_with_a_newline_is_a_frame(device):
+    """INFER's first code is mostly 13: nothing in it is zero."""
+    x = bytes([7] * 100)
+    send_input(device, x)
+    frame = encode(Frame(Request.INFER, 0x0101, struct.pack("<I", zlib.crc32(x))))
+    assert frame.startswith(b"\r")
+    device.serve(frame[:1])
+    assert device.idle() == b""
+    assert decode(device.serve(frame[1:])[:-1]).type == Request.INFER | ANSWER
 
 
 def test_the_last_byte_of_the_input_can_be_written(device):
@@ -279,7 +328,7 @@ def test_any_bytes_leave_the_device_answering(library, noise):
     assert ask(device, Request.INFO, OFFSET_0).type == Request.INFO | ANSWER
 
 
-@given(requests=st.lists(frames.map(lambda frame: Frame(frame.type % 8, frame.sequence, frame.payload)), max_size=20))
+@given(requests=st.lists(frames.map(lambda frame: Frame(frame.type % 11, frame.sequence, frame.payload)), max_size=20))
 def test_any_sound_frames_are_answered_one_by_one(library, requests):
     device = HostDevice(library)
     for request in requests:
@@ -287,18 +336,18 @@ def test_any_sound_frames_are_answered_one_by_one(library, requests):
         assert answer.sequence == request.sequence and answer.type in (request.type | ANSWER, ERROR)
 
 
-def test_addresses_stay_inside_memory_whatever_comes(repository, tmp_path):
+def test_addresses_stay_inside_memory_whatever_comes(tmp_path):
     """A million bytes of noise and half-sound frames, under the sanitizers."""
     (tmp_path / "pipe.c").write_text(PIPE_C)
     options = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
-    path = compile_device(repository, tmp_path, "pipe", *options, tmp_path / "pipe.c")
+    path = compile_device(tmp_path, "pipe", *options, tmp_path / "pipe.c")
     rng = random.Random(11)
     line = bytearray()
     while len(line) < 1_000_000:
         payload = rng.randbytes(rng.choice((0, 4, 5, 30, 52)))
         if rng.random() < 0.5:
             payload = struct.pack("<I", rng.choice((0, 52, 99, 100, 2**32 - 1))) + payload[:48]
-        frame = bytearray(encode(Frame(rng.choice((1, 2, 3, 4, rng.randrange(256))), rng.randrange(65536), payload)))
+        frame = bytearray(encode(Frame(rng.choice((*Request, rng.randrange(256))), rng.randrange(65536), payload)))
         if rng.random() < 0.2:
             frame[rng.randrange(len(frame))] = rng.randrange(256)
         line += frame

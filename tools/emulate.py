@@ -38,8 +38,9 @@ class CoreResult:
     """What one emulated core computed, compared with Python.
 
     `values` counts the outputs of all layers, logits included, and `different` those of them that are not Python's;
-    `uart_different` counts round trips whose class, logits or confidence are not.  `flash_bytes` and `ram_bytes` are
-    those of the firmware with the UART, the stack left out; `stack_used_bytes` is the batch firmware's high-water mark.
+    `uart_different` counts round trips whose class, logits or confidence are not, and requests that were repeated.
+    `flash_bytes` and `ram_bytes` are those of the firmware with the UART, the stack left out; `stack_used_bytes` is the
+    batch firmware's high-water mark.
     """
 
     core: str
@@ -107,7 +108,7 @@ def _run_core(
     with tempfile.TemporaryDirectory() as folder:
         output = emulator.run_batch(machine, elfs[machine.batch_env], inputs.tobytes(), Path(folder))
     different, stack_used_bytes = compare_batch(output, trace)
-    uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs[:uart_trips], trace[-1])
+    uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, trace[-1], uart_trips)
     size = pio.size(elfs[machine.env])
     return CoreResult(
         core=machine.core,
@@ -116,7 +117,7 @@ def _run_core(
         inputs=len(inputs),
         values=sum(layer.size for layer in trace),
         different=different,
-        uart_trips=min(uart_trips, len(inputs)),
+        uart_trips=uart_trips,
         uart_different=uart_different,
         boot_ms=boot_ms,
         stack_used_bytes=stack_used_bytes,
@@ -147,9 +148,12 @@ def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
 
 
 def _round_trips(
-    machine: Machine, elf: Path, model: QuantizedModel, inputs: np.ndarray, logits: np.ndarray
+    machine: Machine, elf: Path, model: QuantizedModel, inputs: np.ndarray, logits: np.ndarray, trips: int
 ) -> tuple[int, float]:
-    """Inputs over the UART of the real firmware: wrong answers, and milliseconds from power-on to the first answer."""
+    """Inputs over the UART of the real firmware, from the first on again when they are used up.
+
+    Returns how many answers were wrong or had to be asked for again, and milliseconds from power-on to the first one.
+    """
     classes, confidence = logits.argmax(axis=1), model.confidence(logits)
     start = time.monotonic()
     with EmulatedUart(machine, elf) as uart:
@@ -159,11 +163,12 @@ def _round_trips(
         if info.model_hash != model.hash:
             raise SignbitError(f"{machine.title}: the firmware carries model {info.model_hash}, not {model.hash}")
         wrong = 0
-        for index, x in enumerate(inputs):
-            result = link.infer(x)
+        for trip in range(trips):
+            index = trip % len(inputs)
+            result = link.infer(inputs[index])
             expected = (int(classes[index]), tuple(logits[index].tolist()), int(confidence[index]))
             wrong += (result.class_index, result.logits, result.confidence_per_mille) != expected
-    return wrong, boot_ms
+    return wrong + link.repeated, boot_ms
 
 
 def table(results: list[CoreResult]) -> Table:

@@ -23,7 +23,10 @@ from tools.protocol import (
     FrameReader,
     InferAnswer,
     Info,
+    LayerTicks,
     Request,
+    SelfTest,
+    Stats,
     TickSource,
     encode,
 )
@@ -70,6 +73,8 @@ class Link:
         self.stream = stream
         self.timeout = timeout
         self.retries = retries
+        self.asked = 0
+        """Requests, each counted once."""
         self.repeated = 0
         """Requests that had to be sent again."""
         # not from 0: answers to an earlier session may still be on their way
@@ -82,23 +87,46 @@ class Link:
     def info(self) -> Info:
         """What runs on the device; asked for once."""
         if self._info is None:
-            try:
-                self._info = Info.parse(self._block(Request.INFO))
-            except FrameError as error:
-                raise LinkError(str(error)) from None
+            self._info = _parsed(Info, self._block(Request.INFO))
         return self._info
 
     def infer(self, x: bytes) -> Result:
         """Run the model on `x`, an input's bytes (bytes or a uint8 array); raises LinkError without a sound answer."""
-        data = bytes(x)
-        if len(data) != self.info().input_size:
-            raise SignbitError(f"the input has {len(data)} bytes, but the model takes {self.info().input_size}")
-        answer = self._infer(data)
+        answer = self._infer(bytes(x))
         block = self._block(Request.LOGITS)
         if len(block) != 4 * answer.output_size or zlib.crc32(block) != answer.logits_crc:
             raise LinkError("the logits are not those of this inference: does somebody else use the line?")
         logits = struct.unpack(f"<{answer.output_size}i", block)
         return Result(answer.class_index, answer.confidence_per_mille, logits, answer.ticks, answer.tick_source)
+
+    def trace(self, x: bytes) -> list[bytes]:
+        """Every layer's output for `x`, as the device's memory holds it (little-endian); the last one is the logits."""
+        data = bytes(x)
+        self._infer(data)
+        head = struct.pack("<I", zlib.crc32(data))
+        layers = range(self.info().layer_count)
+        return [self._block(Request.TRACE, head + struct.pack("<H", layer)) for layer in layers]
+
+    def profile(self, x: bytes) -> list[LayerTicks]:
+        """What each layer takes for `x`, every layer in an inference of its own."""
+        data = bytes(x)
+        self._infer(data)
+        head = struct.pack("<I", zlib.crc32(data))
+        layers = range(self.info().layer_count)
+        return [_parsed(LayerTicks, self.request(Request.PROFILE, head + struct.pack("<H", k))) for k in layers]
+
+    def self_test(self) -> SelfTest:
+        """Have the device run its embedded test vectors."""
+        return _parsed(SelfTest, self.request(Request.SELFTEST))
+
+    def stats(self) -> Stats:
+        """What the device counted since its reset, this request included."""
+        return _parsed(Stats, self.request(Request.STATS))
+
+    def reset(self) -> None:
+        """Have the device begin anew; `info` asks again afterwards."""
+        self.request(Request.RESET)
+        self._info = None
 
     def request(self, kind: int, payload: bytes = b"") -> bytes:
         """Payload of the answer to one request, which is repeated until a sound answer comes.
@@ -106,6 +134,7 @@ class Link:
         Raises DeviceError when the device refuses it, LinkError when it does not answer.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
+        self.asked += 1
         encoded = encode(Frame(kind, self._sequence, payload))
         for attempt in range(1 + self.retries):
             self.repeated += attempt > 0
@@ -130,14 +159,13 @@ class Link:
 
     def _infer(self, data: bytes) -> InferAnswer:
         """Send the input and have it computed; the device checks the whole of it first."""
+        if len(data) != self.info().input_size:
+            raise SignbitError(f"the input has {len(data)} bytes, but the model takes {self.info().input_size}")
         for _ in range(1 + self.retries):
             for offset in range(0, len(data), CHUNK_BYTES):
                 self.request(Request.INPUT, struct.pack("<I", offset) + data[offset : offset + CHUNK_BYTES])
             try:
-                payload = self.request(Request.INFER, struct.pack("<I", zlib.crc32(data)))
-                answer = InferAnswer.parse(payload)
-            except FrameError as error:
-                raise LinkError(str(error)) from None
+                answer = _parsed(InferAnswer, self.request(Request.INFER, struct.pack("<I", zlib.crc32(data))))
             except DeviceError as error:
                 if error.code != ErrorCode.INPUT_DIFFERS:
                     raise
@@ -147,14 +175,22 @@ class Link:
                 return answer
         raise LinkError("the input never arrived whole")
 
-    def _block(self, kind: int) -> bytes:
-        """A whole block (INFO, LOGITS), chunk by chunk."""
+    def _block(self, kind: int, head: bytes = b"") -> bytes:
+        """A whole block (INFO, LOGITS, TRACE), chunk by chunk; `head` stands in front of the offset."""
         block = b""
         while True:
-            payload = self.request(kind, struct.pack("<I", len(block)))
+            payload = self.request(kind, head + struct.pack("<I", len(block)))
             if len(payload) < 5:
                 raise LinkError("a chunk of a block is empty")
             (total,) = struct.unpack_from("<I", payload)
             block += payload[4:]
             if len(block) >= total:
                 return block[:total]
+
+
+def _parsed(kind, payload: bytes):
+    """`kind.parse(payload)`; sound bytes without sense are the device's fault."""
+    try:
+        return kind.parse(payload)
+    except FrameError as error:
+        raise LinkError(str(error)) from None

@@ -26,6 +26,19 @@ STOCK_PLATFORM = "ststm32"
 INSTALL = "python -m pip install platformio==6.2.0 scons==4.11.1"
 COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"
+CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
+CHECKERS_APT = "apt install --no-install-recommends cppcheck clang-tidy"
+# PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C and does not say so
+CHECKER_SCRIPT = """#!/bin/sh
+for argument do
+    shift
+    case "$argument" in
+        -D__*) ;;
+        *) set -- "$@" "$argument" ;;
+    esac
+done
+exec "{program}" "$@"
+"""
 COMPILER_APT = "apt install --no-install-recommends gcc-arm-none-eabi"
 
 
@@ -57,6 +70,7 @@ def command(arguments: Iterable[str]) -> list[str]:
     if not util.find_spec("platformio"):
         raise SignbitError(f"PlatformIO is missing: {INSTALL}")
     register_scons()
+    register_checkers()
     return [sys.executable, "-m", "platformio", *arguments]
 
 
@@ -89,9 +103,10 @@ def size(elf: Path) -> Size:
     done = subprocess.run([SIZE_TOOL, "-A", "-d", str(elf)], capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"{elf}: {done.stderr.strip()}")
-    sections = dict.fromkeys((".text", ".data", ".bss", ".stack"), 0)
+    sections = dict.fromkeys((".text", ".data", ".bss", ".noinit", ".stack"), 0)
     sections |= {name: int(count) for name, count in re.findall(r"^(\.\w+)\s+(\d+)", done.stdout, re.MULTILINE)}
-    return Size(sections[".text"] + sections[".data"], sections[".data"] + sections[".bss"], sections[".stack"])
+    ram_bytes = sections[".data"] + sections[".bss"] + sections[".noinit"]
+    return Size(sections[".text"] + sections[".data"], ram_bytes, sections[".stack"])
 
 
 def missing() -> str | None:
@@ -128,18 +143,38 @@ def register_scons() -> None:
     wanted = get_core_dependencies()["tool-scons"]
     if Version(version) not in SimpleSpec(wanted):
         raise SignbitError(f"PlatformIO wants tool-scons {wanted}, but SCons {SCons.__version__} is here: {INSTALL}")
-    package = {"name": "tool-scons", "version": version}
-    installed = {"type": "tool", **package, "spec": {"owner": "platformio", "name": "tool-scons"}}
-    files = {
-        "package.json": json.dumps({**package, "description": "SCons of the Python environment", "system": "*"}),
+    starter = "from SCons.Script.Main import main\n\nmain()\n"
+    _write_package("tool-scons", version, "SCons of the Python environment", {"scons.py": starter})
+
+
+def register_checkers() -> None:
+    """Put packages into the core folder that hand over to the cppcheck and clang-tidy on PATH, as far as they are."""
+    from platformio.dependencies import get_core_dependencies
+
+    for package, program in CHECKERS.items():
+        # the version that PlatformIO would download, so that it does not
+        version = get_core_dependencies()[package].lstrip("~^=")
+        found = shutil.which(program)
+        if found:
+            script = CHECKER_SCRIPT.format(program=found)
+            _write_package(package, version, f"{program} of this computer", {program: script})
+
+
+def _write_package(name: str, version: str, description: str, files: dict[str, str]) -> None:
+    """A package of PlatformIO's, with its manifests; files that are there already stay untouched."""
+    package = {"name": name, "version": version}
+    installed = {"type": "tool", **package, "spec": {"owner": "platformio", "name": name}}
+    manifests = {
+        "package.json": json.dumps({**package, "description": description, "system": "*"}),
         ".piopm": json.dumps(installed),
-        "scons.py": "from SCons.Script.Main import main\n\nmain()\n",
     }
-    folder = CORE_DIR / "packages" / "tool-scons"
+    folder = CORE_DIR / "packages" / name
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        if not (folder / name).is_file() or (folder / name).read_text() != text:
-            (folder / name).write_text(text)
+    for file, text in (manifests | files).items():
+        path = folder / file
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o755 if text.startswith("#!") else 0o644)
 
 
 def _first_error(output: str) -> str:

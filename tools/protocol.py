@@ -2,8 +2,9 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import ClassVar
 
 VERSION = 1
 DELIMITER = b"\0"
@@ -18,6 +19,7 @@ ANSWER = 0x80
 ERROR = 0xFF
 
 FLAG_EMULATED = 0x01
+FLAG_SELF_TEST_FAILED = 0x02
 
 
 class Request(IntEnum):
@@ -27,6 +29,11 @@ class Request(IntEnum):
     INPUT = 0x02
     INFER = 0x03
     LOGITS = 0x04
+    TRACE = 0x05
+    SELFTEST = 0x06
+    STATS = 0x07
+    RESET = 0x08
+    PROFILE = 0x09
 
 
 class ErrorCode(IntEnum):
@@ -38,6 +45,7 @@ class ErrorCode(IntEnum):
     INPUT_DIFFERS = 4
     BAD_VERSION = 5
     NOT_INFERRED = 6
+    NO_SUCH_LAYER = 7
 
 
 class TickSource(IntEnum):
@@ -45,6 +53,15 @@ class TickSource(IntEnum):
 
     SYSTICK = 0
     DWT = 1
+
+
+class ResetCause(IntEnum):
+    """Why the device began anew, as far as the part tells."""
+
+    UNKNOWN = 0
+    POWER = 1
+    SOFTWARE = 2
+    WATCHDOG = 3
 
 
 class FrameError(ValueError):
@@ -127,6 +144,40 @@ class FrameReader:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """The registers at the fault before the last reset; those that the core stacks are 0 if the stack was lost."""
+
+    exception: int
+    r0: int
+    r1: int
+    r2: int
+    r3: int
+    r12: int
+    lr: int
+    pc: int
+    xpsr: int
+    sp: int
+    cfsr: int
+    hfsr: int
+    mmfar: int
+    bfar: int
+
+    NAMES: ClassVar = {
+        2: "NMI (the watchdog)",
+        3: "HardFault",
+        4: "MemManage",
+        5: "BusFault",
+        6: "UsageFault",
+        7: "SecureFault",
+    }
+
+    def __str__(self) -> str:
+        name = self.NAMES.get(self.exception, f"exception {self.exception}")
+        rest = ", ".join(f"{key} {value:#010x}" for key, value in vars(self).items() if key != "exception" and value)
+        return f"{name}: {rest or 'the stack was lost'}"
+
+
+@dataclass(frozen=True)
 class Info:
     """The INFO block: what runs on the device."""
 
@@ -146,17 +197,27 @@ class Info:
     firmware_version: str
     model_name: str
     labels: tuple[str, ...]
+    reset_cause: ResetCause
+    test_vectors: int
+    test_vectors_failed: int
+    fault: Fault | None
 
     FIXED = struct.Struct("<BBBBHHIIII32sII")
+    TAIL = struct.Struct("<BHHB")
 
     @property
     def emulated(self) -> bool:
         """Built for an emulator: ticks are then no cycles of silicon."""
         return bool(self.flags & FLAG_EMULATED)
 
+    @property
+    def self_test_failed(self) -> bool:
+        """The model on the device did not compute what Python did, when it was last tested."""
+        return bool(self.flags & FLAG_SELF_TEST_FAILED)
+
     @classmethod
     def parse(cls, block: bytes) -> "Info":
-        """Read a whole INFO block; what later versions add behind the labels is skipped."""
+        """Read a whole INFO block; what later versions add at its end is skipped."""
         try:
             *head, digest, core_id, clock_hz = cls.FIXED.unpack_from(block)
             head[2] = TickSource(head[2])
@@ -168,9 +229,13 @@ class Info:
                     raise FrameError("it is cut short")
                 texts.append(block[at + 1 : end].decode())
                 at = end
-        except (struct.error, IndexError, ValueError) as error:
+            cause, vectors, failed, fault_words = cls.TAIL.unpack_from(block, at)
+            words = struct.unpack_from(f"<{fault_words}I", block, at + cls.TAIL.size)
+            fault = Fault(*words[: len(fields(Fault))]) if words else None
+            tail = (ResetCause(cause), vectors, failed, fault)
+        except (struct.error, IndexError, TypeError, ValueError) as error:
             raise FrameError(f"INFO block makes no sense: {error}") from None
-        return cls(*head, digest.hex(), core_id, clock_hz, texts[0], texts[1], tuple(texts[2:]))
+        return cls(*head, digest.hex(), core_id, clock_hz, texts[0], texts[1], tuple(texts[2:]), *tail)
 
 
 @dataclass(frozen=True)
@@ -194,3 +259,58 @@ class InferAnswer:
             return cls(index, outputs, ticks, TickSource(source), confidence, input_crc, logits_crc)
         except (struct.error, ValueError) as error:
             raise FrameError(f"INFER's answer makes no sense: {error}") from None
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """SELFTEST's answer: how many embedded vectors there are, and how many gave other logits than Python."""
+
+    vectors: int
+    failed: int
+
+    LAYOUT = struct.Struct("<HH")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "SelfTest":
+        try:
+            return cls(*cls.LAYOUT.unpack(payload))
+        except struct.error as error:
+            raise FrameError(f"SELFTEST's answer makes no sense: {error}") from None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """STATS' answer: what the device saw since its reset."""
+
+    answered: int
+    refused: int
+    dropped: int
+    stack_used_bytes: int
+    stack_bytes: int
+
+    LAYOUT = struct.Struct("<IIIII")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "Stats":
+        try:
+            return cls(*cls.LAYOUT.unpack_from(payload))
+        except struct.error as error:
+            raise FrameError(f"STATS' answer makes no sense: {error}") from None
+
+
+@dataclass(frozen=True)
+class LayerTicks:
+    """PROFILE's answer: what one layer took."""
+
+    ticks: int
+    tick_source: TickSource
+
+    LAYOUT = struct.Struct("<QB")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "LayerTicks":
+        try:
+            ticks, source = cls.LAYOUT.unpack(payload)
+            return cls(ticks, TickSource(source))
+        except (struct.error, ValueError) as error:
+            raise FrameError(f"PROFILE's answer makes no sense: {error}") from None

@@ -1,4 +1,4 @@
-/** What a board gives the firmware: its clock and one UART.
+/** What a board gives the firmware: its clock, one UART, one LED, a watchdog and the cause of the last reset.
  *
  * One file a family in src/ports/ implements this; platformio.ini picks the file and the pins.  A port leaves the
  * clock as reset left it: every part then runs at a frequency its manual states, without PLL or flash set-up, and
@@ -12,22 +12,45 @@
 /** 8 data bits, no parity, 1 stop bit. */
 #define PORT_BAUD 115200u
 
+/** What resets the device if the watchdog is not fed; a part's low-speed oscillator may be off by half. */
+#define PORT_WATCHDOG_SECONDS 8u
+
 /** A register by its address. */
 #define REG32(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
 /** Divider of `clock_hz` for PORT_BAUD, to the nearest. */
 #define PORT_BAUD_DIVIDER(clock_hz) (((clock_hz) + PORT_BAUD / 2u) / PORT_BAUD)
 
-/** Makes the UART ready in both directions. */
+/** Numbers of the protocol (docs/PROTOCOL.md, "The INFO block"). */
+typedef enum {
+    PORT_RESET_UNKNOWN = 0,
+    PORT_RESET_POWER = 1, /* power-on, brown-out or the reset pin */
+    PORT_RESET_SOFTWARE = 2,
+    PORT_RESET_WATCHDOG = 3,
+} port_reset_t;
+
+/** Makes the UART ready in both directions, and the LED dark. */
 void port_init(void);
 
 /** Frequency of the core, and so of the ticks. */
 uint32_t port_clock_hz(void);
 
-/** Next byte of the line; the core sleeps until there is one. */
-uint8_t port_uart_get(void);
+/** Why the device began anew.  Clears what the part keeps of it, so that it is to be asked once after reset. */
+port_reset_t port_take_reset_cause(void);
+
+/** Fetches the next byte of the line; 0 when there is none. */
+uint32_t port_uart_get(uint8_t *byte);
 
 /** Hands one byte to the line; waits while the transmitter is full. */
 void port_uart_put(uint8_t byte);
+
+/** Sleeps until a byte comes or SysTick wraps; a byte that is already there is not slept through. */
+void port_sleep(void);
+
+void port_led(uint32_t on);
+
+/** From here on the watchdog has to be fed.  Parts whose watchdog can do so stop it while the core sleeps. */
+void port_watchdog_start(void);
+void port_watchdog_feed(void);
 
 #endif

@@ -3,6 +3,8 @@
 #include "port.h"
 
 #define SCB_CPUID 0xE000ED00u
+#define SCB_AIRCR 0xE000ED0Cu
+#define AIRCR_RESET 0x05FA0004u /* key, SYSRESETREQ */
 #define NVIC_ISER 0xE000E100u
 #define NVIC_ICER 0xE000E180u
 #define NVIC_ICPR 0xE000E280u
@@ -10,6 +12,14 @@
 uint32_t core_id(void)
 {
     return REG32(SCB_CPUID);
+}
+
+void core_reset(void)
+{
+    __asm volatile("dsb" ::: "memory");
+    REG32(SCB_AIRCR) = AIRCR_RESET;
+    for (;;) {
+    }
 }
 
 /* The interrupt is enabled only while PRIMASK holds it back: WFI wakes on a pending interrupt even so, and a byte

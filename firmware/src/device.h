@@ -7,4 +7,10 @@
 /** Owns the only copy of the input. */
 extern const protocol_device_t device;
 
+/** To be called once after reset: notes the reset's cause and runs the embedded test vectors.
+ *
+ * Returns how many of them gave other logits than Python; INFO tells it too.
+ */
+uint32_t device_init(void);
+
 #endif

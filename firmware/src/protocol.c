@@ -12,6 +12,11 @@ static uint32_t read_u32(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
+static uint32_t read_u16(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+}
+
 static void write_u32(uint8_t *bytes, uint32_t value)
 {
     for (uint32_t i = 0; i < 4u; i++) {
@@ -116,6 +121,19 @@ void protocol_put_u32(protocol_window_t *window, uint32_t value)
     protocol_put_u16(window, (uint16_t)(value >> 16));
 }
 
+void protocol_put_u64(protocol_window_t *window, uint64_t value)
+{
+    protocol_put_u32(window, (uint32_t)value);
+    protocol_put_u32(window, (uint32_t)(value >> 32));
+}
+
+void protocol_put_characters(protocol_window_t *window, const char *text)
+{
+    for (uint32_t i = 0; text[i] != '\0'; i++) {
+        protocol_put_u8(window, (uint8_t)text[i]);
+    }
+}
+
 void protocol_put_text(protocol_window_t *window, const char *text)
 {
     uint8_t length = 0;
@@ -147,11 +165,28 @@ static answer_t fail(protocol_error_t error)
     return -(answer_t)error;
 }
 
+/* Bytes of a block's chunk that are in this frame. */
+static uint32_t chunk_bytes(const protocol_window_t *window)
+{
+    uint32_t bytes = window->total - window->offset;
+
+    return bytes < PROTOCOL_CHUNK_BYTES ? bytes : PROTOCOL_CHUNK_BYTES;
+}
+
+/* Ends the answer of a block, which `window` wrote behind the first four bytes of the payload. */
+static answer_t finish_block(uint8_t *payload, const protocol_window_t *window)
+{
+    if (window->offset >= window->total) {
+        return fail(PROTOCOL_BAD_OFFSET);
+    }
+    write_u32(payload, window->total);
+    return 4 + (answer_t)chunk_bytes(window);
+}
+
 /* INFO and LOGITS: offset u32 -> total u32, up to 48 bytes from there. */
 static answer_t answer_block(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
 {
     protocol_window_t window = { payload + 4, 0, 0 };
-    uint32_t bytes;
 
     if (length != 4u) {
         return fail(PROTOCOL_BAD_LENGTH);
@@ -164,12 +199,7 @@ static answer_t answer_block(protocol_t *protocol, uint8_t type, uint8_t *payloa
     } else {
         return fail(PROTOCOL_NOT_INFERRED);
     }
-    if (window.offset >= window.total) {
-        return fail(PROTOCOL_BAD_OFFSET);
-    }
-    write_u32(payload, window.total);
-    bytes = window.total - window.offset;
-    return 4 + (answer_t)(bytes < PROTOCOL_CHUNK_BYTES ? bytes : PROTOCOL_CHUNK_BYTES);
+    return finish_block(payload, &window);
 }
 
 /* INPUT: offset u32, bytes -> nothing. */
@@ -211,12 +241,80 @@ static answer_t answer_infer(protocol_t *protocol, uint8_t *payload, uint32_t le
     protocol->inferred = 1;
     protocol_put_u16(&window, result.class_index);
     protocol_put_u16(&window, device->outputs);
-    protocol_put_u32(&window, (uint32_t)result.ticks);
-    protocol_put_u32(&window, (uint32_t)(result.ticks >> 32));
+    protocol_put_u64(&window, result.ticks);
     protocol_put_u8(&window, result.tick_source);
     protocol_put_u16(&window, result.confidence_per_mille);
     protocol_put_u32(&window, crc);
     protocol_put_u32(&window, logits_crc32(device));
+    return (answer_t)window.total;
+}
+
+/* What TRACE and PROFILE begin with, CRC-32 of the input u32, layer u16: 0 when both are right. */
+static answer_t check_layer(const protocol_device_t *device, const uint8_t *payload)
+{
+    if (read_u32(payload) != protocol_crc32(device->input, device->input_bytes)) {
+        return fail(PROTOCOL_INPUT_DIFFERS);
+    }
+    return read_u16(payload + 4) < device->layers ? 0 : fail(PROTOCOL_NO_SUCH_LAYER);
+}
+
+/* TRACE: CRC-32 of the input u32, layer u16, offset u32 -> total u32, up to 48 bytes from there. */
+static answer_t answer_trace(protocol_t *protocol, uint8_t *payload, uint32_t length)
+{
+    protocol_window_t window = { payload + 4, 0, 0 };
+    answer_t error;
+
+    if (length != 10u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    error = check_layer(protocol->device, payload);
+    if (error != 0) {
+        return error;
+    }
+    window.offset = read_u32(payload + 6);
+    protocol->inferred = 1;
+    protocol->device->trace(read_u16(payload + 4), &window);
+    return finish_block(payload, &window);
+}
+
+/* PROFILE: CRC-32 of the input u32, layer u16 -> ticks u64, tick source u8. */
+static answer_t answer_profile(protocol_t *protocol, uint8_t *payload, uint32_t length)
+{
+    const protocol_device_t *device = protocol->device;
+    protocol_window_t window = { payload, 0, 0 };
+    answer_t error;
+
+    if (length != 6u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    error = check_layer(device, payload);
+    if (error != 0) {
+        return error;
+    }
+    protocol->inferred = 1;
+    protocol_put_u64(&window, device->profile(read_u16(payload + 4)));
+    protocol_put_u8(&window, device->tick_source());
+    return (answer_t)window.total;
+}
+
+/* SELFTEST, STATS and RESET: nothing -> what the device tells of itself. */
+static answer_t answer_self(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
+{
+    protocol_window_t window = { payload, 0, 0 };
+
+    if (length != 0u) {
+        return fail(PROTOCOL_BAD_LENGTH);
+    }
+    if (type == PROTOCOL_SELFTEST) {
+        protocol->device->self_test(&window);
+    } else if (type == PROTOCOL_STATS) {
+        protocol_put_u32(&window, protocol->answered);
+        protocol_put_u32(&window, protocol->refused);
+        protocol_put_u32(&window, protocol->dropped);
+        protocol->device->measure(&window);
+    } else {
+        protocol->reset = 1;
+    }
     return (answer_t)window.total;
 }
 
@@ -236,6 +334,14 @@ static answer_t answer_request(protocol_t *protocol, uint32_t length)
         return answer_input(protocol, payload, length);
     case PROTOCOL_INFER:
         return answer_infer(protocol, payload, length);
+    case PROTOCOL_TRACE:
+        return answer_trace(protocol, payload, length);
+    case PROTOCOL_PROFILE:
+        return answer_profile(protocol, payload, length);
+    case PROTOCOL_SELFTEST:
+    case PROTOCOL_STATS:
+    case PROTOCOL_RESET:
+        return answer_self(protocol, type, payload, length);
     default:
         return fail(PROTOCOL_UNKNOWN_TYPE);
     }
@@ -248,10 +354,15 @@ static uint32_t answer_frame(protocol_t *protocol, uint32_t wire_length)
     uint32_t length = protocol_decode(wire, wire_length);
     answer_t answer;
 
-    /* An answer is never answered, or a line that echoes would keep the device talking to itself for ever. */
-    if (length == 0u || (wire[TYPE_AT] & PROTOCOL_ANSWER) != 0u) {
+    if (length == 0u) {
+        protocol->dropped += wire_length != 0u;
         return 0;
     }
+    /* An answer is never answered, or a line that echoes would keep the device talking to itself for ever. */
+    if ((wire[TYPE_AT] & PROTOCOL_ANSWER) != 0u) {
+        return 0;
+    }
+    protocol->answered++;
     answer = answer_request(protocol, length - HEADER_BYTES);
     wire[VERSION_AT] = PROTOCOL_VERSION;
     if (answer >= 0) {
@@ -260,6 +371,7 @@ static uint32_t answer_frame(protocol_t *protocol, uint32_t wire_length)
         wire[TYPE_AT] = PROTOCOL_ERROR;
         wire[PAYLOAD_AT] = (uint8_t)-answer;
         answer = 1;
+        protocol->refused++;
     }
     return protocol_encode(wire, HEADER_BYTES + (uint32_t)answer);
 }
@@ -268,13 +380,68 @@ void protocol_init(protocol_t *protocol, const protocol_device_t *device)
 {
     protocol->device = device;
     protocol->length = 0;
+    protocol->printed = 0;
+    protocol->answered = 0;
+    protocol->refused = 0;
+    protocol->dropped = 0;
     protocol->inferred = 0;
+    protocol->silent = 0;
+    protocol->reset = 0;
+}
+
+static uint32_t is_newline(uint8_t byte)
+{
+    return byte == (uint8_t)'\n' || byte == (uint8_t)'\r';
+}
+
+/* A newline is all that came since the last delimiter. */
+static uint32_t newline_waits(const protocol_t *protocol)
+{
+    return protocol->length == 1u && is_newline(protocol->wire[0]);
+}
+
+uint32_t protocol_more(protocol_t *protocol)
+{
+    protocol_window_t window = { protocol->wire, protocol->printed - 1u, 0 };
+
+    if (protocol->printed == 0u) {
+        return 0;
+    }
+    protocol->device->print(&window);
+    protocol_put_u8(&window, 0);
+    if (window.offset >= window.total) {
+        protocol->printed = 0;
+        return 0;
+    }
+    protocol->printed += chunk_bytes(&window);
+    return chunk_bytes(&window);
+}
+
+/* Begins the text for a terminal.  A zero ends it: a terminal ignores it, a host drops the text as no frame. */
+static uint32_t print(protocol_t *protocol)
+{
+    protocol->length = 0;
+    protocol->printed = 1;
+    return protocol_more(protocol);
+}
+
+uint32_t protocol_idle(protocol_t *protocol)
+{
+    uint32_t asked = protocol->silent && newline_waits(protocol);
+
+    protocol->silent = 1;
+    return asked ? print(protocol) : 0u;
 }
 
 uint32_t protocol_receive(protocol_t *protocol, uint8_t byte)
 {
     uint32_t length = protocol->length;
 
+    protocol->silent = 0;
+    /* No frame begins with two newlines: behind the first code stands the version. */
+    if (newline_waits(protocol) && is_newline(byte)) {
+        return print(protocol);
+    }
     if (byte == 0u) {
         protocol->length = 0;
         return answer_frame(protocol, length);

@@ -17,6 +17,11 @@ typedef enum {
     PROTOCOL_INPUT = 0x02,
     PROTOCOL_INFER = 0x03,
     PROTOCOL_LOGITS = 0x04,
+    PROTOCOL_TRACE = 0x05,
+    PROTOCOL_SELFTEST = 0x06,
+    PROTOCOL_STATS = 0x07,
+    PROTOCOL_RESET = 0x08,
+    PROTOCOL_PROFILE = 0x09,
     PROTOCOL_ANSWER = 0x80, /* this bit makes an answer of a request */
     PROTOCOL_ERROR = 0xFF,
 } protocol_type_t;
@@ -28,6 +33,7 @@ typedef enum {
     PROTOCOL_INPUT_DIFFERS = 4,
     PROTOCOL_BAD_VERSION = 5,
     PROTOCOL_NOT_INFERRED = 6,
+    PROTOCOL_NO_SUCH_LAYER = 7,
 } protocol_error_t;
 
 /** Up to 48 bytes of a block that is written from its beginning and never stands in RAM as a whole. */
@@ -41,8 +47,13 @@ void protocol_put_u8(protocol_window_t *window, uint8_t value);
 void protocol_put_u16(protocol_window_t *window, uint16_t value);
 void protocol_put_u32(protocol_window_t *window, uint32_t value);
 
+void protocol_put_u64(protocol_window_t *window, uint64_t value);
+
 /** One length byte, then that many bytes of `text`; what is longer than 255 bytes is cut. */
 void protocol_put_text(protocol_window_t *window, const char *text);
+
+/** The bytes of `text` alone. */
+void protocol_put_characters(protocol_window_t *window, const char *text);
 
 /** What one inference says besides the logits. */
 typedef struct {
@@ -58,15 +69,28 @@ typedef struct {
     uint32_t input_bytes;
     const int32_t *logits;
     uint16_t outputs;
+    uint16_t layers;
     void (*infer)(protocol_result_t *result);     /* input -> logits, and what else is to be told */
     void (*describe)(protocol_window_t *window);  /* writes the INFO block */
+    void (*print)(protocol_window_t *window);     /* writes what a terminal shows, without zeros */
+    void (*trace)(uint32_t layer, protocol_window_t *window); /* infers, and writes a layer's output */
+    uint64_t (*profile)(uint32_t layer);          /* infers, and tells the ticks of a layer */
+    uint8_t (*tick_source)(void);
+    void (*self_test)(protocol_window_t *window); /* writes SELFTEST's answer */
+    void (*measure)(protocol_window_t *window);   /* writes what STATS tells of the stack */
 } protocol_device_t;
 
 /** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */
 typedef struct {
     const protocol_device_t *device;
     uint32_t length;
+    uint32_t printed;  /* 1 and the bytes of the text for a terminal that went out; 0 when none is going out */
+    uint32_t answered; /* sound requests since reset, */
+    uint32_t refused;  /* those of them that were answered with ERROR, */
+    uint32_t dropped;  /* and what was no frame */
     uint8_t inferred;
+    uint8_t silent;    /* nothing came since protocol_idle was last called */
+    uint8_t reset;     /* asked for: the caller resets the device when the answer is on its way */
     uint8_t wire[64];
 } protocol_t;
 
@@ -77,6 +101,15 @@ void protocol_init(protocol_t *protocol, const protocol_device_t *device);
  * Returns how many bytes of `protocol->wire` are to be sent, mostly 0.  They have to be sent before the next call.
  */
 uint32_t protocol_receive(protocol_t *protocol, uint8_t byte);
+
+/** To be called while nothing comes in, a tenth of a second to seconds apart.
+ *
+ * Returns how many bytes are to be sent: a newline that stays alone is a person at a terminal.
+ */
+uint32_t protocol_idle(protocol_t *protocol);
+
+/** To be called when all of the last call's bytes are sent, until it returns 0: how many more are to be sent. */
+uint32_t protocol_more(protocol_t *protocol);
 
 /** CRC-32 of IEEE 802.3, the one of zlib: reflected polynomial 0xEDB88320. */
 uint32_t protocol_crc32(const uint8_t *bytes, uint32_t length);

@@ -3,6 +3,7 @@
 enum {
     SYS_OPEN = 0x01,
     SYS_CLOSE = 0x02,
+    SYS_WRITE0 = 0x04,
     SYS_WRITE = 0x05,
     SYS_READ = 0x06,
     SYS_GET_CMDLINE = 0x15,
@@ -40,6 +41,12 @@ uint32_t semihost_command_line(char *text, uint32_t capacity_bytes)
     const uint32_t arguments[] = { word(text), capacity_bytes };
 
     return call(SYS_GET_CMDLINE, arguments) == 0u;
+}
+
+/* The one operation whose argument is no block of words. */
+void semihost_print(const char *text)
+{
+    (void)call(SYS_WRITE0, (const uint32_t *)(uintptr_t)text);
 }
 
 int32_t semihost_open(const char *path, semihost_mode_t mode)

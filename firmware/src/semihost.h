@@ -13,6 +13,9 @@ typedef enum { SEMIHOST_READ = 1 /* "rb" */, SEMIHOST_WRITE = 5 /* "wb" */ } sem
 /** Copies the command line, ended by 0.  Returns 0 when it does not fit. */
 uint32_t semihost_command_line(char *text, uint32_t capacity_bytes);
 
+/** Writes `text` to the computer's terminal. */
+void semihost_print(const char *text);
+
 /** Handle of an opened file, -1 when it could not be opened. */
 int32_t semihost_open(const char *path, semihost_mode_t mode);
 

@@ -9,12 +9,16 @@
 #endif
 
 #define SCB_VTOR 0xE000ED08u
-#define SCB_AIRCR 0xE000ED0Cu
+#define SCB_CFSR 0xE000ED28u
+#define SCB_HFSR 0xE000ED2Cu
+#define SCB_MMFAR 0xE000ED34u
+#define SCB_BFAR 0xE000ED38u
 #define SCB_CPACR 0xE000ED88u
-#define AIRCR_RESET 0x05FA0004u /* key, SYSRESETREQ */
 #define CPACR_FPU (0xFu << 20)  /* full access to coprocessors 10 and 11 */
 
 #define STACK_PAINT 0xC0DEFACEu
+#define FAULT_MARK 0xFA017EC0u
+#define FRAME_WORDS 8u /* of the frame that the core stacks */
 
 /* Exit code of an emulator after a fault: this and the exception's number. */
 #define FAULT_EXIT 100u
@@ -47,30 +51,57 @@ static void stop(uint32_t code)
     semihost_exit(code);
 }
 #else
-/* A board in the field has nobody to tell: start again, so that it answers again. */
+/* A board starts again, so that it answers again, and tells then what happened. */
 static void stop(uint32_t code)
 {
     (void)code;
-    __asm volatile("dsb" ::: "memory");
-    REG32(SCB_AIRCR) = AIRCR_RESET;
-    for (;;) {
-    }
+    core_reset();
 }
 #endif
 
-__attribute__((used)) static void end_of_fault(uint32_t exception)
+/* Lies where start-up writes nothing, and so outlives a reset. */
+__attribute__((section(".noinit"))) static core_fault_t fault_record;
+static uint32_t fault_found;
+
+/* `frame` is what the core stacked, 0 when the stack is lost. */
+__attribute__((used)) static void end_of_fault(const uint32_t *frame, uint32_t exception)
 {
+    fault_record.words[0] = exception;
+    for (uint32_t i = 0; i < FRAME_WORDS; i++) {
+        fault_record.words[CORE_FAULT_STACKED + i] = frame != 0 ? frame[i] : 0u;
+    }
+    fault_record.words[CORE_FAULT_SP] = (uint32_t)(uintptr_t)frame;
+    for (uint32_t i = CORE_FAULT_CFSR; i < CORE_FAULT_WORDS; i++) {
+        fault_record.words[i] = 0;
+    }
+#if !defined(__ARM_ARCH_6M__) && !defined(__ARM_ARCH_8M_BASE__)
+    fault_record.words[CORE_FAULT_CFSR] = REG32(SCB_CFSR);
+    fault_record.words[CORE_FAULT_CFSR + 1u] = REG32(SCB_HFSR);
+    fault_record.words[CORE_FAULT_CFSR + 2u] = REG32(SCB_MMFAR);
+    fault_record.words[CORE_FAULT_CFSR + 3u] = REG32(SCB_BFAR);
+#endif
+    fault_record.mark = FAULT_MARK;
     stop(FAULT_EXIT + exception);
 }
 
-/* A stack that overflowed is no stack any more: begin again at its top, and tell which exception it was. */
+/* A stack that has no room for end_of_fault is taken for lost: begin again at its top. */
 __attribute__((naked)) void Fault_Handler(void)
 {
-    __asm volatile("ldr r0, =stack_top\n\t"
-                   "mov sp, r0\n\t"
-                   "mrs r0, ipsr\n\t"
+    __asm volatile("mov r0, sp\n\t"
+                   "ldr r1, =stack_limit + 128\n\t"
+                   "cmp r0, r1\n\t"
+                   "bhs 1f\n\t"
+                   "ldr r1, =stack_top\n\t"
+                   "mov sp, r1\n\t"
+                   "movs r0, #0\n\t"
+                   "1: mrs r1, ipsr\n\t"
                    "bl end_of_fault\n\t"
                    ".ltorg");
+}
+
+const core_fault_t *core_last_fault(void)
+{
+    return fault_found ? &fault_record : 0;
 }
 
 static uint32_t *stack_pointer(void)
@@ -101,7 +132,14 @@ void Reset_Handler(void)
     for (to = bss_start; to < bss_end; to++) {
         *to = 0;
     }
+    fault_found = fault_record.mark == FAULT_MARK;
+    fault_record.mark = 0;
     stop((uint32_t)main());
+}
+
+uint32_t core_stack_bytes(void)
+{
+    return (uint32_t)(uintptr_t)stack_top - (uint32_t)(uintptr_t)stack_limit;
 }
 
 uint32_t core_stack_used_bytes(void)

@@ -91,6 +91,16 @@ ticks_source_t ticks_source(void)
     return source;
 }
 
+uint32_t ticks_wrapped(void)
+{
+    static uint32_t seen;
+    uint32_t wraps = systick_wraps;
+    uint32_t wrapped = wraps != seen;
+
+    seen = wraps;
+    return wrapped;
+}
+
 ticks_t ticks_now(void)
 {
     ticks_t now = { systick_ticks(), cyccnt() };

@@ -20,6 +20,9 @@ void ticks_init(void);
 ticks_source_t ticks_source(void);
 ticks_t ticks_now(void);
 
+/** Whether SysTick wrapped since it was last asked, which it does every 2^24 ticks. */
+uint32_t ticks_wrapped(void);
+
 /** Counts the wraps of SysTick; stands in the vector table. */
 void SysTick_Handler(void);
 

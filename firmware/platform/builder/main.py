@@ -31,7 +31,7 @@ env.Replace(
     SIZECHECKCMD="$SIZETOOL -A -d $SOURCES",
     SIZEPRINTCMD="$SIZETOOL -B -d $SOURCES",
     SIZEPROGREGEXP=r"^(?:\.text|\.data)\s+(\d+).*",
-    SIZEDATAREGEXP=r"^(?:\.stack|\.data|\.bss)\s+(\d+).*",
+    SIZEDATAREGEXP=r"^(?:\.stack|\.data|\.bss|\.noinit)\s+(\d+).*",
 )
 env.Append(
     CCFLAGS=[*core, "-Os", "-ffunction-sections", "-fdata-sections"],
@@ -51,6 +51,10 @@ else:
     elf = env.BuildProgram()
     # SCons does not look into linker scripts: link again when any of them changes.
     env.Depends(elf, env.Glob(os.path.join("$PROJECT_DIR", "ld", "*.ld")))
+    if board.get("build.after_link", ""):
+        script = os.path.join("$PROJECT_DIR", board.get("build.after_link"))
+        env.AddPostAction(elf, env.VerboseAction(f'"$PYTHONEXE" "{script}" $TARGET', "Finishing $TARGET"))
+        env.Depends(elf, env.File(script))
     image = env.ElfToBin(os.path.join("$BUILD_DIR", "${PROGNAME}"), elf)
     env.Depends(image, "checkprogsize")
 

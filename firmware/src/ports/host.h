@@ -7,6 +7,9 @@
 /** Back to the state after power-on. */
 void host_reset(void);
 
+/** Lets the device find a silent line. */
+uint32_t host_idle(uint8_t *sent, uint32_t capacity);
+
 /** Lets the device read `length` bytes of the line.
  *
  * Returns how many bytes it sent.  They stand in `sent` as far as `capacity` goes.

@@ -1,11 +1,15 @@
 /** Nordic nRF51 and nRF52: the UART without DMA, which both have.
  *
  * nRF51 Series Reference Manual v3.0 and nRF52840 Product Specification v1.1 (CLOCK, GPIO, UART).  From
- * platformio.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52.
+ * platformio.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52, and
+ * the LED: it shines while NRF_LED_LOW_PIN is low and, on the micro:bit's matrix, NRF_LED_HIGH_PIN high.
+ *
+ * SysTick stops while the core sleeps, so nothing happens then; the watchdog is told to stop too.
  */
 #include "core.h"
 #include "port.h"
 
+#define POWER_RESETREAS 0x40000400u
 #define CLOCK_HFCLKSTART 0x40000000u
 
 #define UART_STARTRX 0x40002000u
@@ -21,10 +25,21 @@
 #define UART_BAUDRATE 0x40002524u
 #define UART_IRQ 2u
 
+#define WDT_START 0x40010000u
+#define WDT_CRV 0x40010504u
+#define WDT_RREN 0x40010508u
+#define WDT_CONFIG 0x4001050Cu
+#define WDT_RR0 0x40010600u
+
 #define GPIO_OUTSET 0x50000508u
+#define GPIO_OUTCLR 0x5000050Cu
 #define GPIO_DIRSET 0x50000518u
 #define GPIO_PIN_CNF(pin) (0x50000700u + 4u * (pin))
 
+#define RESETREAS_WATCHDOG (1u << 1)
+#define RESETREAS_SOFTWARE (1u << 2)
+#define WDT_HZ 32768u
+#define WDT_FEED 0x6E524635u
 #define PIN_INPUT_PULL_UP (3u << 2)
 #define ENABLE_UART 4u
 #define INTEN_RXDRDY (1u << 2)
@@ -36,6 +51,12 @@ void port_init(void)
     REG32(CLOCK_HFCLKSTART) = 1;
     REG32(GPIO_OUTSET) = 1u << NRF_TX_PIN;
     REG32(GPIO_DIRSET) = 1u << NRF_TX_PIN;
+    port_led(0);
+    REG32(GPIO_DIRSET) = 1u << NRF_LED_LOW_PIN;
+#ifdef NRF_LED_HIGH_PIN
+    REG32(GPIO_OUTSET) = 1u << NRF_LED_HIGH_PIN;
+    REG32(GPIO_DIRSET) = 1u << NRF_LED_HIGH_PIN;
+#endif
     REG32(GPIO_PIN_CNF(NRF_RX_PIN)) = PIN_INPUT_PULL_UP;
     REG32(UART_PSELTXD) = NRF_TX_PIN;
     REG32(UART_PSELRXD) = NRF_RX_PIN;
@@ -51,14 +72,27 @@ uint32_t port_clock_hz(void)
     return NRF_CLOCK_HZ;
 }
 
-uint8_t port_uart_get(void)
+/* The register gathers causes until they are written back; power-on sets none of them. */
+port_reset_t port_take_reset_cause(void)
 {
-    while (!REG32(UART_RXDRDY)) {
-        core_sleep_until(UART_IRQ);
+    uint32_t causes = REG32(POWER_RESETREAS);
+
+    REG32(POWER_RESETREAS) = causes;
+    if (causes & RESETREAS_WATCHDOG) {
+        return PORT_RESET_WATCHDOG;
+    }
+    return (causes & RESETREAS_SOFTWARE) != 0u ? PORT_RESET_SOFTWARE : PORT_RESET_POWER;
+}
+
+uint32_t port_uart_get(uint8_t *byte)
+{
+    if (!REG32(UART_RXDRDY)) {
+        return 0;
     }
     /* First the event, then the byte: the next of the six buffered bytes raises it again. */
     REG32(UART_RXDRDY) = 0;
-    return (uint8_t)REG32(UART_RXD);
+    *byte = (uint8_t)REG32(UART_RXD);
+    return 1;
 }
 
 void port_uart_put(uint8_t byte)
@@ -67,4 +101,28 @@ void port_uart_put(uint8_t byte)
     REG32(UART_TXD) = byte;
     while (!REG32(UART_TXDRDY)) {
     }
+}
+
+void port_sleep(void)
+{
+    core_sleep_until(UART_IRQ);
+}
+
+void port_led(uint32_t on)
+{
+    REG32(on ? GPIO_OUTCLR : GPIO_OUTSET) = 1u << NRF_LED_LOW_PIN;
+}
+
+/* A watchdog that runs already keeps its set-up: a reset by software does not stop it. */
+void port_watchdog_start(void)
+{
+    REG32(WDT_CONFIG) = 0; /* stops while the core sleeps or a debugger holds it */
+    REG32(WDT_CRV) = PORT_WATCHDOG_SECONDS * WDT_HZ - 1u;
+    REG32(WDT_RREN) = 1;
+    REG32(WDT_START) = 1;
+}
+
+void port_watchdog_feed(void)
+{
+    REG32(WDT_RR0) = WDT_FEED;
 }

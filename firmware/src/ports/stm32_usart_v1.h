@@ -1,11 +1,10 @@
 /** The USART of STM32F1, F2 and F4: one data register, status flags that reading clears.
  *
- * ST reference manuals RM0008 and RM0368, chapter "Universal synchronous asynchronous receiver transmitter (USART)".
+ * ST reference manuals RM0008, RM0368 and RM0390, chapter "Universal synchronous asynchronous receiver transmitter (USART)".
  */
 #ifndef STM32_USART_V1_H
 #define STM32_USART_V1_H
 
-#include "core.h"
 #include "port.h"
 
 #define USART_SR 0x00u
@@ -27,12 +26,13 @@ static inline void usart_start(uint32_t usart, uint32_t clock_hz)
 }
 
 /* Reading SR and then DR also clears an overrun. */
-static inline uint8_t usart_get(uint32_t usart, uint32_t irq)
+static inline uint32_t usart_get(uint32_t usart, uint8_t *byte)
 {
-    while (!(REG32(usart + USART_SR) & USART_SR_RXNE)) {
-        core_sleep_until(irq);
+    if (!(REG32(usart + USART_SR) & USART_SR_RXNE)) {
+        return 0;
     }
-    return (uint8_t)REG32(usart + USART_DR);
+    *byte = (uint8_t)REG32(usart + USART_DR);
+    return 1;
 }
 
 static inline void usart_put(uint32_t usart, uint8_t byte)

@@ -1,12 +1,11 @@
-/** The USART of STM32L4 and H7: separate data registers, flags that are cleared by writing ICR.
+/** The USART of STM32L4, H7 and G0: separate data registers, flags that are cleared by writing ICR.
  *
- * ST reference manuals RM0351, RM0394 and RM0433, chapter "Universal synchronous/asynchronous receiver transmitter
+ * ST reference manuals RM0351, RM0394, RM0433 and RM0444, chapter "Universal synchronous/asynchronous receiver transmitter
  * (USART/UART)".
  */
 #ifndef STM32_USART_V2_H
 #define STM32_USART_V2_H
 
-#include "core.h"
 #include "port.h"
 
 #define USART_CR1 0x00u
@@ -31,13 +30,14 @@ static inline void usart_start(uint32_t usart, uint32_t clock_hz)
 }
 
 /* An overrun keeps the interrupt raised until it is cleared: the core would never sleep again. */
-static inline uint8_t usart_get(uint32_t usart, uint32_t irq)
+static inline uint32_t usart_get(uint32_t usart, uint8_t *byte)
 {
-    while (!(REG32(usart + USART_ISR) & USART_ISR_RXNE)) {
+    if (!(REG32(usart + USART_ISR) & USART_ISR_RXNE)) {
         REG32(usart + USART_ICR) = USART_ISR_ORE;
-        core_sleep_until(irq);
+        return 0;
     }
-    return (uint8_t)REG32(usart + USART_RDR);
+    *byte = (uint8_t)REG32(usart + USART_RDR);
+    return 1;
 }
 
 static inline void usart_put(uint32_t usart, uint8_t byte)

@@ -1,0 +1,48 @@
+/** What resets an STM32: its independent watchdog, and the flags that tell the cause.
+ *
+ * ST reference manuals RM0008, RM0368, RM0390, RM0351, RM0394, RM0433 and RM0444, chapters "Independent watchdog
+ * (IWDG)" and "Reset and clock control (RCC)".  The watchdog's clock, the LSI oscillator, has 32 kHz, on F1 40 kHz.
+ */
+#ifndef STM32_RESET_H
+#define STM32_RESET_H
+
+#include "port.h"
+
+#define IWDG_KR 0x00u
+#define IWDG_PR 0x04u
+#define IWDG_RLR 0x08u
+
+#define IWDG_START 0xCCCCu
+#define IWDG_UNLOCK 0x5555u
+#define IWDG_FEED 0xAAAAu
+#define IWDG_DIVIDE_BY_128 5u
+#define IWDG_RELOAD (PORT_WATCHDOG_SECONDS * 32000u / 128u)
+
+static inline void watchdog_feed(uint32_t iwdg)
+{
+    REG32(iwdg + IWDG_KR) = IWDG_FEED;
+}
+
+/* Prescaler and reload take effect some cycles of the slow clock later: until then they are the longest there are. */
+static inline void watchdog_start(uint32_t iwdg)
+{
+    REG32(iwdg + IWDG_KR) = IWDG_START;
+    REG32(iwdg + IWDG_KR) = IWDG_UNLOCK;
+    REG32(iwdg + IWDG_PR) = IWDG_DIVIDE_BY_128;
+    REG32(iwdg + IWDG_RLR) = IWDG_RELOAD;
+    watchdog_feed(iwdg);
+}
+
+/* The pin's flag is set by every reset: the others go first. */
+static inline port_reset_t take_reset_cause(uint32_t status, uint32_t software, uint32_t watchdog, uint32_t remove)
+{
+    uint32_t flags = REG32(status);
+
+    REG32(status) = flags | remove;
+    if (flags & watchdog) {
+        return PORT_RESET_WATCHDOG;
+    }
+    return (flags & software) != 0u ? PORT_RESET_SOFTWARE : PORT_RESET_POWER;
+}
+
+#endif

@@ -1,0 +1,75 @@
+"""Faults on the line and fuzzed bytes: short versions of `python -m tools.faults` and `python -m tools.fuzz`."""
+
+import shutil
+
+import pytest
+
+from qmodel.file import load
+from tools import emulate, faults, fuzz
+from tools.pio import FIRMWARE
+
+PROTOCOL = FIRMWARE / "src" / "protocol.c"
+
+
+@pytest.fixture(scope="module")
+def model():
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler: apt install gcc")
+    return load(faults.MODEL)
+
+
+def test_nothing_wrong_is_accepted_and_nothing_is_lost(model):
+    outcome = faults.inject(model, 300_000, 3)
+    assert outcome.faults >= 300_000 and outcome.repeats > 100_000 and outcome.inferences > 100_000
+    assert (outcome.wrong, outcome.lost) == (0, 0)
+
+
+def test_crc_16_would_not_do(model):
+    """The check itself: with a weaker sum the same harness finds wrong answers that were accepted."""
+    assert faults.inject(model, 1_000_000, 1, crc_16=True).wrong > 0
+
+
+def test_a_decoder_without_a_check_is_found_out_at_once(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(faults, "with_crc_16", lambda source: source.replace(*without_crc(source)))
+    assert faults.inject(model, 2_000, 1, crc_16=True).wrong > 0
+
+
+def without_crc(source):
+    check = "return read_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;"
+    assert source.count(check) == 1
+    return check, "return length;"
+
+
+def test_the_emulated_core_bears_faults_too():
+    if emulate.missing():
+        pytest.skip(emulate.missing())
+    outcome = faults.inject_core(faults.MODEL, 500, 2)
+    assert outcome.faults >= 500 and outcome.repeats > 100
+    assert (outcome.wrong, outcome.lost) == (0, 0)
+
+
+@pytest.fixture
+def clang():
+    if not shutil.which("clang"):
+        pytest.skip("clang is missing: apt install clang")
+
+
+def test_the_fuzzer_finds_nothing(clang):
+    outcome = fuzz.fuzz(50_000, 1)
+    assert (outcome.runs, outcome.finding) == (50_000, None)
+    assert outcome.coverage_edges > 100
+
+
+@pytest.mark.parametrize(
+    "sound, planted",
+    [
+        ("if (length < PROTOCOL_WIRE_BYTES) {", "if (length < 256u) {"),
+        ("if (offset > device->input_bytes || bytes > device->input_bytes - offset) {", "if (offset > 1u << 20) {"),
+    ],
+    ids=["length", "offset"],
+)
+def test_the_fuzzer_finds_what_is_planted(clang, tmp_path, sound, planted):
+    source = PROTOCOL.read_text()
+    assert source.count(sound) == 1
+    (tmp_path / "protocol.c").write_text(source.replace(sound, planted))
+    assert fuzz.fuzz(2_000_000, 1, tmp_path / "protocol.c").finding

@@ -1,0 +1,67 @@
+"""`pio test` on emulated cores: the suite passes, and nothing that went wrong can."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tools import emulate, pio
+
+MAIN = """
+#include "semihost.h"
+int main(void)
+{
+%s
+}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools_are_here():
+    if emulate.missing():
+        pytest.skip(emulate.missing())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of firmware/ whose test program may be spoiled, beside links to the rest of the checkout."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(pio.FIRMWARE, root / "firmware", ignore=shutil.ignore_patterns(".pio"))
+    for name in ("codegen", "qmodel", "models"):
+        (root / name).symlink_to(pio.CHECKOUT / name)
+    return root / "firmware"
+
+
+def run(project, *envs):
+    arguments = ["test", *(word for env in envs for word in ("-e", env))]
+    command, environment = pio.command(arguments), pio.environment()
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_device_passes_on_an_emulated_core():
+    code, output = run(pio.FIRMWARE, "test_m0", "test_m55")
+    assert code == 0, output
+    assert output.count("embedded_vectors_give_the_logits_of_python:PASS") == 2
+    assert output.count("[PASSED]") == 2
+
+
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ('semihost_print("PLAN 1\\nall:PASS\\n"); return 0;', "ended early: 1 of 1"),
+        ('semihost_print("all:PASS\\nDONE\\n"); return 0;', "1 of an unknown number of cases"),
+        ('semihost_print("PLAN 2\\nall:PASS\\nDONE\\n"); return 0;', "ended early: 1 of 2"),
+        ('semihost_print("PLAN 1\\nall:PASS\\nDONE\\n"); __asm volatile("udf #0"); return 0;', "errored with 103 code"),
+        ('semihost_print("PLAN 1\\nall:PASS\\nDONE\\n"); return 77;', "errored with 77 code"),
+        ('semihost_print("PLAN 1\\nall:PASS\\nDONE\\nmore:PASS\\n"); return 0;', "after DONE"),
+        ('semihost_print("PLAN 1\\nall:FAIL\\nDONE\\n"); return 0;', "FAILED"),
+        ("return 0;", "0 of an unknown number of cases"),
+    ],
+    ids=["no end", "no plan", "too few", "crash", "exit code", "too many", "failed", "nothing"],
+)
+def test_what_went_wrong_is_no_pass(project, body, reason):
+    (project / "test" / "test_device" / "main.c").write_text(MAIN % body)
+    code, output = run(project, "test_m3")
+    assert code != 0 and reason in output, output
+    assert "PASSED" not in output

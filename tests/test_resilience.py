@@ -1,0 +1,126 @@
+"""What the firmware does when it is hurt: faults, hangs, a lost stack, a self-test that fails.  On emulated cores."""
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.stub_model import HURT, build_stub
+from tools import emulate, pio
+from tools.emulator import MACHINES, EmulatedUart
+from tools.link import Link, LinkError
+from tools.protocol import ResetCause
+
+CORES = pytest.mark.parametrize("core", MACHINES)
+UNDEFINED, HANG, OVERFLOW = (bytes([how, 0, 0, 0]) for how in (1, 2, 3))
+HARD_FAULT, USAGE_FAULT_BIT, NMI = 3, 1 << 16, 2
+# one core of each machine whose emulation has a watchdog
+WATCHDOGS = pytest.mark.parametrize("core", ["m3", "m33", "m55"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools_are_here():
+    reason = emulate.missing()
+    if reason:
+        pytest.skip(reason)
+
+
+def link_to(uart):
+    return Link(uart, timeout=2, retries=1)
+
+
+def hurt(uart, x):
+    with pytest.raises(LinkError):
+        Link(uart, timeout=0.2, retries=0).infer(x)
+
+
+def text(uart):
+    uart.write(b"\0\r\n")
+    received = b""
+    while not received.endswith(b"\0"):
+        received += uart.read(2)
+    return received.decode()
+
+
+@CORES
+def test_the_registers_of_a_fault_are_told_after_the_reset(tmp_path, core):
+    elf = build_stub(tmp_path, MACHINES[core], HURT)
+    with EmulatedUart(MACHINES[core], elf) as uart:
+        assert link_to(uart).info().fault is None
+        hurt(uart, UNDEFINED)
+        fault = link_to(uart).info().fault
+        assert (fault.exception, fault.r0) == (HARD_FAULT, 0x5A)
+        assert symbol_at(elf, fault.pc) in ("hurt", "infer", "model_infer", "protocol_receive", "answer_infer")
+        assert fault.cfsr == (0 if core == "m0" else USAGE_FAULT_BIT)
+        assert f"reset by a fault at {fault.pc:08x}" in text(uart)
+        assert link_to(uart).infer(bytes(4)).logits == (0,)
+        link = link_to(uart)
+        link.reset()
+        assert link.info().fault is None
+
+
+def symbol_at(elf, address):
+    """Name of the function that `address` is in."""
+    lines = subprocess.run(["arm-none-eabi-nm", "-n", elf], capture_output=True, text=True, check=True).stdout
+    functions = [(int(at, 16), name) for at, name in re.findall(r"^(\w+) [tT] ([a-z]\w+)$", lines, re.MULTILINE)]
+    return max((at, name) for at, name in functions if at <= address)[1]
+
+
+# on the other machines, memory below RAM swallows writes, and the stack overwrites the program
+@pytest.mark.parametrize("core", ["m0", "m33", "m55"])
+def test_a_lost_stack_leaves_it_answering(tmp_path, core):
+    elf = build_stub(tmp_path, MACHINES[core], HURT)
+    with EmulatedUart(MACHINES[core], elf) as uart:
+        hurt(uart, OVERFLOW)
+        assert link_to(uart).infer(bytes(4)).logits == (0,)
+        assert link_to(uart).info().fault.exception == HARD_FAULT
+
+
+@WATCHDOGS
+def test_the_watchdog_ends_a_hang(tmp_path, core):
+    elf = build_stub(tmp_path, MACHINES[core], HURT)
+    with EmulatedUart(MACHINES[core], elf) as uart:
+        hurt(uart, HANG)
+        time.sleep(8.5)
+        fault = link_to(uart).info().fault
+        assert fault.exception == NMI
+        assert symbol_at(elf, fault.pc) in ("hurt", "infer", "model_infer", "protocol_receive", "answer_infer")
+
+
+def test_the_watchdog_is_fed_while_nothing_comes(tmp_path):
+    elf = build_stub(tmp_path, MACHINES["m3"])
+    with EmulatedUart(MACHINES["m3"], elf) as uart:
+        answered = link_to(uart).stats().answered
+        time.sleep(9)
+        assert link_to(uart).stats().answered == answered + 1
+
+
+@CORES
+def test_a_failed_self_test_is_told_at_once(tmp_path, core):
+    elf = build_stub(tmp_path, MACHINES[core], self_test_failed=1)
+    with EmulatedUart(MACHINES[core], elf) as uart:
+        info = link_to(uart).info()
+        assert info.self_test_failed and (info.test_vectors, info.test_vectors_failed) == (1, 1)
+        assert info.reset_cause in (ResetCause.UNKNOWN, ResetCause.POWER)
+        assert link_to(uart).self_test().failed == 1
+        assert "self-test FAILED" in text(uart)
+
+
+def test_a_newline_alone_is_answered_in_text(tmp_path):
+    elf = build_stub(tmp_path, MACHINES["m3"])
+    with EmulatedUart(MACHINES["m3"], elf) as uart:
+        link_to(uart).info()
+        uart.write(b"\n")
+        received = b""
+        while not received.endswith(b"\0"):
+            received += uart.read(5) or pytest.fail("no answer to a newline")
+        assert received == b"\r\nsignbit 0.1.0\r\nmodel stub, id 00000000\r\nself-test passed\r\n\0"
+        assert link_to(uart).infer(bytes(4)).logits == (0,)
+
+
+def test_the_firmware_without_a_model_is_small(tmp_path):
+    """Bars on the smallest core: 4 KiB of flash, 512 bytes of RAM beside the stack."""
+    size = pio.size(build_stub(tmp_path, MACHINES["m0"]))
+    assert size.flash_bytes <= 4096
+    assert size.ram_bytes <= 512

@@ -1,0 +1,91 @@
+"""The Raspberry Pi Pico's image, byte by byte: second boot stage, its CRC, UF2.  It has never run on silicon."""
+
+import importlib.util
+import struct
+
+import pytest
+
+from tools import pio
+
+CRC_OF_123456789 = 0x0376E6E7  # CRC-32/MPEG-2 in the catalogue of parametrised CRC algorithms
+BLOCK_BYTES = 512
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("rp2040_image", pio.FIRMWARE / "scripts" / "rp2040_image.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def elf(repository, tmp_path_factory):
+    if pio.missing():
+        pytest.skip(pio.missing())
+    folder = tmp_path_factory.mktemp("build")
+    return pio.build(["pico_local"], repository / "models" / "digits-mlp.npz", folder)["pico_local"]
+
+
+@pytest.fixture(scope="module")
+def image(elf):
+    """What stands in flash, from its first byte on."""
+    return elf.with_suffix(".bin").read_bytes()
+
+
+def test_the_boot_rom_s_crc_is_the_published_one(script):
+    assert script.boot_crc(b"123456789") == CRC_OF_123456789
+
+
+def test_the_second_stage_is_sealed(script, image):
+    assert struct.unpack_from("<I", image, 252)[0] == script.boot_crc(image[:252])
+    # over its own sum, most significant byte first, such a CRC is 0
+    assert script.boot_crc(image[:252] + image[255:251:-1]) == 0
+
+
+def test_the_vector_table_follows_the_second_stage(image):
+    stack, reset = struct.unpack_from("<II", image, 256)
+    assert stack == 0x20000000 + 1024
+    assert reset & 1 and 0x10000100 < reset < 0x10000000 + len(image)
+
+
+def test_every_byte_of_the_uf2_file_is_accounted_for(elf, image):
+    uf2 = elf.with_suffix(".uf2").read_bytes()
+    count = -(-len(image) // 256)
+    assert len(uf2) == BLOCK_BYTES * count
+    expected = bytearray()
+    for number in range(count):
+        payload = image[256 * number : 256 * number + 256]
+        expected += b"UF2\n" + bytes.fromhex("57515d9e 00200000")
+        expected += (0x10000000 + 256 * number).to_bytes(4, "little") + bytes.fromhex("00010000")
+        expected += number.to_bytes(4, "little") + count.to_bytes(4, "little") + bytes.fromhex("56ff8be4")
+        expected += payload + bytes(256 - len(payload)) + bytes(220) + bytes.fromhex("306fb10a")
+    assert uf2 == expected
+
+
+def test_a_second_stage_of_another_size_is_refused(script):
+    with pytest.raises(ValueError, match="252 bytes instead of 256"):
+        script.sealed(bytes(252))
+
+
+def test_the_second_stage_runs_where_the_boot_rom_puts_it(image):
+    """In a simulator, at the address of its copy: it sets the flash interface up and goes to the reset vector."""
+    unicorn = pytest.importorskip("unicorn", reason="unicorn is missing: pip install unicorn")
+    from unicorn import arm_const
+
+    core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M0)
+    copy, flash, interface, system = 0x20041F00, 0x10000000, 0x18000000, 0xE000E000
+    for base, size in ((0x20040000, 0x2000), (flash, 0x10000), (interface, 0x1000), (system, 0x1000)):
+        core.mem_map(base, size)
+    core.mem_write(copy, image[:256])
+    core.mem_write(flash, image)
+    writes = []
+    core.hook_add(unicorn.UC_HOOK_MEM_WRITE, lambda uc, access, at, size, value, data: writes.append((at, value)))
+    stack, reset = struct.unpack_from("<II", image, 256)
+    core.emu_start(copy | 1, reset & ~1, count=100)
+    assert core.reg_read(arm_const.UC_ARM_REG_PC) == reset & ~1
+    assert core.reg_read(arm_const.UC_ARM_REG_MSP) == stack
+    assert dict(writes[-1:]) == {0xE000ED08: 0x10000100}
+    assert (0x18000008, 1) in writes and (0x180000F4, 0x03000218) in writes
+    assert max(at for at, _ in writes) < 0xE000F000

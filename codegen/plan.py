@@ -17,6 +17,7 @@ from qmodel.errors import SignbitError
 from qmodel.layers import Layer
 from qmodel.model import QuantizedModel
 from qmodel.ranges import LayerRange
+from qmodel.window import Shape
 
 TEST_VECTORS_MAX = 256
 
@@ -77,6 +78,32 @@ class LayerPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class InputPlan:
+    """How int16 counts become inputs; `range` is proved for every count (SPEC 11)."""
+
+    multiplier: CArray
+    bias: CArray
+    shift: int
+    range: tuple[int, int]
+    shape: Shape
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def layout(self) -> str:
+        """The counts' order in words."""
+        if len(self.shape) == 1:
+            return f"{self.channels} features"
+        return f"{'x'.join(map(str, self.shape))}, with the {self.channels} of a moment or pixel side by side"
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.multiplier.size_bytes + self.bias.size_bytes
+
+
+@dataclass(frozen=True, eq=False)
 class SelfTestVector:
     """An input and the logits that the model gives for it."""
 
@@ -105,6 +132,8 @@ class Plan:
     scratch_bytes: int
     test_vectors: tuple[SelfTestVector, ...]
     accuracy: str | None
+    input: InputPlan | None
+    """None if the model takes bytes as they come."""
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -212,6 +241,7 @@ def make_plan(
         scratch_bytes=arena.size_bytes,
         test_vectors=tuple(_test_vector(model, number) for number in range(test_vectors)),
         accuracy=_accuracy(model.provenance),
+        input=_input(model),
     )
 
 
@@ -233,6 +263,15 @@ def _jobs(model: QuantizedModel, target: str) -> list[Job]:
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:
     named = [kernel for kernel in kernels if kernel.name == name]
     return named or kernels
+
+
+def _input(model: QuantizedModel) -> InputPlan | None:
+    quantization = model.input_quantization
+    if quantization is None:
+        return None
+    multiplier = CArray("multiplier", "int16_t", quantization.multiplier)
+    bias = CArray("bias", "int32_t", quantization.bias)
+    return InputPlan(multiplier, bias, quantization.shift, quantization.range, model.input_shape)
 
 
 def _test_vector(model: QuantizedModel, number: int) -> SelfTestVector:

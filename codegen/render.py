@@ -19,6 +19,11 @@ def harness_text(plan: Plan) -> str:
     return render("verify.c.j2", plan)
 
 
+def quantizing_harness_text(plan: Plan) -> str:
+    """A C program that reads int16 counts from stdin and writes the inputs they become to stdout."""
+    return render("verify_input.c.j2", plan)
+
+
 def render(template: str, plan: Plan) -> str:
     """A template laid out for `plan`."""
     return _environment().get_template(template).render(plan=plan)

@@ -13,21 +13,27 @@ from pathlib import Path
 import numpy as np
 
 from codegen.plan import Plan
-from codegen.render import harness_text, header_text
+from codegen.render import harness_text, header_text, quantizing_harness_text
 from qmodel import integer
 from qmodel.errors import SignbitError
+from qmodel.integer import INT16_MAX, INT16_MIN
 from qmodel.layers import Dense
 from qmodel.model import QuantizedModel
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
 RANDOM_INPUTS = 256
+SWEEP_VALUES = 1 << 23
+"""Counts that a check of the input quantization goes through at most: all of them for up to 128 channels."""
 TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many inputs and values were compared, and how many values differ; `first` names the first place."""
+    """How many inputs and values were compared, and how many values differ; `first` names the first place.
+
+    `layers` is 0 where no inference was run.
+    """
 
     inputs: int
     layers: int
@@ -53,10 +59,49 @@ def verify(
     return compare(model, inputs, output)
 
 
-def build(plan: Plan, folder: Path, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Path:
-    """Compile the header with a harness around it; raises SignbitError with the compiler's first words."""
+def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Comparison:
+    """The same for PREFIX_quantize_input, over `count_sweep`; the model must have a quantization."""
+    counts = count_sweep(model)
+    expected = model.quantize_input(counts)
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        program = build(plan, Path(folder), compiler, flags, quantizing_harness_text(plan))
+        output = run_program(program, counts)
+    if len(output) != expected.size:
+        first = f"length: {len(output)} bytes instead of {expected.size}"
+        return Comparison(len(counts), 0, expected.size, expected.size, first)
+    found = np.frombuffer(output, np.uint8).reshape(expected.shape)
+    wrong = np.argwhere(found != expected)
+    first = ""
+    if len(wrong):
+        row, column = wrong[0]
+        place = f"count {counts[row, column]}, value {column}"
+        first = f"{place}: C {found[row, column]}, Python {expected[row, column]}"
+    return Comparison(len(counts), 0, expected.size, len(wrong), first)
+
+
+def count_sweep(model: QuantizedModel) -> np.ndarray:
+    """Counts, int16 [n, input_size], in which every channel meets every int16 once, spread over its positions.
+
+    With too many channels for that, evenly spaced counts with both ends.
+    """
+    channels = model.input_shape[-1]
+    positions = model.input_size // channels
+    number = min(1 << 16, max(2, SWEEP_VALUES // channels))
+    sweep = np.linspace(INT16_MIN, INT16_MAX, number).astype(np.int16)
+    # the last row is filled up with the first counts
+    rows = np.resize(sweep, (-(-number // positions), positions))
+    return np.repeat(rows[:, :, None], channels, axis=2).reshape(len(rows), -1)
+
+
+def build(
+    plan: Plan, folder: Path, compiler: list[str], flags: tuple[str, ...] = FLAGS, harness: str | None = None
+) -> Path:
+    """Compile the header with a harness around it, by default the one that traces inference.
+
+    Raises SignbitError with the compiler's first words.
+    """
     (folder / "model.h").write_text(header_text(plan))
-    (folder / "verify.c").write_text(harness_text(plan))
+    (folder / "verify.c").write_text(harness_text(plan) if harness is None else harness)
     program = folder / "verify"
     command = [*compiler, *flags, "-o", str(program), str(folder / "verify.c")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)

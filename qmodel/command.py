@@ -46,6 +46,11 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
         return EXIT_INTERRUPTED
 
 
+def note(message: str) -> None:
+    """One line on stderr that is no error."""
+    print("note:", " ".join(message.split()), file=sys.stderr)
+
+
 def _complain(message: str) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)
     return EXIT_USAGE

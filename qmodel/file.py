@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 
 from qmodel.atomic import write_whole
 from qmodel.errors import SignbitError
+from qmodel.input_quantization import InputQuantization
 from qmodel.layers import layer_kind
 from qmodel.model import LAYERS_MAX, WORDS_MAX, QuantizedModel, canonical_json
 
@@ -34,6 +35,8 @@ KEYS = {
     "labels",
     "logit_shift",
 }
+INPUT_QUANTIZATION = "input_quantization"
+"""The one key that a model may leave out -- SPEC 11."""
 
 
 def save(model: QuantizedModel, path: str | os.PathLike) -> None:
@@ -66,6 +69,8 @@ def to_bytes(model: QuantizedModel) -> bytes:
     entries = {HEADER: np.frombuffer(canonical_json(header).encode(), np.uint8)}
     for index, layer in enumerate(model.layers):
         entries |= {_entry(index, name): array for name, array in layer.arrays().items()}
+    if model.input_quantization is not None:
+        entries |= {_input_entry(name): array for name, array in model.input_quantization.arrays().items()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in entries.items():
@@ -100,6 +105,10 @@ def _read(archive: zipfile.ZipFile) -> QuantizedModel:
         for index, (kind, settings) in enumerate(zip(kinds, layers, strict=True))
         for name, entry in kind.entries(settings).items()
     }
+    input_shape = _whole_numbers(header, "input_shape")
+    is_quantized = INPUT_QUANTIZATION in header and min(input_shape, default=0) > 0
+    quantized = InputQuantization.entries(input_shape[-1]) if is_quantized else {}
+    wanted |= {_input_entry(name): entry for name, entry in quantized.items()}
     if set(members) != {HEADER, *wanted}:
         odd = sorted(set(members) ^ {HEADER, *wanted})[0]
         raise SignbitError(f"entry {odd!r} is {'missing' if odd in wanted else 'not one a model has'}")
@@ -108,7 +117,7 @@ def _read(archive: zipfile.ZipFile) -> QuantizedModel:
     arrays = {name: _read_array(archive, members[name], *entry) for name, entry in wanted.items()}
     model = QuantizedModel(
         name=header["name"],
-        input_shape=_whole_numbers(header, "input_shape"),
+        input_shape=input_shape,
         input_shift=header["input_shift"],
         layers=tuple(
             kind.restore(settings, {name: arrays[_entry(index, name)] for name in kind.entries(settings)})
@@ -117,6 +126,11 @@ def _read(archive: zipfile.ZipFile) -> QuantizedModel:
         labels=_texts(header, "labels"),
         logit_shift=header["logit_shift"],
         provenance=header["provenance"],
+        input_quantization=InputQuantization.restore(
+            header[INPUT_QUANTIZATION], {name: arrays[_input_entry(name)] for name in quantized}
+        )
+        if quantized
+        else None,
     ).validate()
     if model.hash != header["hash"]:
         raise SignbitError("the hash does not fit the content; the file is damaged")
@@ -137,8 +151,9 @@ def _read_header(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) 
         raise SignbitError("not a signbit model file (its header says otherwise)")
     if header.get("version") != VERSION or isinstance(header["version"], bool):
         raise SignbitError(f"file version {header.get('version')!r} is unknown; this signbit reads version {VERSION}")
-    if set(header) != KEYS:
-        raise SignbitError(f"the header's key {sorted(set(header) ^ KEYS)[0]!r} is missing or unknown")
+    odd = (set(header) ^ KEYS) - {INPUT_QUANTIZATION}
+    if odd:
+        raise SignbitError(f"the header's key {sorted(odd)[0]!r} is missing or unknown")
     if not isinstance(header["layers"], list) or len(header["layers"]) > LAYERS_MAX:
         raise SignbitError(f"the header has no list of at most {LAYERS_MAX} layers")
     for name in ("input_shift", "logit_shift"):
@@ -187,6 +202,10 @@ def _npy_start(content: bytes, dtype: str, shape: tuple[int, ...] | None = None)
 
 def _entry(index: int, name: str) -> str:
     return f"layer{index}.{name}"
+
+
+def _input_entry(name: str) -> str:
+    return f"input.{name}"
 
 
 def _refuse_constant(name: str):

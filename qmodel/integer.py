@@ -10,6 +10,7 @@ FAN_IN_MAX = 65_793
 """Largest fan-in: 65,793 inputs of 255 sum to 2^24 - 1, which float32 still holds exactly -- SPEC 3."""
 
 SHIFT_MAX = 30
+INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MULTIPLIER_MAX = 2**15 - 1
 
@@ -70,6 +71,14 @@ def requantize(acc: np.ndarray, multiplier: np.ndarray, bias: np.ndarray, shift:
     `bias` carries the rounding half, 1 << (shift - 1).  Needs 1 <= shift <= 30; `>>` is arithmetic.
     """
     return np.clip(scale(acc, multiplier, bias) >> shift, 0, high).astype(np.uint8)
+
+
+def quantize_input(counts: np.ndarray, multiplier: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray:
+    """clamp((counts * multiplier + bias) >> shift, 0, 255) as uint8 -- SPEC 11.
+
+    `counts` int16 (..., channels), `multiplier` int16 and `bias` int32 (channels,).
+    """
+    return requantize(counts, multiplier, bias, shift, 255)
 
 
 def threshold(acc: np.ndarray, thresholds: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from qmodel import integer, ranges
 from qmodel.activations import Logits, Sign
 from qmodel.errors import SignbitError
+from qmodel.input_quantization import InputQuantization
 from qmodel.layers import AveragePool, Layer, Shape, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
@@ -29,7 +30,8 @@ class QuantizedModel:
 
     `input_shape` is (H, W, C) or shorter; inputs are uint8 and are shifted right by `input_shift` before the
     first layer; a logit is worth logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by
-    nothing.
+    nothing.  `input_quantization` makes inputs of a sensor's counts; it is None where the inputs are bytes as they
+    come.
     """
 
     name: str
@@ -39,6 +41,7 @@ class QuantizedModel:
     labels: tuple[str, ...]
     logit_shift: int
     provenance: dict = field(default_factory=dict)
+    input_quantization: InputQuantization | None = None
 
     @property
     def input_size(self) -> int:
@@ -71,20 +74,30 @@ class QuantizedModel:
     def hash(self) -> str:
         """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 10."""
         digest = hashlib.sha256(canonical_json(self.settings()).encode())
-        for layer in self.layers:
-            for array in layer.arrays().values():
+        for part in (*self.layers, *([self.input_quantization] if self.input_quantization else [])):
+            for array in part.arrays().values():
                 digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def settings(self) -> dict:
         """All of the model but its arrays, name and provenance, as plain JSON values."""
+        quantization = self.input_quantization
         return {
             "input_shape": list(self.input_shape),
             "input_shift": self.input_shift,
             "layers": [layer.settings() for layer in self.layers],
             "labels": list(self.labels),
             "logit_shift": self.logit_shift,
+            **({"input_quantization": quantization.settings()} if quantization else {}),
         }
+
+    def quantize_input(self, counts: np.ndarray) -> np.ndarray:
+        """Inputs, uint8, of int16 sensor `counts` (batch, *input_shape) or (batch, input_size) -- SPEC 11."""
+        if self.input_quantization is None:
+            raise SignbitError("the model takes bytes as they come; it has no quantization of sensor counts")
+        counts = np.asarray(counts)
+        self._check_inputs(counts, "int16")
+        return self.input_quantization.run(counts.reshape(len(counts), *self.input_shape)).reshape(counts.shape)
 
     def trace(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Every layer's output for uint8 `inputs` of shape (batch, *input_shape) or (batch, input_size).
@@ -134,17 +147,22 @@ class QuantizedModel:
                 if isinstance(layer.activation, Logits) != (index == len(self.layers) - 1):
                     raise SignbitError("the last layer, and only the last, must give logits")
             shape = layer.output_shape(shape)
-        _check_labels(self.labels, self.output_size)
+        check_labels(self.labels, self.output_size)
+        if self.input_quantization is not None:
+            self.input_quantization.check(self.input_shape[-1])
         _ = self.ranges
         return self
 
     def _checked(self, inputs: np.ndarray) -> np.ndarray:
         inputs = np.asarray(inputs)
-        if inputs.dtype != np.uint8:
-            raise SignbitError(f"inputs are {inputs.dtype}, but must be uint8")
+        self._check_inputs(inputs, "uint8")
+        return inputs.reshape(len(inputs), *self.input_shape)
+
+    def _check_inputs(self, inputs: np.ndarray, dtype: str) -> None:
+        if inputs.dtype != dtype:
+            raise SignbitError(f"inputs are {inputs.dtype}, but must be {dtype}")
         if inputs.shape[1:] not in (self.input_shape, (self.input_size,)):
             raise SignbitError(f"inputs have shape {inputs.shape[1:]} each, but the model takes {self.input_shape}")
-        return inputs.reshape(len(inputs), *self.input_shape)
 
 
 def canonical_json(value: dict) -> str:
@@ -157,6 +175,21 @@ def check_name(name: str) -> None:
         raise SignbitError(
             f"model name {name!r} must be 1 to 31 ASCII letters, digits, '_' or '-', starting with a letter"
         )
+
+
+def check_labels(labels: tuple[str, ...], classes: int) -> None:
+    """Raises SignbitError unless there is one label a class, each different, not empty and short."""
+    if len(labels) != classes:
+        raise SignbitError(f"there are {len(labels)} labels for {classes} classes")
+    for label in labels:
+        try:
+            size_bytes = len(label.encode())
+        except (AttributeError, UnicodeEncodeError):
+            raise SignbitError(f"label {label!r} is not UTF-8 text") from None
+        if not 1 <= size_bytes <= LABEL_BYTES_MAX:
+            raise SignbitError(f"label {label!r} must be 1 to {LABEL_BYTES_MAX} bytes long")
+    if len(set(labels)) != len(labels):
+        raise SignbitError("two classes have the same label")
 
 
 class _named:
@@ -180,17 +213,3 @@ def _check_input(shape: Shape, shift: int) -> None:
         raise SignbitError(f"input shape {shape} has more than {INPUT_SIZE_MAX} values")
     if shift not in (0, 1):
         raise SignbitError(f"input_shift is {shift}, but must be 0 or 1")
-
-
-def _check_labels(labels: tuple[str, ...], classes: int) -> None:
-    if len(labels) != classes:
-        raise SignbitError(f"there are {len(labels)} labels for {classes} classes")
-    for label in labels:
-        try:
-            size_bytes = len(label.encode())
-        except (AttributeError, UnicodeEncodeError):
-            raise SignbitError(f"label {label!r} is not UTF-8 text") from None
-        if not 1 <= size_bytes <= LABEL_BYTES_MAX:
-            raise SignbitError(f"label {label!r} must be 1 to {LABEL_BYTES_MAX} bytes long")
-    if len(set(labels)) != len(labels):
-        raise SignbitError("two classes have the same label")

@@ -1,13 +1,15 @@
 """Random but valid models: the tests' raw material."""
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
 
-from qmodel import ranges
+from qmodel import integer, ranges
 from qmodel.activations import Logits, Requantize, Sign
-from qmodel.integer import INT32_MAX, INT32_MIN, MULTIPLIER_MAX
+from qmodel.input_quantization import InputQuantization
+from qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
 from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
 from qmodel.model import QuantizedModel
 from qmodel.window import Window
@@ -56,6 +58,21 @@ def random_activation(
     offset = rng.uniform(-0.2, 1.2, neurons) * min(high * 2.0**shift, INT32_MAX / 4)
     bias = np.rint(offset - multiplier * middle).astype(np.int32)
     return Logits(multiplier, bias) if kind == "logits" else Requantize(multiplier, bias, shift, high)
+
+
+def random_input_quantization(seed: int, channels: int) -> InputQuantization:
+    """Any multipliers, biases that use the whole range of inputs or go to int32's very ends; `check` has passed."""
+    rng = np.random.default_rng(seed)
+    multiplier = rng.integers(INT16_MIN, INT16_MAX + 1, channels) >> rng.integers(0, 16, channels)
+    ends = np.array([[INT16_MIN], [INT16_MAX]]) * multiplier
+    room_low, room_high = INT32_MIN - ends.min(axis=0), INT32_MAX - ends.max(axis=0)
+    shift = int(rng.integers(1, integer.SHIFT_MAX + 1))
+    within = rng.integers(INT16_MIN, INT16_MAX + 1, channels) * -multiplier + (128 << min(shift, 23))
+    kind = rng.random(channels)
+    bias = np.where(kind < 0.1, room_low, np.where(kind < 0.2, room_high, np.clip(within, room_low, room_high)))
+    quantization = InputQuantization(multiplier.astype(np.int16), bias.astype(np.int32), shift)
+    quantization.check(channels)
+    return quantization
 
 
 def random_weights(rng, shape: tuple[int, ...], ternary: bool = False) -> np.ndarray:
@@ -126,7 +143,14 @@ def _random_window(rng, shape, kernel) -> Window:
     return Window(stride, padding, pool)
 
 
+def with_counts(model: QuantizedModel, seed: int) -> QuantizedModel:
+    """The model with a random quantization of sensor counts before it."""
+    quantization = random_input_quantization(seed, model.input_shape[-1])
+    return dataclasses.replace(model, input_quantization=quantization).validate()
+
+
 @st.composite
 def networks(draw) -> QuantizedModel:
-    """Models with layers of every kind."""
-    return random_network(draw(st.integers(0, 2**32 - 1)))
+    """Models with layers of every kind, every second one for sensor counts."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    return with_counts(random_network(seed), seed) if draw(st.booleans()) else random_network(seed)

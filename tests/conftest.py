@@ -38,3 +38,15 @@ def mnist():
     if not os.environ.get(DATA_DIR_VARIABLE):
         pytest.skip(f"MNIST is not here: set {DATA_DIR_VARIABLE} to the folder that holds mnist/")
     return load_dataset("mnist")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Writes a file of own data and gives its path: parts("a,b\\n1,x\\n")."""
+
+    def write(content, name="parts.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write

@@ -9,13 +9,9 @@ import pytest
 from qmodel import mnist as mnist_files
 from qmodel.datasets import load_dataset
 from qmodel.errors import SignbitError
+from tests.own_files import idx
 
 DIGITS_HASH = "6de7c8903132b19a02df2184c09c5ed5843ba24e7e2ea2dd106ac5b7c0846567"
-
-
-def idx(array: np.ndarray, magic: int = 0x08) -> bytes:
-    header = bytes((0, 0, magic, array.ndim)) + b"".join(side.to_bytes(4, "big") for side in array.shape)
-    return header + array.tobytes()
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from qmodel.errors import SignbitError
 from qmodel.file import load, save
 from tests.builders import random_model
 
-GOLDEN = "tests/golden/version1.h"
+GOLDEN = {"version1": 2, "version1_counts": 0}
+"""Models in tests/fixtures, and how many test vectors their headers in tests/golden have."""
 UPDATE = "SIGNBIT_UPDATE_GOLDEN"
 
 
@@ -43,13 +44,15 @@ def one_error_line(capsys) -> str:
     return captured.err
 
 
-def test_header_is_the_golden_one(repository):
+@pytest.mark.parametrize("name", GOLDEN)
+def test_header_is_the_golden_one(name, repository):
     """Any change of the generated text is seen, and made on purpose: SIGNBIT_UPDATE_GOLDEN=1 writes it anew."""
-    text = header_text(make_plan(load(repository / "tests/fixtures/version1.npz"), test_vectors=2))
+    model, golden = load(repository / f"tests/fixtures/{name}.npz"), repository / f"tests/golden/{name}.h"
+    text = header_text(make_plan(model, test_vectors=GOLDEN[name]))
     text = re.sub(r"signbit \d\S+;", "signbit VERSION;", text)
     if os.environ.get(UPDATE):
-        (repository / GOLDEN).write_text(text)
-    assert text == (repository / GOLDEN).read_text()
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 def test_same_model_gives_the_same_bytes(model_path, tmp_path):

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from codegen.commands.common import add_plan_options, load_plan
-from codegen.verify import Comparison, edge_inputs, find_compiler, verify
+from codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
 from qmodel.command import EXIT_DIFFERENT, EXIT_OK
 from qmodel.datasets import dataset_for
 
@@ -14,10 +14,10 @@ def add_parser(subparsers) -> None:
         "verify",
         help="compare the generated C with Python",
         description="Compile the generated C for this computer and compare every layer's every output with Python: "
-        "over a whole test set, and over random and extreme inputs.",
+        "over a whole test set, over random and extreme inputs, and over the counts that a sensor can give.",
     )
     add_plan_options(parser)
-    parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
+    parser.add_argument("--data", metavar="DATA", help="test set: digits, mnist, or a path (default: as in training)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
     parser.add_argument("--cc", metavar="CC", help="C compiler (default: $CC, cc, gcc or clang)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
         f"{dataset.name} test set": verify(model, plan, dataset.test.x, compiler),
         "random and extreme": verify(model, plan, edge_inputs(model), compiler),
     }
+    if model.input_quantization is not None:
+        results["sensor counts to inputs"] = verify_input(model, plan, compiler)
     if options.json:
         print(json.dumps({key: vars(result) | {"equal": result.equal} for key, result in results.items()}, indent=2))
     else:
@@ -42,4 +44,5 @@ def run(options: argparse.Namespace) -> int:
 
 def _words(result: Comparison) -> str:
     verdict = "C == Python" if result.equal else f"DIFFERENT: {result.different} values, first in {result.first}"
-    return f"{result.inputs} inputs, {result.values} values compared in {result.layers} layers, {verdict}"
+    layers = f" in {result.layers} layers" if result.layers else ""
+    return f"{result.inputs} inputs, {result.values} values compared{layers}, {verdict}"

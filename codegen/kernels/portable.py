@@ -1,11 +1,13 @@
 """Kernels in plain C99, one for every kind of layer: the fallback on each core, and all there is elsewhere."""
 
-from typing import ClassVar
+import json
+from abc import abstractmethod
+from importlib import resources
 
 import numpy as np
 
 from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
-from codegen.targets import EVERY_TARGET, PORTABLE
+from codegen.targets import EVERY_TARGET
 from qmodel import integer
 from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
 
@@ -26,24 +28,42 @@ def highest_bit_first(rows: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
 
 
+COSTS = json.loads((resources.files("codegen") / "kernels" / "portable_costs.json").read_text())
+"""COSTS[kernel][target][term]: instructions as gcc -O2 compiles them, measured by `python -m tools.fit_costs`."""
+
+
 class PortableKernel(Kernel):
-    """Loops that every C99 compiler takes; instructions a MAC as compiled by gcc -O2."""
+    """Loops that every C99 compiler takes.
+
+    Their instructions are the compiler's business, so they are predicted from `terms`, counts of what the loops
+    do, with coefficients that were measured.
+    """
 
     targets = EVERY_TARGET
-    instructions_a_mac: ClassVar[float]
 
-    def _instructions(self, job: Job) -> float | None:
-        return None if job.target == PORTABLE else self.instructions_a_mac * job.macs * job.planes
+    @abstractmethod
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        """How often each part of the loops runs in one inference."""
+
+    def terms(self, job: Job) -> dict[str, int]:
+        """All that instructions are predicted from: the loops, and an output by its activation's kind."""
+        return {"call": 1, job.layer.activation.kind: size_of(job.output_shape), **self.loop_terms(job)}
+
+    def scratch_bytes(self, job: Job) -> int:
+        return 0
 
     def cost(self, job: Job) -> Cost:
-        return Cost(self._instructions(job))
+        coefficients = COSTS.get(self.name, {}).get(job.target)
+        if coefficients is None:
+            return Cost(None, self.scratch_bytes(job))
+        instructions = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())
+        return Cost(instructions, self.scratch_bytes(job))
 
 
 class DenseRows(PortableKernel):
     """Row by row, one bit of weight at a time."""
 
     name = "dense_rows"
-    instructions_a_mac = 6.0
 
     def fits(self, job: Job) -> bool:
         return isinstance(job.layer, Dense) and not job.one_bit_inputs
@@ -58,12 +78,20 @@ class DenseRows(PortableKernel):
     def pieces(self, job: Job) -> tuple[str, ...]:
         return ("row",)
 
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        rows = len(job.rows)
+        return {
+            "input": job.layer.fan_in,
+            "row": rows,
+            "word": rows * integer.words_for(job.layer.fan_in),
+            "weight": rows * job.layer.fan_in,
+        }
+
 
 class ConvPatches(PortableKernel):
     """Copies the patch under the kernel, with its padding, then goes row by row as a dense layer does."""
 
     name = "conv_patches"
-    instructions_a_mac = 6.0
 
     def fits(self, job: Job) -> bool:
         return isinstance(job.layer, Conv2D)
@@ -89,9 +117,24 @@ class ConvPatches(PortableKernel):
     def finishes(self, job: Job) -> bool:
         return job.layer.window.pool != (1, 1)
 
-    def cost(self, job: Job) -> Cost:
+    def scratch_bytes(self, job: Job) -> int:
         acc_bytes = ACCUMULATOR_BYTES * job.neurons if self.finishes(job) else 0
-        return Cost(self._instructions(job), WORD_BYTES * self._patch_words(job) + acc_bytes)
+        return WORD_BYTES * self._patch_words(job) + acc_bytes
+
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        height, width = job.layer.kernel
+        places = _places(job)
+        rows = places * len(job.rows)
+        kind = "bits" if job.one_bit_inputs else "values"
+        per_row = self._patch_words(job) if job.one_bit_inputs else job.layer.fan_in
+        return {
+            f"{kind} place": places,
+            f"{kind} pixel": places * height * width,
+            f"{kind} patch": places * per_row,
+            f"{kind} row": rows,
+            f"{kind} weight": rows * per_row,
+            "pool row": rows if self.finishes(job) else 0,
+        }
 
     def _patch_words(self, job: Job) -> int:
         height, width = job.layer.kernel
@@ -104,7 +147,6 @@ class DenseBits(PortableKernel):
     """One-bit weights times one-bit inputs, 32 at a time: acc = n - 2 * popcount(weights ^ inputs)."""
 
     name = "dense_bits"
-    instructions_a_mac = 0.6
 
     def fits(self, job: Job) -> bool:
         return isinstance(job.layer, Dense) and job.one_bit_inputs
@@ -118,12 +160,15 @@ class DenseBits(PortableKernel):
     def pieces(self, job: Job) -> tuple[str, ...]:
         return ("bits_row",)
 
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        rows = len(job.rows)
+        return {"row": rows, "word": rows * self.values(job)["row_words"]}
+
 
 class DepthwiseTaps(PortableKernel):
     """Channel by channel, tap by tap."""
 
     name = "depthwise_taps"
-    instructions_a_mac = 15.0
 
     def fits(self, job: Job) -> bool:
         return isinstance(job.layer, DepthwiseConv2D)
@@ -138,12 +183,16 @@ class DepthwiseTaps(PortableKernel):
             "pixel_words": integer.words_for(job.input_shape[-1]),
         }
 
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        windows = _places(job) * job.neurons
+        kind = ("bits" if job.one_bit_inputs else "values") + (" ternary" if job.planes == 2 else "")
+        return {"window": windows, f"{kind} tap": windows * job.layer.fan_in}
+
 
 class AveragePoolSums(PortableKernel):
     """Sums each window, channel by channel."""
 
     name = "average_pool"
-    instructions_a_mac = 8.0
 
     def fits(self, job: Job) -> bool:
         return isinstance(job.layer, AveragePool)
@@ -153,6 +202,16 @@ class AveragePoolSums(PortableKernel):
 
     def values(self, job: Job) -> dict[str, int]:
         return {"multiplier": int(job.layer.activation.multiplier[0])}
+
+    def loop_terms(self, job: Job) -> dict[str, int]:
+        outputs = size_of(job.output_shape)
+        return {"row": outputs * job.layer.size[0], "value": outputs * job.layer.fan_in}
+
+
+def _places(job: Job) -> int:
+    """Places of the kernel, pool included."""
+    pool_height, pool_width = job.layer.window.pool
+    return size_of(job.output_shape[:2]) * pool_height * pool_width
 
 
 KERNELS = (DenseRows(), ConvPatches(), DenseBits(), DepthwiseTaps(), AveragePoolSums())

@@ -1,0 +1,1 @@
+"""Readers of own data, one file format each; all give `Samples`."""

@@ -1,0 +1,66 @@
+"""The fixed split: the same for every seed and machine, stratified by class, groups kept together."""
+
+import numpy as np
+
+from qmodel.errors import SignbitError
+
+TEST_EVERY = 5
+VALIDATION_EVERY = 8
+SPLIT_RULE = f"test every {TEST_EVERY}th, then validation every {VALIDATION_EVERY}th"
+SAMPLES_MIN = 2 * TEST_EVERY
+"""Of a class: every_nth then takes one or two of ten for the test, and one of the eight that are left at least."""
+
+PARTS = ("training", "validation", "test")
+
+
+def split_samples(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the training, validation and test samples, each in order."""
+    rest, test = every_nth(classes, np.arange(len(classes)), TEST_EVERY)
+    train, validation = every_nth(classes, rest, VALIDATION_EVERY)
+    return train, validation, test
+
+
+def split_groups(classes: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with all samples of a group in one part; `groups` is a whole number a sample.
+
+    The groups are split like samples, in the order of their numbers; a group's class is its commonest, the lowest on a
+    tie.  Raises SignbitError if there are too few groups to give each part one.
+    """
+    _, number = np.unique(groups, return_inverse=True)
+    counts = np.zeros((number.max() + 1, classes.max() + 1), np.int64)
+    np.add.at(counts, (number, classes), 1)
+    parts = split_samples(counts.argmax(axis=1))
+    if min(map(len, parts)) == 0:
+        raise SignbitError(f"there are {len(counts)} groups, too few for a training, a validation and a test part")
+    train, validation, test = (np.flatnonzero(np.isin(number, part)) for part in parts)
+    return train, validation, test
+
+
+def check_parts(classes: np.ndarray, parts: tuple[np.ndarray, ...], labels: tuple[str, ...]) -> None:
+    """Raises SignbitError if a class has no samples in some part."""
+    for part, members in zip(PARTS, parts, strict=True):
+        missing = np.setdiff1d(classes, classes[members])
+        if len(missing):
+            raise SignbitError(
+                f"class {labels[missing[0]]!r} has no samples in the {part} part; add samples of it, in more groups"
+            )
+
+
+def every_nth(classes: np.ndarray, candidates: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split `candidates` (indices into `classes`) into (rest, chosen), one of n chosen, stratified by class.
+
+    The candidates are put in order of (class, scrambled index) and every n-th is chosen, so the parts depend on
+    nothing but the classes' order.
+    """
+    order = candidates[np.lexsort((_scramble(candidates), classes[candidates]))]
+    chosen = np.zeros(len(order), bool)
+    chosen[::n] = True
+    return np.sort(order[~chosen]), np.sort(order[chosen])
+
+
+def _scramble(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's finalizer (Steele, Lea and Flood, OOPSLA 2014): a fixed bijection of uint64."""
+    mixed = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

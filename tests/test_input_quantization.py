@@ -1,0 +1,337 @@
+"""From sensor counts to inputs: the formula, how it is chosen, its place in the model file, and the generated C."""
+
+import dataclasses
+import shutil
+import subprocess
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.cli import main as codegen
+from codegen.plan import make_plan
+from codegen.render import header_text
+from codegen.verify import count_sweep, find_compiler, verify_input
+from qmodel import file
+from qmodel.command import run_command
+from qmodel.errors import SignbitError
+from qmodel.input_quantization import InputQuantization, fit
+from qmodel.integer import INT16_MAX, INT16_MIN
+from tests.builders import random_input_quantization, random_model, random_network, with_counts
+from tests.test_host_c import BUILDS
+from tests.test_model_file import header_change, npy, rewrite
+
+FIXTURE = "tests/fixtures/version1_counts.npz"
+FIXTURE_HASH = "af6dfe1ce7d8953a065733b40b1047f002023880786dcbf73cf7fe6cb2aa5171"
+FIXTURE_INPUTS = [
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    12,
+    0,
+    0,
+    27,
+    0,
+    0,
+    41,
+    0,
+    0,
+    56,
+    0,
+    0,
+    70,
+    0,
+    0,
+    84,
+    0,
+    0,
+    99,
+    0,
+    0,
+    113,
+    0,
+    0,
+    127,
+    192,
+    10,
+    142,
+    255,
+    25,
+    156,
+    255,
+    40,
+    170,
+    255,
+    56,
+    185,
+    255,
+    71,
+    199,
+    255,
+    87,
+    214,
+    255,
+    102,
+    228,
+    255,
+    117,
+    242,
+    255,
+    133,
+    255,
+    255,
+    148,
+]
+ALL_COUNTS = np.arange(INT16_MIN, INT16_MAX + 1).astype(np.int16)
+MODELS_A_PROGRAM = 24
+
+
+@pytest.fixture
+def model():
+    return with_counts(random_model(1, (40, 6, 3)), 1)
+
+
+def quantization(multiplier, bias, shift) -> InputQuantization:
+    return InputQuantization(np.array(multiplier, np.int16), np.array(bias, np.int32), shift)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(INT16_MIN, INT16_MAX))
+def test_formula_is_the_exact_one(seed, count):
+    chosen = random_input_quantization(seed, 3)
+    found = chosen.run(np.full((1, 3), count, np.int16))[0]
+    for channel in range(3):
+        product = count * int(chosen.multiplier[channel]) + int(chosen.bias[channel])
+        assert found[channel] == min(max(floor(Fraction(product, 2**chosen.shift)), 0), 255)
+
+
+def test_training_values_fill_the_range_and_the_rest_is_clipped():
+    counts = np.stack([np.arange(-1000, 1001), np.arange(0, 20_001, 10)], axis=1).astype(np.int16)
+    inputs = fit(counts).run(counts)
+    # one in a thousand is left out at either end: the last two of 2,001
+    assert inputs[:3].max() <= 1 and inputs[-3:].min() >= 254
+    assert (np.abs(inputs.astype(float) - np.linspace(0, 255, 2001)[:, None]) < 1.5).all()
+    assert fit(counts).run(np.array([[INT16_MIN, INT16_MIN], [INT16_MAX, INT16_MAX]], np.int16)).tolist() == [
+        [0, 0],
+        [255, 255],
+    ]
+
+
+def test_outliers_do_not_set_the_range():
+    counts = np.tile(np.arange(100, dtype=np.int16), 50)[:, None]
+    spoilt = counts.copy()
+    spoilt[::2500] = 32_000
+    assert np.array_equal(fit(counts).multiplier, fit(spoilt).multiplier)
+
+
+def test_constant_channel_is_in_the_middle_and_a_narrow_one_leaves_the_others_their_bits():
+    wide = np.linspace(-30_000, 30_000, 500).astype(np.int16)
+    counts = np.stack([np.full(500, 7, np.int16), np.arange(500).astype(np.int16) % 2, wide], axis=1)
+    chosen = fit(counts)
+    inputs = chosen.run(counts)
+    assert set(inputs[:, 0]) == {128}
+    assert inputs[inputs[:, 1].argmax(), 1] > inputs[inputs[:, 1].argmin(), 1]
+    assert chosen.multiplier[2] >= 15 and np.ptp(inputs[:, 2].astype(int)) > 240
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_any_training_values_give_a_quantization_that_is_proved(seed):
+    rng = np.random.default_rng(seed)
+    low, high = np.sort(rng.integers(INT16_MIN, INT16_MAX + 1, (2, 4)) >> rng.integers(0, 16, 4), axis=0)
+    counts = rng.integers(low, high + 1, (int(rng.integers(1, 50)), 4)).astype(np.int16)
+    chosen = fit(counts)
+    chosen.check(4)
+    exact = np.array([[INT16_MIN], [INT16_MAX]]) * chosen.multiplier.astype(object) + chosen.bias.astype(object)
+    assert chosen.range == (exact.min(), exact.max())
+
+
+BAD = {
+    "other channels": (quantization([1], [0], 8), "int16 of shape"),
+    "shift 0": (quantization([1] * 40, [0] * 40, 0), "shift is 0"),
+    "shift 31": (quantization([1] * 40, [0] * 40, 31), "shift is 31"),
+    "too high": (quantization([32_767] * 40, [2**31 - 1] * 40, 8), "can reach 3221159936, which int32 does not hold"),
+    "too low": (quantization([-32_768] * 40, [-(2**31)] * 40, 8), "can reach -3221192704"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_quantization_that_can_not_be_is_refused(model, case):
+    chosen, words = BAD[case]
+    with pytest.raises(SignbitError, match=words):
+        dataclasses.replace(model, input_quantization=chosen).validate()
+
+
+def test_model_makes_inputs_of_counts_of_its_shape(model):
+    counts = count_sweep(model)[:5]
+    assert model.quantize_input(counts).dtype == np.uint8 and model.quantize_input(counts).shape == counts.shape
+    with pytest.raises(SignbitError, match="inputs are int32"):
+        model.quantize_input(counts.astype(np.int32))
+    with pytest.raises(SignbitError, match="inputs have shape"):
+        model.quantize_input(counts[:, :39])
+    with pytest.raises(SignbitError, match="takes bytes as they come"):
+        dataclasses.replace(model, input_quantization=None).quantize_input(counts)
+
+
+def test_sweep_takes_every_channel_through_every_count():
+    model = with_counts(random_network(7), 7)
+    swept = count_sweep(model).reshape(-1, model.input_shape[-1])
+    assert all(np.array_equal(np.unique(swept[:, channel]), ALL_COUNTS) for channel in range(model.input_shape[-1]))
+
+
+# --- the model file
+
+
+def test_file_keeps_it_and_a_file_without_it_is_as_ever(model):
+    plain = dataclasses.replace(model, input_quantization=None)
+    again = file.from_bytes(file.to_bytes(model))
+    assert again.hash == model.hash and np.array_equal(again.input_quantization.bias, model.input_quantization.bias)
+    assert file.from_bytes(file.to_bytes(plain)).input_quantization is None
+    assert plain.hash == random_model(1, (40, 6, 3)).hash
+
+
+def test_hash_covers_it(model):
+    chosen = model.input_quantization
+    for change in (
+        {"shift": chosen.shift - 1 or 2},
+        {"bias": chosen.bias ^ np.int32(1)},
+        {"multiplier": chosen.multiplier ^ np.int16(1)},
+    ):
+        other = dataclasses.replace(model, input_quantization=dataclasses.replace(chosen, **change))
+        assert other.hash != model.hash
+    assert dataclasses.replace(model, input_quantization=None).hash != model.hash
+
+
+BAD_FILES = {
+    "no arrays": ({"drop": ["input.bias.npy"]}, "'input.bias' is missing"),
+    "key missing": ({"change_header": lambda header: header.pop("input_quantization")}, "is not one"),
+    "other dtype": ({"replace": {"input.bias.npy": npy(np.zeros(40))}}, "int32"),
+    "other shape": ({"replace": {"input.bias.npy": npy(np.zeros(39, np.int32))}}, "int32"),
+    "shift 31": ({"change_header": header_change(input_quantization={"shift": 31})}, "shift is 31"),
+    "no object": ({"change_header": header_change(input_quantization=8)}, "must be an object"),
+    "another key": ({"change_header": header_change(input_quantization={"shift": 8, "x": 1})}, "must be an object"),
+    "could overflow": (
+        {"replace": {"input.bias.npy": npy(np.full(40, 2**31 - 1, np.int32))}},
+        "int32 does not hold",
+    ),
+    "other values": ({"replace": {"input.multiplier.npy": npy(np.zeros(40, np.int16))}}, "hash does not fit"),
+    "no shape": ({"change_header": header_change(input_shape=[])}, "not one a model has"),
+    "negative shape": ({"change_header": header_change(input_shape=[-40])}, "not one a model has"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_file_is_refused_with_one_clear_line(model, case):
+    change, words = BAD_FILES[case]
+    with pytest.raises(SignbitError, match=words) as caught:
+        file.from_bytes(rewrite(file.to_bytes(model), **change))
+    assert "\n" not in str(caught.value)
+
+
+def test_version_1_with_counts_stays_readable(repository):
+    model = file.load(repository / FIXTURE)
+    assert model.hash == FIXTURE_HASH
+    counts = (np.arange(model.input_size) * 600 - 18_000).astype(np.int16)[None]
+    assert model.quantize_input(counts)[0].tolist() == FIXTURE_INPUTS
+
+
+# --- the generated C
+
+
+def test_header_has_the_function_only_for_counts(model):
+    assert "random_quantize_input(const int16_t counts[RANDOM_INPUT_SIZE]" in header_text(make_plan(model))
+    plain = header_text(make_plan(dataclasses.replace(model, input_quantization=None)))
+    assert "quantize_input" not in plain
+
+
+PROGRAM = """%(includes)s
+#include <stdio.h>
+%(implementations)s
+int main(void)
+{
+%(runs)s
+    return 0;
+}
+"""
+RUN = """    {{
+        static int16_t counts[{P}_INPUT_SIZE];
+        static uint8_t input[{P}_INPUT_SIZE];
+        int left;
+        for (left = {rows}; left > 0; left--) {{
+            if (fread(counts, 1, sizeof counts, stdin) != sizeof counts) {{
+                return 2;
+            }}
+            {p}_quantize_input(counts, input);
+            if (fwrite(input, 1, sizeof input, stdout) != sizeof input) {{
+                return 3;
+            }}
+        }}
+    }}"""
+
+
+def _small_model(rng):
+    """A vector, a window or an image of counts, and as little behind it as a model can have."""
+    axes = int(rng.integers(1, 4))
+    shape = (int(rng.integers(1, 20)), 1, int(rng.integers(1, 20)))[-axes:]
+    model = dataclasses.replace(random_model(1, (int(np.prod(shape)), 2)), input_shape=shape)
+    return with_counts(model, int(rng.integers(2**32)))
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_random_models_make_the_same_inputs(build, tmp_path):
+    """Every compiler and dialect, with sanitizers too; each channel sees extreme and random counts."""
+    command, suffix = BUILDS[build]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
+    rng = np.random.default_rng(list(BUILDS).index(build))
+    models = [_small_model(rng) for _ in range(MODELS_A_PROGRAM)]
+    sweeps = [count_sweep(model) for model in models]
+    rows = [rng.choice(sweep, 30) for sweep in sweeps]
+    counts = [np.concatenate([sweep[:1], sweep[-1:], some]) for sweep, some in zip(sweeps, rows, strict=True)]
+    plans = [make_plan(model, f"m{index}") for index, model in enumerate(models)]
+    for plan in plans:
+        (tmp_path / f"{plan.prefix}.h").write_text(header_text(plan))
+    names = [{"p": p.prefix, "P": p.macro_prefix, "rows": len(c)} for p, c in zip(plans, counts, strict=True)]
+    source = tmp_path / f"main{suffix}"
+    source.write_text(
+        PROGRAM
+        % {
+            "includes": "\n".join(f'#include "{plan.prefix}.h"' for plan in plans),
+            "implementations": "\n".join('#define {P}_IMPLEMENTATION\n#include "{p}.h"'.format(**n) for n in names),
+            "runs": "\n".join(RUN.format(**name) for name in names),
+        }
+    )
+    program = tmp_path / "program"
+    subprocess.run([*command, "-o", str(program), str(source)], check=True)
+    stdin = b"".join(array.tobytes() for array in counts)
+    output = subprocess.run([str(program)], input=stdin, check=True, capture_output=True).stdout
+    assert output == b"".join(m.quantize_input(c).tobytes() for m, c in zip(models, counts, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_verify_goes_through_every_count(seed):
+    model = with_counts(random_network(seed), seed)
+    result = verify_input(model, make_plan(model), find_compiler())
+    assert result.equal, result.first
+    assert result.values >= 65_536 * model.input_shape[-1]
+
+
+def test_one_wrong_bias_is_found(model):
+    chosen = model.input_quantization
+    wrong = chosen.bias.copy()
+    # the channel whose value changes soonest
+    wrong[17] += np.int32(1 << chosen.shift) if wrong[17] < 0 else -np.int32(1 << chosen.shift)
+    other = dataclasses.replace(model, input_quantization=dataclasses.replace(chosen, bias=wrong))
+    result = verify_input(model, make_plan(other), find_compiler())
+    assert not result.equal and "value 17: C" in result.first
+
+
+def test_verify_command_says_that_counts_were_compared(tmp_path, capsys):
+    model = with_counts(dataclasses.replace(random_model(1, (64, 6, 10)), input_shape=(8, 8, 1)), 3)
+    file.save(model, tmp_path / "digits.npz")
+    assert run_command(codegen, ["verify", str(tmp_path / "digits.npz"), "--data", "digits"]) == 0
+    assert "sensor counts to inputs: 1024 inputs, 65536 values compared, C == Python" in capsys.readouterr().out

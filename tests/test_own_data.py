@@ -1,0 +1,286 @@
+"""Own data from file to verified header: windows, the split with groups, options, and the commands."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from codegen.cli import main as codegen
+from qmodel import own_data, series, split
+from qmodel.command import run_command
+from qmodel.datasets import dataset_for, load_dataset
+from qmodel.errors import SignbitError
+from qmodel.file import load, save
+from qmodel.loading import LoadingOptions
+from qmodel.sources.samples import Samples
+from tests.own_files import CLASSES_OF_60 as Y
+from tests.own_files import csv_text, save_npz
+from tests.test_input_quantization import FIXTURE
+from tools.motion import motion_csv
+from trainer.cli import main as trainer
+from trainer.own_data import model_name
+
+MOTION = (
+    "--group-column",
+    "person",
+    "--ignore-column",
+    "time",
+    "--window",
+    "64",
+    "--stride",
+    "32",
+    "--lsb",
+    "0.000061",
+)
+
+
+# --- windows and split
+
+
+def rows(classes, groups=None) -> Samples:
+    values = np.arange(2 * len(classes), dtype=np.int16).reshape(-1, 2)
+    groups = None if groups is None else np.array(groups)
+    return Samples(values, np.array(classes), ("a", "b"), groups=groups)
+
+
+def test_windows_are_rows_in_order_within_one_class_and_group():
+    samples = rows([0] * 7 + [1] * 5 + [0] * 3, [0] * 5 + [1] * 10)
+    windows = series.cut(samples, LoadingOptions(window=3, stride=2))
+    assert windows.values.shape == (5, 3, 1, 2)
+    # stretches: 0-4, 5-6, 7-11, 12-14
+    assert (windows.values[:, 0, 0, 0] // 2).tolist() == [0, 2, 7, 9, 12]
+    assert windows.classes.tolist() == [0, 0, 1, 1, 0] and windows.groups.tolist() == [0, 0, 1, 1, 1]
+    assert np.array_equal(windows.values[1, :, 0], samples.values[2:5])
+
+
+def test_stride_is_the_window_by_default():
+    windows = series.cut(rows([0] * 9, [0] * 9), LoadingOptions(window=3))
+    assert (windows.values[:, 0, 0, 0] // 2).tolist() == [0, 3, 6]
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8, 12])
+def test_parts_share_no_rows_even_without_groups(stride):
+    """Overlapping windows of one long recording a class: no row may be in two parts."""
+    windows = series.cut(rows([0] * 700 + [1] * 900), LoadingOptions(window=8, stride=stride))
+    parts = split.split_groups(windows.classes, windows.groups)
+    seen = [set((windows.values[part, :, 0, 0] // 2).ravel().tolist()) for part in parts]
+    assert all(len(part) > 0 for part in parts)
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+
+
+def test_bad_windows_are_refused():
+    with pytest.raises(SignbitError, match=r"--window 8 is longer than every stretch .* the longest has 5"):
+        series.cut(rows([0] * 5 + [1] * 4), LoadingOptions(window=8))
+    images = Samples(np.zeros((9, 4, 4, 1), np.uint8), np.zeros(9, np.int64), ("a",))
+    with pytest.raises(SignbitError, match="--window is for rows of a time series"):
+        series.cut(images, LoadingOptions(window=2))
+
+
+@pytest.mark.parametrize("count", [20, 33, 100])
+def test_ten_samples_of_a_class_are_enough_for_every_part(count):
+    rng = np.random.default_rng(count)
+    classes = rng.permutation(np.concatenate([np.zeros(10, int), np.ones(count, int)]))
+    parts = split.split_samples(classes)
+    assert all(np.isin([0, 1], classes[part]).all() for part in parts)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(10 + count))
+
+
+def test_groups_stay_together():
+    rng = np.random.default_rng(0)
+    groups, classes = rng.integers(0, 25, 800), rng.integers(0, 3, 800)
+    parts = split.split_groups(classes, groups)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(800))
+    kinds = [set(groups[part]) for part in parts]
+    assert [len(kind) for kind in kinds] == [17, 3, 5] and sum(map(len, kinds)) == len(set.union(*kinds))
+
+
+def test_groups_are_stratified_by_their_class():
+    rng = np.random.default_rng(1)
+    classes_of_groups = rng.permutation(np.repeat([0, 1, 2], [50, 10, 20]))
+    groups = np.repeat(np.arange(80), 3)
+    _, validation, test = split.split_groups(classes_of_groups[groups], groups)
+    assert np.bincount(classes_of_groups[np.unique(groups[test])]).tolist() == [10, 2, 4]
+    assert np.bincount(classes_of_groups[np.unique(groups[validation])]).tolist() == [5, 1, 2]
+
+
+def test_groups_that_can_not_be_split_are_refused():
+    with pytest.raises(SignbitError, match="there are 2 groups, too few"):
+        split.split_groups(np.array([0, 1] * 10), np.array([0, 1] * 10))
+    classes, groups = np.repeat([0, 0, 0, 0, 0, 1], 10), np.repeat(np.arange(6), 10)
+    with pytest.raises(SignbitError, match=r"class 'b' has no samples in the (training|validation|test) part"):
+        split.check_parts(classes, split.split_groups(classes, groups), ("a", "b"))
+
+
+def test_only_training_data_choose_the_quantization(tmp_path):
+    path = save_npz(tmp_path, x=np.arange(120, dtype=np.int16).reshape(60, 2), y=Y)
+    data = load_dataset(str(path))
+    samples = own_data.read(path, LoadingOptions())
+    _, validation, test = split.split_samples(samples.classes)
+    changed = samples.values.copy()
+    changed[np.concatenate([validation, test])] = 30_000
+    other = load_dataset(str(save_npz(tmp_path, x=changed, y=Y)))
+    assert np.array_equal(other.quantization.bias, data.quantization.bias)
+    assert np.array_equal(other.train.x, data.train.x) and other.hash != data.hash
+
+
+# --- options
+
+
+def test_options_survive_the_model_file():
+    options = LoadingOptions("a", "b", ("c", "d"), 64, 32, {"": 0.5, "x=y": 6.1e-05}, (3, 4), True)
+    assert LoadingOptions.from_dict(json.loads(json.dumps(options.as_dict()))) == options
+    assert LoadingOptions.from_dict({}) == LoadingOptions()
+    expected = (
+        "--ignore-column c --ignore-column d --window 64 --stride 32 --lsb 0.5 --lsb x=y=6.1e-05 --resize 3x4 --grey"
+    )
+    assert " ".join(options.words()[4:]) == expected
+
+
+BAD_RECORDS = [{"window": "64"}, {"window": True}, {"lsb": {"a": "1"}}, {"resize": [1]}, {"path": "/etc"}, {"grey": 1}]
+
+
+@pytest.mark.parametrize("record", BAD_RECORDS, ids=str)
+def test_hostile_options_in_a_model_are_refused(record):
+    with pytest.raises(SignbitError, match="can't be understood"):
+        LoadingOptions.from_dict(record)
+
+
+BAD_OPTIONS = {
+    "stride alone": (["--stride", "3"], "--stride is for windows"),
+    "window 0": (["--window", "0"], "--window is 0"),
+    "window as text": (["--window", "x"], "'x' is not a whole number"),
+    "lsb 0": (["--lsb", "a=0"], "must be a number above 0"),
+    "lsb NaN": (["--lsb", "nan"], "must be a number above 0"),
+    "lsb as text": (["--lsb", "a"], "'a' is not like acc_x=0.000061"),
+    "resize": (["--resize", "3"], "'3' is not a height and a width"),
+    "resize 0": (["--resize", "0x3"], "--resize 0x3: sides must be"),
+    "of no data set": (["--data", "digits", "--window", "3"], "--window means nothing for the data set digits"),
+    "no such file": (["--data", "nowhere.csv"], "--data 'nowhere.csv' is unknown"),
+    "other file": (["--data", "model.txt"], "--data model.txt: must be a .npz, a .csv or a folder"),
+    "a model for images": (["--data", "parts.csv", "--model", "small"], "small is for images"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_bad_option_is_one_line_and_exit_code_2(parts, case, capsys, monkeypatch):
+    monkeypatch.chdir(parts(csv_text()).parent)
+    parts("hello", "model.txt")
+    arguments, words = BAD_OPTIONS[case]
+    assert run_command(trainer, ["--data", "parts.csv", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and words in captured.err
+    assert re.fullmatch(r"error: [^\n]+\n", captured.err)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("my data (2).csv", "my_data_2"),
+        ("2024.npz", "data_2024"),
+        ("é.csv", "data"),
+        ("a" * 40, "a" * 31),
+        ("x_.y", "x"),
+    ],
+)
+def test_models_are_named_after_their_data(data, name):
+    assert model_name(data) == name
+
+
+# --- from file to verified header
+
+
+@pytest.fixture(scope="module")
+def motion(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("motion")
+    (folder / "motion.csv").write_text(motion_csv())
+    data, model = folder / "motion.csv", folder / "motion.npz"
+    assert run_command(trainer, ["--data", str(data), *MOTION, "--epochs", "12", "--out", str(model), "--quiet"]) == 0
+    return data, model
+
+
+def test_accelerometer_to_verified_header_in_two_commands(motion, capsys):
+    data, path = motion
+    assert run_command(codegen, ["verify", str(path), "--data", str(data)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.count("C == Python") == 3
+    model = load(path)
+    record = model.provenance["data"]
+    assert model.labels == ("running", "still", "walking") and model.input_shape == (64, 1, 3)
+    assert record["columns"] == ["acc_x", "acc_y", "acc_z"] and record["options"]["lsb"] == {"": 0.000061}
+    assert model.provenance["accuracy"]["test"]["integer"] >= 0.95
+    assert str(data.parent) not in json.dumps(model.provenance)
+
+
+def test_the_same_command_gives_the_same_file(motion, tmp_path, monkeypatch):
+    data, path = motion
+    monkeypatch.chdir(data.parent)
+    words = load(path).provenance["command"].split(" ")
+    assert words[:4] == ["python", "-m", "trainer", "train"] and "motion.npz" in words
+    words[words.index("motion.npz")] = str(tmp_path / "motion.npz")
+    assert run_command(trainer, [*words[3:], "--quiet"]) == 0
+    assert (tmp_path / "motion.npz").read_bytes() == path.read_bytes()
+
+
+def test_evaluate_reads_as_the_model_was_trained_and_says_when_the_data_differ(motion, tmp_path, capsys):
+    data, path = motion
+    assert run_command(trainer, ["evaluate", str(path), "--data", str(data)]) == 0
+    assert capsys.readouterr().err == ""
+    other = tmp_path / "other.csv"
+    other.write_text(motion_csv(seed=1))
+    assert run_command(trainer, ["evaluate", str(path), "--data", str(other)]) == 0
+    err = capsys.readouterr().err
+    # the device will not choose another quantization, so neither does the evaluation
+    model = load(path)
+    assert np.array_equal(dataset_for(model, str(other)).quantization.bias, model.input_quantization.bias)
+    capsys.readouterr()
+    assert re.fullmatch(r"note: other.csv is not what the model was trained on[^\n]+\n", err)
+    renamed = tmp_path / "renamed.csv"
+    renamed.write_bytes(data.read_bytes())
+    assert dataset_for(load(path), str(renamed)).hash == load(path).provenance["data"]["hash"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_subset_of_the_classes_keeps_the_models_labels(motion, tmp_path):
+    data, path = motion
+    lines = data.read_text().splitlines(keepends=True)
+    some = tmp_path / "some.csv"
+    some.write_text("".join(line for line in lines if not line.endswith("running\n")))
+    found = dataset_for(load(path), str(some))
+    assert found.labels == ("running", "still", "walking") and set(found.test.y) == {1, 2}
+
+
+def test_data_that_do_not_fit_the_model_are_refused(motion, tmp_path, parts):
+    data, path = motion
+    model = load(path)
+    with pytest.raises(SignbitError, match=r"trained on own data, motion.csv; say where they are with --data PATH"):
+        dataset_for(model)
+    text = data.read_text()
+    with pytest.raises(SignbitError, match="class 'flying' is none of the model's"):
+        dataset_for(model, str(parts(text.replace("still", "flying"))))
+    with pytest.raises(SignbitError, match="there is no column 'person'"):
+        dataset_for(model, str(parts(text.replace("person", "who"))))
+    bytes_only = dataclasses.replace(model, input_quantization=None)
+    with pytest.raises(SignbitError, match="the data are sensor counts, but the model takes bytes as they come"):
+        dataset_for(bytes_only, str(data))
+    with pytest.raises(SignbitError, match=r"has inputs of .8, 8, 1., but the model takes .64, 1, 3."):
+        dataset_for(model, "digits")
+    windows = save_npz(tmp_path, x=np.zeros((60, 10, 3), np.int16), y=np.array(model.labels)[Y])
+    plain = dataclasses.replace(model, provenance={})
+    with pytest.raises(SignbitError, match=r"the data have inputs of \(10, 1, 3\), but the model takes \(64, 1, 3\)"):
+        dataset_for(plain, str(windows))
+
+
+def test_a_model_with_broken_options_is_refused_in_one_line(repository, tmp_path, capsys):
+    model = load(repository / FIXTURE)
+    (tmp_path / "a.csv").write_text(csv_text())
+    for options in ([], {"window": -1}, {"stride": 3}, {"lsb": {"a": -1}}):
+        save(dataclasses.replace(model, provenance={"data": {"options": options}}), tmp_path / "m.npz")
+        assert run_command(trainer, ["evaluate", str(tmp_path / "m.npz"), "--data", str(tmp_path / "a.csv")]) == 2
+        assert re.fullmatch(r"error: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_summary_knows_own_data(motion, capsys):
+    assert run_command(trainer, ["summary", "--data", str(motion[0]), *MOTION]) == 0
+    assert "on inputs of 64×1×3" in capsys.readouterr().out

@@ -3,12 +3,24 @@
 import numpy as np
 import pytest
 
-from trainer.layers import BatchNorm, Dense, Mode, QuantizedRelu, Relu
-from trainer.loss import cross_entropy, softmax
+from qmodel.window import Window
+from trainer.architecture import mlp, parse, resolve
+from trainer.convolution import Conv2D, DepthwiseConv2D
+from trainer.layer import Mode
+from trainer.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
+from trainer.loss import balanced_weights, cross_entropy, softmax
 from trainer.network import Network, build
+from trainer.pool import AveragePool, MaxPool
+from trainer.weights import TERNARY_THRESHOLD
 
 STEP = 1e-6
 BATCH, FEATURES = 7, 5
+
+
+def build_mlp(sizes, *arguments, **options):
+    """Dense network with `sizes` = (inputs, hidden..., classes)."""
+    inputs, *hidden, classes = sizes
+    return build(resolve(mlp(tuple(hidden)), (inputs,), classes), (inputs,), *arguments, **options)
 
 
 def numeric_gradient(function, array):
@@ -33,7 +45,7 @@ def assert_gradients(layer, x, mode=Mode.TRAIN):
         return float((weights * layer.forward(x, mode)).sum())
 
     loss()
-    dx = layer.backward(weights)
+    dx = layer.backward(weights).copy()
     found = [parameter.gradient.copy() for parameter in layer.parameters]
     np.testing.assert_allclose(dx, numeric_gradient(loss, x), rtol=1e-6, atol=1e-7)
     for parameter, gradient in zip(layer.parameters, found, strict=True):
@@ -92,14 +104,14 @@ def test_cross_entropy_of_huge_logits_is_finite():
 
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
 def test_whole_float_network(rng, hidden):
-    network = build((8, *hidden, 3), "none", rng, dtype=np.float64)
+    network = build_mlp((8, *hidden, 3), "none", rng, dtype=np.float64)
     assert_network_gradients(network, rng.integers(256, size=(BATCH, 8), dtype=np.uint8), rng.integers(3, size=BATCH))
 
 
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
 def test_whole_binarized_network_with_real_weights(rng, hidden):
     """A binarized network's layers, with its +-1 weights put into float layers so that they can be moved a little."""
-    binarized = build((8, *hidden, 3), "deterministic", rng, dtype=np.float64)
+    binarized = build_mlp((8, *hidden, 3), "deterministic", rng, dtype=np.float64)
     layers = []
     for layer in binarized.layers:
         if isinstance(layer, Dense):
@@ -108,7 +120,7 @@ def test_whole_binarized_network_with_real_weights(rng, hidden):
             layers.append(Relu())
         else:
             layers.append(layer)
-    network = Network(layers, binarized.input_shift, dtype=np.float64)
+    network = Network(layers, (8,), binarized.input_shift, dtype=np.float64)
     assert_network_gradients(network, rng.integers(256, size=(BATCH, 8), dtype=np.uint8), rng.integers(3, size=BATCH))
 
 
@@ -147,7 +159,7 @@ def test_straight_through_rounding(rng):
     assert_gradients(layer, z, Mode.UNROUNDED)
     dy = rng.normal(size=z.shape)
     layer.forward(z, Mode.UNROUNDED)
-    unrounded = layer.backward(dy)
+    unrounded = layer.backward(dy).copy()
     layer.forward(z, Mode.TRAIN)
     np.testing.assert_array_equal(layer.backward(dy), unrounded)
     assert (unrounded != 0).any() and (unrounded == 0).any()
@@ -173,7 +185,7 @@ def test_stochastic_weights_have_the_papers_probability(rng):
     layer = Dense(1, len(latent), "stochastic", rng)
     layer.weight.value[0] = latent
     one = np.ones((1, 1), np.float32)
-    draws = np.concatenate([layer.forward(one, Mode.TRAIN) for _ in range(20_000)])
+    draws = np.concatenate([layer.forward(one, Mode.TRAIN).copy() for _ in range(20_000)])
     assert set(np.unique(draws)) == {-1, 1}
     plus = (draws == 1).mean(axis=0)
     np.testing.assert_allclose(plus, (latent + 1) / 2, atol=0.015)
@@ -191,14 +203,129 @@ def test_stochastic_weights_are_signs_outside_training(rng):
 
 def test_stochastic_backward_uses_the_weights_that_were_drawn(rng):
     layer = Dense(FEATURES, 4, "stochastic", rng, np.float64)
-    drawn = layer.forward(np.eye(FEATURES), Mode.TRAIN)
+    drawn = layer.forward(np.eye(FEATURES), Mode.TRAIN).copy()
     dy = rng.normal(size=(FEATURES, 4))
     np.testing.assert_array_equal(layer.backward(dy), dy @ drawn.T)
 
 
 def test_float32_stays_float32(rng):
-    network = build((8, 6, 3), "deterministic", rng)
+    network = build_mlp((8, 6, 3), "deterministic", rng)
     logits = network.forward(rng.integers(256, size=(BATCH, 8), dtype=np.uint8), Mode.TRAIN)
     _, gradient = cross_entropy(logits, rng.integers(3, size=BATCH))
     network.backward(gradient)
     assert {logits.dtype, gradient.dtype, *(p.gradient.dtype for p in network.parameters)} == {np.dtype(np.float32)}
+
+
+# --- images
+
+IMAGE = (2, 7, 6, 3)
+WINDOWS = {
+    "plain": ((3, 3), Window()),
+    "stride": ((3, 2), Window((2, 2))),
+    "padded": ((3, 3), Window((1, 1), (1, 1, 1, 1))),
+    "uneven": ((2, 3), Window((2, 1), (0, 1, 2, 0))),
+    "whole image": ((7, 6), Window()),
+}
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_convolution(rng, case):
+    kernel, window = WINDOWS[case]
+    layer = Conv2D(3, 4, kernel, window, "none", rng, np.float64)
+    layer.bias.value[:] = rng.normal(size=layer.bias.value.shape)
+    assert_gradients(layer, rng.normal(size=IMAGE))
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_depthwise_convolution(rng, case):
+    kernel, window = WINDOWS[case]
+    layer = DepthwiseConv2D(3, kernel, window, "none", rng, np.float64)
+    layer.bias.value[:] = rng.normal(size=layer.bias.value.shape)
+    assert_gradients(layer, rng.normal(size=IMAGE))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (1, 3), (7, 6)])
+def test_max_pool(rng, size):
+    assert_gradients(MaxPool(size), rng.normal(size=IMAGE))
+
+
+def test_max_pool_gives_a_tie_to_one_input(rng):
+    """Accumulators are whole numbers, so ties are common; the gradient must not be counted twice."""
+    layer = MaxPool((2, 2))
+    x = rng.integers(3, size=IMAGE).astype(np.float64)
+    dy = rng.normal(size=layer.forward(x, Mode.TRAIN).shape)
+    dx = layer.backward(dy)
+    windows = dx[:, :6].reshape(2, 3, 2, 3, 2, 3)
+    np.testing.assert_array_equal(windows.sum(axis=(2, 4)), dy)
+    assert ((windows != 0).sum(axis=(2, 4)) == 1).all() and not dx[:, 6:].any()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (7, 6)])
+def test_average_pool(rng, size):
+    assert_gradients(AveragePool(size, np.float64), rng.normal(size=IMAGE), Mode.UNROUNDED)
+
+
+def test_batch_norm_of_channels(rng):
+    layer = BatchNorm(3, dtype=np.float64)
+    for parameter in layer.parameters:
+        parameter.value[:] = rng.normal(size=parameter.value.shape)
+    assert_gradients(layer, rng.normal(size=IMAGE) * 3 + 1)
+
+
+def test_straight_through_sign(rng):
+    """Definition: the gradient of sign(z) is that of clip(z, -1, 1), and sign(0) = sign(-0) = +1."""
+    layer = Sign()
+    z = np.array([[-2.0, -0.5, -0.0, 0.0, 0.5, 2.0]])
+    np.testing.assert_array_equal(layer.forward(z, Mode.TRAIN), [[-1, -1, 1, 1, 1, 1]])
+    np.testing.assert_array_equal(layer.backward(np.full(z.shape, 3.0)), [[0, 3, 3, 3, 3, 0]])
+
+
+@pytest.mark.parametrize("make", [Dense, Conv2D, DepthwiseConv2D])
+def test_straight_through_ternary_weights(rng, make):
+    """Definition: both passes use +1, 0 and -1, and the latent weights get the gradient of those."""
+    sizes = {Dense: (5, 4), Conv2D: (3, 4, (3, 3), Window()), DepthwiseConv2D: (3, (3, 3), Window())}[make]
+    ternary = make(*sizes, "deterministic", rng, np.float64, ternary=True)
+    latent = ternary.weight.value
+    used = np.where(np.abs(latent) < TERNARY_THRESHOLD, 0, np.sign(latent))
+    assert set(np.unique(used)) == {-1, 0, 1}
+    real = make(*sizes, "none", rng, np.float64)
+    real.weight.value[:] = used
+    x = rng.normal(size=(BATCH, 5) if make is Dense else IMAGE)
+    y = ternary.forward(x, Mode.TRAIN).copy()
+    np.testing.assert_array_equal(y, real.forward(x, Mode.TRAIN))
+    dy = rng.normal(size=y.shape)
+    np.testing.assert_array_equal(ternary.backward(dy), real.backward(dy))
+    np.testing.assert_array_equal(ternary.weight.gradient, real.weight.gradient)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_with_smoothing_and_class_weights(rng, smoothing):
+    logits = rng.normal(size=(BATCH, 4)) * 3
+    classes = rng.integers(4, size=BATCH)
+    weights = np.array([0.5, 1, 2, 3])
+
+    def loss():
+        return cross_entropy(logits, classes, smoothing, weights)[0]
+
+    target = (1 - smoothing) * np.eye(4)[classes] + smoothing / 4
+    by_hand = -(weights[classes] * (target * np.log(softmax(logits))).sum(axis=1)).mean()
+    assert loss() == pytest.approx(by_hand)
+    _, gradient = cross_entropy(logits, classes, smoothing, weights)
+    np.testing.assert_allclose(gradient, numeric_gradient(loss, logits), rtol=1e-6, atol=1e-9)
+
+
+def test_balanced_weights_give_each_class_the_same_share():
+    classes = np.array([0] * 6 + [1] * 2 + [3] * 4)
+    weights = balanced_weights(classes, 4)
+    np.testing.assert_allclose(weights * [6, 2, 0, 4], [4, 4, 0, 4])
+    assert weights[2] == 0 and weights[classes].mean() == pytest.approx(1)
+
+
+def test_whole_float_convolutional_network(rng):
+    text = "conv3x3pad:4 pool2, depthwise2x2, conv2x2s2:3, dense"
+    network = build(resolve(parse(text), (8, 7, 2), 3), (8, 7, 2), "none", rng, dtype=np.float64)
+    for parameter in network.parameters:
+        # biases of 0 behind a ReLU that lets nothing through would put the next one exactly on its kink
+        parameter.value += rng.normal(size=parameter.value.shape) / 10
+    inputs = rng.integers(256, size=(BATCH, 8 * 7 * 2), dtype=np.uint8)
+    assert_network_gradients(network, inputs, rng.integers(3, size=BATCH))

@@ -9,8 +9,9 @@ from qmodel import integer
 from qmodel.activations import Logits
 from qmodel.datasets import Dataset, Split, load_dataset
 from qmodel.errors import SignbitError
-from trainer.layers import BatchNorm, Dense, Mode, QuantizedRelu
-from trainer.network import build
+from tests.test_gradients import build_mlp
+from trainer.layer import Mode
+from trainer.layers import BatchNorm, Dense, QuantizedRelu
 from trainer.quantize import quantize
 from trainer.run import run
 from trainer.settings import default_settings
@@ -25,7 +26,7 @@ def rng():
 
 def calibrated(rng, sizes, high=127):
     """A network with batch norms of all kinds, calibrated on random inputs; and those inputs."""
-    network = build(sizes, "deterministic", rng, high=high)
+    network = build_mlp(sizes, "deterministic", rng, high=high)
     inputs = rng.integers(256, size=(500, sizes[0]), dtype=np.uint8)
     for layer in network.layers:
         if isinstance(layer, BatchNorm):
@@ -154,7 +155,7 @@ def test_input_shift_follows_high(rng):
 
 def test_float_network_has_no_integer_model(rng):
     with pytest.raises(SignbitError, match="--binarize"):
-        quantize(build((12, 9, 3), "none", rng), "m", (12,), LABELS)
+        quantize(build_mlp((12, 9, 3), "none", rng), "m", (12,), LABELS)
 
 
 def test_scale_that_fits_nowhere_is_refused(rng):
@@ -167,7 +168,7 @@ def test_scale_that_fits_nowhere_is_refused(rng):
 def test_layers_in_an_order_without_integer_form_are_refused(rng):
     network, _ = calibrated(rng, (12, 9, 3))
     for broken in (network.layers[:3], network.layers[1:], [*network.layers, QuantizedRelu(127)], network.layers[:1]):
-        network_of = build((12, 3), "deterministic", rng)
+        network_of = build_mlp((12, 3), "deterministic", rng)
         network_of.layers = list(broken)
         with pytest.raises(SignbitError):
             quantize(network_of, "m", (12,), LABELS)

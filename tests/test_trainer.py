@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import pytest
 from qmodel.command import run_command
 from qmodel.datasets import Split, load_dataset
 from qmodel.file import load, to_bytes
+from tests.test_gradients import build_mlp
 from trainer.cli import main
 from trainer.evaluate import evaluate
-from trainer.layers import Mode, Parameter
-from trainer.network import build
+from trainer.layer import Mode, Parameter
 from trainer.optim import OPTIMIZERS, SCHEDULES, Adam, Sgd, glorot_rate
 from trainer.run import run
 from trainer.settings import Settings, default_settings
@@ -106,7 +107,7 @@ def test_glorot_scaling_is_the_papers(digits):
     """1 / H for Adam and 1 / H^2 for SGD, H = sqrt(1.5 / (fan_in + fan_out)); latent weights only."""
     assert glorot_rate(100, 50, "adam") == pytest.approx(10)
     assert glorot_rate(100, 50, "sgd") == pytest.approx(100)
-    network = build((64, 8, 10), "deterministic", np.random.default_rng(0))
+    network = build_mlp((64, 8, 10), "deterministic", np.random.default_rng(0))
     train(network, digits, default_settings(epochs=1, lr_scaling="glorot"), np.random.default_rng(0))
     rates = [parameter.rate for parameter in network.parameters]
     assert rates == pytest.approx([math.sqrt(72 / 1.5), 1, 1, math.sqrt(18 / 1.5), 1, 1])
@@ -120,7 +121,7 @@ def test_one_step_is_binary_connect(digits):
     settings = default_settings(
         model="logistic", optimizer="sgd", epochs=1, batch_size=len(digits.train), lr=300.0, schedule="constant"
     )
-    network = build((64, 10), "deterministic", np.random.default_rng(0), dtype=np.float64)
+    network = build_mlp((64, 10), "deterministic", np.random.default_rng(0), dtype=np.float64)
     latent = network.layers[0].weight.value.copy()
     train(network, digits, settings, np.random.default_rng(1))
 
@@ -146,7 +147,7 @@ def test_latent_weights_stay_clipped(digits, binarize):
 
 def test_network_is_left_as_it_was_after_the_chosen_epoch(digits):
     """After epoch 3 the network is ruined for good: that epoch is chosen, and its weights come back."""
-    network = build((64, 32, 10), "deterministic", np.random.default_rng(0))
+    network = build_mlp((64, 32, 10), "deterministic", np.random.default_rng(0))
     snapshots = []
 
     def ruin(epoch):
@@ -183,7 +184,7 @@ def test_schedule_goes_over_all_steps(digits, monkeypatch):
 
     monkeypatch.setitem(OPTIMIZERS, "sgd", Recorder)
     settings = default_settings(optimizer="sgd", epochs=4, batch_size=100, lr=2.0)
-    train(build((64, 10), "deterministic", np.random.default_rng(0)), digits, settings, np.random.default_rng(0))
+    train(build_mlp((64, 10), "deterministic", np.random.default_rng(0)), digits, settings, np.random.default_rng(0))
     assert len(rates) == 4 * (1257 // 100)
     assert rates == pytest.approx([2.0 * SCHEDULES["cosine"](step / len(rates)) for step in range(len(rates))])
 
@@ -192,7 +193,7 @@ def test_inputs_as_the_first_layer_sees_them():
     """Float networks see 0..1; binarized ones whole numbers, shifted as the integer model shifts them."""
     inputs = np.array([[255, 101]], np.uint8)
     for binarize, seen in (("none", [1, 101 / 255]), ("deterministic", [127, 50])):
-        network = build((2, 3), binarize, np.random.default_rng(0))
+        network = build_mlp((2, 3), binarize, np.random.default_rng(0))
         network.forward(inputs, Mode.EVALUATE)
         np.testing.assert_allclose(network.layers[0]._x[0], seen, rtol=1e-6)
 
@@ -325,6 +326,25 @@ def test_provenance_makes_the_model_again(trainer, tmp_path):
     assert set(provenance["settings"]) == set(Settings.names())
 
 
+def test_provenance_of_a_convolutional_network(trainer, tmp_path):
+    out = tmp_path / "first.npz"
+    trainer(*SHORT, "--out", out, "--model", "conv3x3:4 pool2 sign, dense", "--label-smoothing", "0.1")
+    provenance = load(out).provenance
+    words = shlex.split(provenance["command"])
+    again = tmp_path / "again" / "first.npz"
+    again.parent.mkdir()
+    assert trainer(*words[3:-1], again, "--quiet")[0] == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_summary(trainer):
+    code, text, _ = trainer("summary", "--model", "tiny")
+    assert code == 0 and "conv3x3:32 pool2" in text and "cortex-m0" in text
+    values = json.loads(trainer("summary", "--model", "tiny", "--json")[1])
+    assert [layer["layer"] for layer in values["layers"]][-1] == "dense:10"
+    assert values["flash_bytes"] == sum(layer["flash_bytes"] for layer in values["layers"])
+
+
 def test_float_run_reports_and_saves_nothing(trainer):
     code, text, _ = trainer(*SHORT, "--binarize", "none")
     assert code == 0
@@ -356,6 +376,13 @@ BAD = {
     "unknown data": (["--data", "nope"], "--data"),
     "unknown command": (["tarin"], "tarin"),
     "unknown option": (["--epoch", "3"], "--epoch"),
+    "hidden for convolutions": (["--model", "tiny", "--hidden", "10"], "--hidden"),
+    "unknown model": (["--model", "nope"], "nope"),
+    "model does not fit": (["--model", "conv9x9:3, dense"], "larger"),
+    "missing toml": (["--model", "no-such.toml"], "no-such.toml"),
+    "augmentation of nothing": (["--augment", "wobble"], "--augment"),
+    "smoothing of all": (["--label-smoothing", "1"], "--label-smoothing"),
+    "summary of nothing": (["summary", "--model", "nope"], "nope"),
     "negative lr": (["--lr", "-1"], "--lr"),
     "lr nan": (["--lr", "nan"], "--lr"),
     "lr text": (["--lr", "fast"], "--lr"),
@@ -405,7 +432,8 @@ def test_full_disk_ends_in_one_line(trainer):
 def test_ctrl_c_ends_with_130_and_leaves_no_file(repository, tmp_path):
     command = [sys.executable, "-m", "trainer", "--epochs", "100000", "--out", str(tmp_path / "m.npz")]
     process = subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    time.sleep(1)
+    # long enough for the imports on a busy machine
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[1] == "interrupted\n"
     assert process.returncode == 130 and list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ import numpy as np
 from qmodel.datasets import Dataset, Split
 from qmodel.errors import SignbitError
 from qmodel.model import QuantizedModel
-from trainer.layers import Mode
+from trainer.layer import Mode
 from trainer.network import Network
 
 

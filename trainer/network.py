@@ -1,15 +1,22 @@
 """A network: layers in order, and how raw inputs enter the first."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from qmodel.errors import SignbitError
-from trainer.layers import BatchNorm, Dense, Layer, Mode, Parameter, QuantizedRelu, Relu
+from qmodel.layers import size_of
+from qmodel.window import Shape
+from trainer.architecture import Architecture, LayerSpec
+from trainer.convolution import Conv2D, DepthwiseConv2D
+from trainer.layer import Layer, Mode, Parameter
+from trainer.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
+from trainer.pool import AveragePool, MaxPool
+from trainer.weights import Weighted
 
-MODELS = ("logistic", "mlp")
 CALIBRATION_INPUTS = 10_000
+CALIBRATION_VALUES = 1 << 24
+"""Values of the largest layer while batch norm's statistics are taken, so that memory stays bounded: 64 MB."""
 BATCH = 1000
 """Inputs evaluated at a time, so that memory stays bounded."""
 
@@ -18,13 +25,26 @@ WEIGHTS_MAX = 1 << 26
 
 
 class Network:
-    """Maps uint8 inputs (batch, input_size) to real-valued logits (batch, classes)."""
+    """Maps uint8 inputs (batch, input_size) to real-valued logits (batch, classes).
 
-    def __init__(self, layers: Sequence[Layer], input_shift: int = 0, input_scale: float = 1.0, dtype=np.float32):
+    `input_shape` is what the first layer sees, (height, width, channels) for images.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Shape,
+        input_shift: int = 0,
+        input_scale: float = 1.0,
+        dtype=np.float32,
+    ):
         self.layers = list(layers)
+        self.input_shape = tuple(input_shape)
         self.input_shift = input_shift
         self.input_scale = input_scale
         self.dtype = dtype
+        self.largest = size_of(self.input_shape)
+        """Values an input has in the largest layer."""
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -38,8 +58,10 @@ class Network:
         x = (inputs >> np.uint8(self.input_shift)).astype(self.dtype)
         if self.input_scale != 1:
             x *= self.input_scale
+        x = x.reshape(len(x), *self.input_shape)
         for layer in self.layers:
             x = layer.forward(x, mode)
+            self.largest = max(self.largest, x[0].size)
         return x
 
     def backward(self, gradient: np.ndarray) -> None:
@@ -47,7 +69,8 @@ class Network:
         first, *others = self.layers
         for layer in reversed(others):
             gradient = layer.backward(gradient)
-        first.backward(gradient, wants_dx=False)
+        if isinstance(first, Weighted):
+            first.backward(gradient, wants_dx=False)
 
     def clip(self) -> None:
         """Bring latent weights back into -1..1: beyond, they would grow without changing any sign."""
@@ -57,7 +80,8 @@ class Network:
 
     def calibrate(self, inputs: np.ndarray) -> None:
         """Give every batch norm the statistics of up to CALIBRATION_INPUTS of `inputs`, evenly spaced."""
-        spacing = -(-len(inputs) // CALIBRATION_INPUTS)
+        count = max(1, min(CALIBRATION_INPUTS, CALIBRATION_VALUES // self.largest))
+        spacing = -(-len(inputs) // count)
         self.forward(inputs[::spacing], Mode.CALIBRATE)
 
     def logits(self, inputs: np.ndarray, mode: Mode = Mode.EVALUATE) -> np.ndarray:
@@ -78,7 +102,8 @@ class Network:
 
 
 def build(
-    sizes: Sequence[int],
+    architecture: Architecture,
+    input_shape: Shape,
     binarize: str,
     rng: np.random.Generator,
     *,
@@ -87,26 +112,65 @@ def build(
     norm_rate: float = 1.0,
     dtype=np.float32,
 ) -> Network:
-    """Fully connected network with `sizes` = (inputs, hidden..., classes); no hidden layer is logistic regression.
+    """The network of a resolved architecture (`trainer.architecture.resolve`).
 
-    Float:      x / 255 -> [dense with bias -> ReLU]... -> dense with bias
-    Binarized:  x >> shift -> [dense of +-1 -> batch norm -> quantized ReLU]... -> dense of +-1 -> batch norm
+    Float:      x / 255 -> [weights with bias -> max-pool -> ReLU]... -> dense with bias
+    Binarized:  x >> shift -> [one-bit weights -> max-pool -> batch norm -> activation]... -> dense -> batch norm
 
     In a binarized network activations go from 0 to `high`, and inputs lose their lowest bit where `high` has
     7 bits or less, so that all layers can use the same kernel on the microcontroller.
     """
-    if sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)) > WEIGHTS_MAX:
-        raise SignbitError(f"the network has more than {WEIGHTS_MAX} weights; give smaller --hidden layers")
+    input_shift = 1 if high <= 127 and binarize != "none" else 0
     layers: list[Layer] = []
-    last = len(sizes) - 2
-    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        layers.append(Dense(fan_in, fan_out, binarize, rng, dtype))
-        if binarize == "none":
-            layers += [Relu()] if index < last else []
-        elif index < last:
-            layers += [BatchNorm(fan_out, rate=norm_rate, dtype=dtype), QuantizedRelu(high)]
+    shape, factor, one_bit = tuple(input_shape), 255 >> input_shift, False
+    weight_count = 0
+    for index, spec in enumerate(architecture):
+        weight_count += _weight_count(spec, shape)
+        if weight_count > WEIGHTS_MAX:
+            raise SignbitError(
+                f"the network has more than {WEIGHTS_MAX} weights; give smaller --model or --hidden layers"
+            )
+        is_last = index == len(architecture) - 1
+        if spec.kind == "avgpool":
+            layers.append(AveragePool(spec.kernel, dtype, factor))
         else:
-            layers.append(BatchNorm(fan_out, gamma=logit_gamma, rate=norm_rate, dtype=dtype))
+            weighted = _weighted(spec, shape, binarize, rng, dtype, one_bit)
+            layers += [weighted, *([MaxPool(spec.pool)] if spec.pool != (1, 1) else [])]
+            gamma = logit_gamma if is_last else 1.0
+            if binarize != "none":
+                features = weighted.weight.value.shape[1]
+                layers.append(BatchNorm(features, gamma, norm_rate, dtype, factor))
+            if not is_last:
+                layers.append(_activation(spec, binarize, high))
+                one_bit = spec.activation == "sign" and binarize != "none"
+                factor = 1 if one_bit else high
+        shape = spec.output_shape(shape)
     if binarize == "none":
-        return Network(layers, input_scale=1 / 255, dtype=dtype)
-    return Network(layers, input_shift=1 if high <= 127 else 0, dtype=dtype)
+        return Network(layers, input_shape, input_scale=1 / 255, dtype=dtype)
+    return Network(layers, input_shape, input_shift=input_shift, dtype=dtype)
+
+
+def _weighted(
+    spec: LayerSpec, shape: Shape, binarize: str, rng: np.random.Generator, dtype, one_bit: bool
+) -> Dense | Conv2D | DepthwiseConv2D:
+    if spec.ternary and binarize == "stochastic":
+        raise SignbitError("ternary weights are deterministic; leave out --binarize stochastic or the word ternary")
+    if spec.kind == "dense":
+        return Dense(size_of(shape), spec.outputs, binarize, rng, dtype, spec.ternary)
+    if spec.kind == "conv":
+        return Conv2D(shape[2], spec.outputs, spec.kernel, spec.window, binarize, rng, dtype, spec.ternary, one_bit)
+    return DepthwiseConv2D(shape[2], spec.kernel, spec.window, binarize, rng, dtype, spec.ternary, one_bit)
+
+
+def _weight_count(spec: LayerSpec, shape: Shape) -> int:
+    if spec.kind == "dense":
+        return size_of(shape) * spec.outputs
+    if spec.kind == "avgpool":
+        return 0
+    return spec.kernel[0] * spec.kernel[1] * shape[2] * (spec.outputs if spec.kind == "conv" else 1)
+
+
+def _activation(spec: LayerSpec, binarize: str, high: int) -> Layer:
+    if binarize == "none":
+        return Relu()
+    return Sign() if spec.activation == "sign" else QuantizedRelu(high)

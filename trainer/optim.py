@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from trainer.layers import Parameter
+from trainer import arithmetic
+from trainer.layer import Parameter
 
 
 class Sgd:
@@ -33,13 +34,15 @@ class Adam:
         self, parameters: Iterable[Parameter], beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
     ):
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.steps = 0
+        # beta^t by products: the C library's pow differs from one system to another
+        self._mean_left, self._square_left = 1.0, 1.0
         self._states = [(p, np.zeros_like(p.value), np.zeros_like(p.value), np.empty_like(p.value)) for p in parameters]
 
     def step(self, lr: float) -> None:
-        self.steps += 1
-        mean_start = 1 - self.beta1**self.steps
-        square_start = math.sqrt(1 - self.beta2**self.steps)
+        self._mean_left *= self.beta1
+        self._square_left *= self.beta2
+        mean_start = 1 - self._mean_left
+        square_start = math.sqrt(1 - self._square_left)
         for parameter, mean, square, scratch in self._states:
             gradient = parameter.gradient
             mean *= self.beta1
@@ -64,8 +67,8 @@ STEP_AT, STEP_FACTOR = (0.5, 0.75), 0.1
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
-    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
-    "exponential": lambda done: EXPONENTIAL_END**done,
+    "cosine": lambda done: (1 + arithmetic.cos(math.pi * done)) / 2,
+    "exponential": lambda done: arithmetic.power(EXPONENTIAL_END, done),
     "step": lambda done: STEP_FACTOR ** sum(done >= at for at in STEP_AT),
 }
 """What the learning rate is multiplied by when the fraction `done` (0 to 1) of all steps lies behind."""

@@ -39,8 +39,15 @@ def run(
     """
     name = name or data.name
     rng = np.random.default_rng(settings.seed)
-    sizes = (int(np.prod(data.input_shape)), *settings.hidden, len(data.labels))
-    network = build(sizes, settings.binarize, rng, high=settings.high)
+    network = build(
+        settings.architecture(data.input_shape, len(data.labels)),
+        data.input_shape,
+        settings.binarize,
+        rng,
+        high=settings.high,
+        logit_gamma=settings.logit_gamma,
+        norm_rate=settings.norm_rate,
+    )
     history = train(network, data, settings, rng, watch)
 
     binarized = settings.binarize != "none"
@@ -50,8 +57,9 @@ def run(
         "test": score_all(network, model, data.test),
     }
     if model is not None:
-        command = settings.command(name, out_name)
-        model = replace(model, provenance=_provenance(settings, data, history, scores, command))
+        command = settings.command(name, out_name, data.options.words() if data.options else ())
+        provenance = _provenance(settings, data, history, scores, command)
+        model = replace(model, input_quantization=data.quantization, provenance=provenance)
     return Run(settings, network, model, history, scores)
 
 
@@ -63,14 +71,7 @@ def _provenance(
         "command": command,
         "signbit": __version__,
         "numpy": np.__version__,
-        "data": {
-            "name": data.name,
-            "hash": data.hash,
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "test": len(data.test),
-            "split_rule": data.split_rule,
-        },
+        "data": data.as_dict(),
         "settings": settings.as_dict(),
         "epoch": history.chosen.number,
         "accuracy": {part: scores_as_dict(figures) for part, figures in scores.items()},

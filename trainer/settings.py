@@ -1,20 +1,28 @@
 """Everything that decides what a training run does, and the defaults."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from qmodel.window import Shape
+from trainer import presets
+from trainer.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
 
 DATA_SETS = ("digits", "mnist")
 LR_SCALINGS = ("none", "glorot")
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One run.  The same settings and data give the same model, byte for byte, on the same machine."""
+    """One run.  The same settings and data give the same model, byte for byte."""
 
     data: str
     model: str
+    """`mlp`, `logistic`, a preset, or the text of an architecture."""
     hidden: tuple[int, ...]
-    """Sizes of the hidden layers; empty for `logistic`."""
+    """Sizes of an mlp's hidden layers; empty for all others."""
     binarize: str
     optimizer: str
     schedule: str
@@ -23,6 +31,15 @@ class Settings:
     lr: float
     """At the start; `schedule` says how it goes on."""
     lr_scaling: str
+    norm_rate: float
+    """Multiplies the learning rate of batch norm's gamma and beta."""
+    logit_gamma: float
+    """The last batch norm's gamma at the start: how sure the first answers are."""
+    augment: str
+    augment_amount: float
+    """Multiplies how far warps go."""
+    label_smoothing: float
+    class_weights: str
     high: int
     """Largest activation."""
     seed: int
@@ -31,11 +48,20 @@ class Settings:
     def names(cls) -> tuple[str, ...]:
         return tuple(field.name for field in fields(cls))
 
+    def architecture(self, input_shape: Shape, classes: int) -> Architecture:
+        """The layers, with the sizes that the data decide; raises SignbitError where they don't fit."""
+        if self.model in PERCEPTRONS:
+            return resolve(mlp(self.hidden), input_shape, classes)
+        return resolve(parse(presets.text(self.model, input_shape)), input_shape, classes)
+
     def as_dict(self) -> dict:
         return {**asdict(self), "hidden": list(self.hidden)}
 
-    def command(self, name: str, out: str | None) -> str:
-        """The command line that makes this run again, every option written out; `out` is a bare file name."""
+    def command(self, name: str, out: str | None, loading: Sequence[str] = ()) -> str:
+        """The command line that makes this run again, every option written out.
+
+        `out` is a bare file name, as `data` is one of own data; `loading` are the words that say how these are read.
+        """
         options = {key.replace("_", "-"): value for key, value in asdict(self).items()}
         options["hidden"] = ",".join(map(str, self.hidden))
         options |= {"name": name, "out": out}
@@ -43,40 +69,64 @@ class Settings:
         for option, value in options.items():
             if value not in ("", None):
                 words += [f"--{option}", str(value)]
-        return shlex.join(words)
+        return shlex.join([*words, *loading])
 
 
+PERCEPTRONS = ("logistic", "mlp")
+MODEL = {"digits": "mlp", "mnist": "small"}
 HIDDEN = {"digits": (64,), "mnist": (128,)}
 EPOCHS = {"digits": 120, "mnist": 15}
+CONV_EPOCHS = {"digits": 100, "mnist": 8}
 BATCH_SIZE = {"digits": 32, "mnist": 100}
+CONV_BATCH_SIZE = {"digits": 50, "mnist": 50}
+AUGMENT_AMOUNT = {"digits": 1.0, "mnist": 0.6}
 
 LR = {
-    # (weights, optimizer, learning-rate scaling): by model
-    ("float", "adam", "none"): {"logistic": 0.003, "mlp": 0.003},
-    ("float", "sgd", "none"): {"logistic": 0.1, "mlp": 0.1},
-    ("binarized", "adam", "none"): {"logistic": 0.1, "mlp": 0.03},
-    ("binarized", "adam", "glorot"): {"logistic": 0.004, "mlp": 0.002},
-    ("binarized", "sgd", "none"): {"logistic": 1.0, "mlp": 1.0},
-    ("binarized", "sgd", "glorot"): {"logistic": 0.01, "mlp": 0.01},
+    # (weights, optimizer, learning-rate scaling): by kind of network
+    ("float", "adam", "none"): {"logistic": 0.003, "mlp": 0.003, "conv": 0.003},
+    ("float", "sgd", "none"): {"logistic": 0.1, "mlp": 0.1, "conv": 0.1},
+    ("binarized", "adam", "none"): {"logistic": 0.1, "mlp": 0.03, "conv": 0.01},
+    ("binarized", "adam", "glorot"): {"logistic": 0.004, "mlp": 0.002, "conv": 0.001},
+    ("binarized", "sgd", "none"): {"logistic": 1.0, "mlp": 1.0, "conv": 1.0},
+    ("binarized", "sgd", "glorot"): {"logistic": 0.01, "mlp": 0.01, "conv": 0.01},
 }
 """Latent weights are larger than float ones (`trainer.optim.glorot_rate`), and so are their rates."""
+RATE_FACTOR = {"digits": 2.0, "mnist": 1.0}
+"""What convolutions' rates are multiplied by: few data mean few steps."""
 
 
 def default_settings(
     data: str = "digits",
-    model: str = "mlp",
+    model: str | None = None,
     binarize: str = "deterministic",
     optimizer: str = "adam",
     lr_scaling: str = "none",
     **given,
 ) -> Settings:
-    """Settings chosen on the validation parts, with what is `given` (by the names of `Settings`) in their place."""
+    """Settings chosen on the validation parts, with what is `given` (by the names of `Settings`) in their place.
+
+    `model` may also be the path of a TOML file, whose text form is kept.
+    """
+    # own data, whose name says nothing, are taken for a small set
+    known = data if data in DATA_SETS else "digits"
+    model = MODEL[known] if model is None else model
+    if model.endswith(".toml"):
+        model = architecture_text(read_toml(Path(model)))
+    is_conv = model not in PERCEPTRONS
+    recipe = "conv" if is_conv else model
+    weights = "float" if binarize == "none" else "binarized"
     defaults = {
-        "hidden": HIDDEN[data] if model == "mlp" else (),
+        "hidden": HIDDEN[known] if model == "mlp" else (),
         "schedule": "cosine",
-        "epochs": EPOCHS[data],
-        "batch_size": BATCH_SIZE[data],
-        "lr": LR["float" if binarize == "none" else "binarized", optimizer, lr_scaling][model],
+        "epochs": (CONV_EPOCHS if is_conv else EPOCHS)[known],
+        "batch_size": (CONV_BATCH_SIZE if is_conv else BATCH_SIZE)[known],
+        "lr": LR[weights, optimizer, lr_scaling][recipe] * (RATE_FACTOR[known] if is_conv else 1),
+        "norm_rate": 0.1 if is_conv else 1.0,
+        "logit_gamma": 3.0 if is_conv else 1.0,
+        "augment": "affine" if is_conv else "none",
+        "augment_amount": AUGMENT_AMOUNT[known],
+        "label_smoothing": 0.0,
+        "class_weights": "none",
         "high": 127,
         "seed": 0,
     }

@@ -14,18 +14,21 @@ Float networks go through the same loop; their weights are just used as they are
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from qmodel.datasets import Dataset, Split
 from qmodel.errors import SignbitError
-from trainer.layers import Dense, Mode
-from trainer.loss import cross_entropy
+from trainer import noise
+from trainer.augment import GROUP, Augmenter
+from trainer.layer import Mode
+from trainer.loss import balanced_weights, cross_entropy
 from trainer.network import Network
 from trainer.optim import OPTIMIZERS, SCHEDULES, glorot_rate
 from trainer.settings import Settings
+from trainer.weights import Weighted
 
 
 @dataclass(frozen=True)
@@ -73,19 +76,18 @@ def train(
     batch_size = min(settings.batch_size, len(y))
     # what doesn't fill a batch waits for the next epoch's order
     steps = len(y) // batch_size
+    augmenter = _augmenter(data, settings, rng)
+    class_weights = balanced_weights(y, len(data.labels)) if settings.class_weights == "balanced" else None
     epochs: list[Epoch] = []
     best_accuracy = 0.0
     start = time.perf_counter()
 
     for number in range(1, settings.epochs + 1):
-        order = rng.permutation(len(y))
+        order = noise.permutation(rng, len(y))[: steps * batch_size]
         loss_sum, right = 0.0, 0
-        for step in range(steps):
-            picked = order[step * batch_size : (step + 1) * batch_size]
-            classes = y[picked]
-
-            logits = network.forward(x[picked], Mode.TRAIN)
-            loss, gradient = cross_entropy(logits, classes)
+        for step, (inputs, classes) in enumerate(_batches(x, y, order, batch_size, augmenter)):
+            logits = network.forward(inputs, Mode.TRAIN)
+            loss, gradient = cross_entropy(logits, classes, settings.label_smoothing, class_weights)
             network.backward(gradient)
             done = (number - 1 + step / steps) / settings.epochs
             optimizer.step(settings.lr * schedule(done))
@@ -116,6 +118,26 @@ def train(
     return History(tuple(epochs), chosen)
 
 
+def _augmenter(data: Dataset, settings: Settings, rng: np.random.Generator) -> Augmenter | None:
+    if settings.augment == "none":
+        return None
+    return Augmenter(data.input_shape, settings.augment, settings.augment_amount, rng)
+
+
+def _batches(
+    x: np.ndarray, y: np.ndarray, order: np.ndarray, batch_size: int, augmenter: Augmenter | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs and classes in `order`, `batch_size` at a time; as many batches are augmented together as fill a group."""
+    block_size = max(1, GROUP // batch_size) * batch_size
+    for block_start in range(0, len(order), block_size):
+        block = order[block_start : block_start + block_size]
+        inputs, classes = x[block], y[block]
+        if augmenter is not None:
+            inputs = augmenter.warp(inputs)
+        for start in range(0, len(block), batch_size):
+            yield inputs[start : start + batch_size], classes[start : start + batch_size]
+
+
 def _tolerance(accuracy: float, count: int) -> float:
     """Two standard errors of an accuracy measured on `count` inputs, with one success and one failure added.
 
@@ -135,5 +157,5 @@ def _validate(network: Network, part: Split) -> tuple[float, float]:
 def _scale_rates(network: Network, settings: Settings) -> None:
     if settings.lr_scaling == "glorot":
         for layer in network.layers:
-            if isinstance(layer, Dense):
+            if isinstance(layer, Weighted):
                 layer.weight.rate = glorot_rate(*layer.weight.value.shape, settings.optimizer)

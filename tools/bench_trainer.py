@@ -1,0 +1,146 @@
+"""python -m tools.bench_trainer: seconds of an epoch, beside torch's for the same network if torch is there.
+
+Both train in float32 on one thread of this machine, in turn, on random images of MNIST's size, without augmentation;
+torch runs eagerly with the same layers, latent weights, straight-through estimators, Adam and clipping.  The figures
+are CPU time, of which a busy machine takes less away than of the clock's.
+"""
+
+import os
+
+# before numpy and torch are imported: one thread each
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import importlib  # noqa: E402
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from qmodel.command import Parser, run_command  # noqa: E402
+from trainer import presets  # noqa: E402
+from trainer.architecture import Architecture, parse, resolve  # noqa: E402
+from trainer.layer import Mode  # noqa: E402
+from trainer.loss import cross_entropy  # noqa: E402
+from trainer.network import build  # noqa: E402
+from trainer.optim import Adam  # noqa: E402
+
+INPUT_SHAPE, CLASSES, EPOCH_INPUTS = (28, 28, 1), 10, 55_000
+LR = 0.01
+PERCEPTRON = "dense:1024, dense:1024, dense:1024, dense"
+NETWORKS = {name: presets.IMAGES[name] for name in presets.NAMES} | {"784-1024x3-10": PERCEPTRON}
+
+
+def main(arguments: list[str]) -> None:
+    parser = Parser(prog="python -m tools.bench_trainer", description=__doc__.split("\n")[0])
+    parser.add_argument("--networks", default=",".join(NETWORKS), metavar="NAME,...", help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=50, metavar="N", help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=60, metavar="N", help="timed steps (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    options = parser.parse_args(arguments)
+    torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
+    rows = []
+    for name in options.networks.split(","):
+        architecture = resolve(parse(NETWORKS.get(name, name)), INPUT_SHAPE, CLASSES)
+        steps = [_numpy_step(architecture, options.batch_size)]
+        if torch is not None:
+            steps.append(_torch_step(torch, architecture, options.batch_size))
+        seconds = _epoch_seconds(steps, options.steps, options.batch_size)
+        rows.append({"network": name, "numpy_s": seconds[0], "torch_s": seconds[1] if torch is not None else None})
+        if not options.json:
+            _print_row(rows[-1], first=len(rows) == 1)
+    if options.json:
+        print(json.dumps({"batch_size": options.batch_size, "rows": rows}))
+
+
+def _print_row(row: dict, first: bool) -> None:
+    if first:
+        print(f"{'CPU seconds an epoch':<24}{'signbit':>10}{'torch':>10}{'ratio':>8}")
+    cells = (
+        "not installed" if row["torch_s"] is None else f"{row['torch_s']:>10.2f}{row['numpy_s'] / row['torch_s']:>8.2f}"
+    )
+    print(f"{row['network']:<24}{row['numpy_s']:>10.2f}{cells:>18}", flush=True)
+
+
+def _epoch_seconds(steps: list[Callable[[], None]], count: int, batch_size: int) -> list[float]:
+    """CPU seconds of an epoch for each, from the median of five rounds in turn, so that a busy spell hits both."""
+    rounds = 5
+    times: list[list[float]] = [[] for _ in steps]
+    for _ in range(rounds + 1):
+        for step, spent in zip(steps, times, strict=True):
+            start = time.process_time()
+            for _ in range(max(1, count // rounds)):
+                step()
+            spent.append((time.process_time() - start) / max(1, count // rounds))
+    # the first round warms up
+    return [float(np.median(spent[1:])) * (EPOCH_INPUTS // batch_size) for spent in times]
+
+
+def _numpy_step(architecture: Architecture, batch_size: int) -> Callable[[], None]:
+    rng = np.random.default_rng(0)
+    network = build(architecture, INPUT_SHAPE, "deterministic", rng)
+    optimizer = Adam(network.parameters)
+    inputs = rng.integers(256, size=(batch_size, int(np.prod(INPUT_SHAPE))), dtype=np.uint8)
+    classes = rng.integers(CLASSES, size=batch_size)
+
+    def step() -> None:
+        _, gradient = cross_entropy(network.forward(inputs, Mode.TRAIN), classes)
+        network.backward(gradient)
+        optimizer.step(LR)
+        network.clip()
+
+    return step
+
+
+def _torch_step(torch, architecture: Architecture, batch_size: int) -> Callable[[], None]:
+    """The same step with torch's own convolution, pool, batch norm and Adam."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    functional = torch.nn.functional
+    shape, latent, norms = INPUT_SHAPE, [], []
+    for spec in architecture:
+        if spec.kind == "dense":
+            size = (spec.outputs, int(np.prod(shape)))
+        elif spec.kind == "conv":
+            size = (spec.outputs, shape[2], *spec.kernel)
+        else:
+            raise SystemExit("error: torch's side knows conv and dense layers only")
+        latent.append(torch.nn.Parameter(torch.empty(size).uniform_(-0.3, 0.3)))
+        norms.append((torch.nn.BatchNorm1d if spec.kind == "dense" else torch.nn.BatchNorm2d)(spec.outputs, eps=1.0))
+        shape = spec.output_shape(shape)
+    optimizer = torch.optim.Adam([*latent, *(parameter for norm in norms for parameter in norm.parameters())], lr=LR)
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(256, size=(batch_size, 1, *INPUT_SHAPE[:2]), dtype=np.uint8)
+    classes = torch.from_numpy(rng.integers(CLASSES, size=batch_size))
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        x = torch.from_numpy((inputs >> 1).astype(np.float32))
+        for index, spec in enumerate(architecture):
+            weight = latent[index]
+            weight = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
+            if spec.kind == "dense":
+                x = functional.linear(x.flatten(1), weight)
+            else:
+                top, _, left, _ = spec.window.padding
+                x = functional.conv2d(x, weight, stride=spec.stride, padding=(top, left))
+                if spec.pool != (1, 1):
+                    x = functional.max_pool2d(x, spec.pool)
+            x = norms[index](x)
+            if index < len(architecture) - 1:
+                clipped = (16 * x).clamp(0, 127)
+                x = clipped + (clipped.round() - clipped).detach()
+        functional.cross_entropy(x, classes).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for weight in latent:
+                weight.clamp_(-1, 1)
+
+    return step
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,75 @@
+"""What every float layer has.
+
+    forward(x, mode) -> y        keeps what its backward pass needs
+    backward(dy) -> dx           dy = dLoss/dy; sets `gradient` of each parameter
+    parameters                   what the optimizer changes
+
+Arrays have shape (batch, features) or (batch, height, width, channels) and the dtype the layer was built with:
+float32, or float64 where a test compares with numeric gradients.  In training, outputs and gradients live in
+buffers of the layer and are overwritten by its next pass: copy what has to stay.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import numpy as np
+
+
+class Mode(Enum):
+    """What a forward pass is for."""
+
+    TRAIN = auto()
+    """Batch norm uses the batch's statistics; stochastic weights are drawn."""
+    CALIBRATE = auto()
+    """As TRAIN, with weights sign(latent); batch norm keeps the statistics for the modes below."""
+    EVALUATE = auto()
+    """Kept statistics, weights sign(latent), rounded activations: what the microcontroller computes, in float."""
+    UNROUNDED = auto()
+    """As EVALUATE, but activations are not rounded: shows what rounding costs."""
+
+
+@dataclass(eq=False)
+class Parameter:
+    """An array to learn, its gradient, and how it may move."""
+
+    value: np.ndarray
+    rate: float = 1.0
+    """Multiplies the learning rate."""
+    limit: float | None = None
+    """After each step the values are clipped to -limit..limit; None leaves them free."""
+    gradient: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        self.gradient = np.zeros_like(self.value)
+
+
+class Buffers:
+    """Arrays that are used again in every training step: fresh memory costs a page fault each 4 KiB."""
+
+    def __init__(self):
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype, mode: Mode = Mode.TRAIN) -> np.ndarray:
+        """An uninitialized array; the same one again for the same name and shape in training, else a fresh one."""
+        if mode is not Mode.TRAIN:
+            return np.empty(shape, dtype)
+        array = self._arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = self._arrays[name] = np.empty(shape, dtype)
+        return array
+
+
+class Layer:
+    """A layer without parameters or statistics; the others say what they have."""
+
+    def __init__(self):
+        self.buffers = Buffers()
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        return []
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All that training changes, for snapshots."""
+        return [parameter.value for parameter in self.parameters]

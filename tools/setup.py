@@ -26,6 +26,8 @@ APT_PACKAGES = {
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),
     "cmake": ("cmake",),
+    "cppcheck": ("cppcheck",),
+    "clang-tidy": ("clang-tidy",),
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
 }
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")

@@ -3,6 +3,7 @@
 from rich import box
 from rich.table import Table
 
+from codegen.code_size import predicted_code_bytes
 from codegen.measure import Measured
 from codegen.plan import LayerPlan, Plan
 
@@ -46,6 +47,9 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(
             f"flash     {measured.flash_bytes:,} bytes: {data}, code {code:,} (compiled, {measured.flags[-3]})"
         )
+    elif predicted_code_bytes(plan) is not None:
+        code = predicted_code_bytes(plan)
+        lines.append(f"flash     about {plan.data_bytes + code:,} bytes: {data}, code about {code:,} (predicted)")
     else:
         lines.append(f"flash     {plan.data_bytes:,} bytes ({data}), and the code")
     lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch")
@@ -68,6 +72,7 @@ def shape_text(layer: LayerPlan) -> str:
 
 def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
     """The plan's figures as plain JSON values; null where nothing was compiled or the compiler decides."""
+    code = predicted_code_bytes(plan)
     return {
         "signbit": plan.tool_version,
         "model": plan.model_name,
@@ -77,6 +82,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "optimize": plan.optimize,
         "data_bytes": plan.data_bytes,
         "flash_bytes": measured.flash_bytes if measured else None,
+        "predicted_flash_bytes": None if code is None else plan.data_bytes + code,
         "stack_bytes": measured.stack_bytes if measured else None,
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,

@@ -13,20 +13,21 @@ import numpy as np
 
 from codegen.kernels import portable
 from codegen.kernels.base import Kernel
-from codegen.plan import Plan
+from codegen.plan import Plan, make_plan
 from qmodel.atomic import write_whole
 from qmodel.command import Parser, run_command
 from qmodel.errors import SignbitError
 from qmodel.model import QuantizedModel
 from tests.kernel_models import models_for
 from tools import cores
+from tools.bench_layers import LAYERS
 from tools.emulator import MACHINES
 
 COSTS = Path(portable.__file__).with_name("portable_costs.json")
 MODELS = 64
 INPUTS_A_MODEL = 2
 SEED = 7
-SMALLEST = 2000
+SMALLEST = 20_000
 ITERATIONS = 5000
 
 
@@ -61,11 +62,16 @@ def fit(kernel: Kernel) -> dict[str, dict[str, float]]:
 
 
 def _samples(kernel: Kernel, target: str, core: str) -> Iterator[tuple[dict[str, int], int]]:
-    """Terms and counted instructions of random layers."""
+    """Terms and counted instructions of random layers, and of the bench's."""
     pairs = list(models_for(kernel, target, MODELS, SEED))
     for start in range(0, MODELS, 16):
         models, plans = zip(*pairs[start : start + 16], strict=True)
         yield from _counted(kernel, core, models, plans)
+    for make_model in LAYERS.values():
+        model = make_model()
+        plan = make_plan(model, "bench", target, kernel=kernel.name)
+        if any(layer.kernel is kernel for layer in plan.layers):
+            yield from _counted(kernel, core, (model,), (plan,))
 
 
 def _counted(kernel: Kernel, core: str, models: tuple[QuantizedModel], plans: tuple[Plan]):

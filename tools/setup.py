@@ -26,6 +26,7 @@ APT_PACKAGES = {
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),
     "cmake": ("cmake",),
+    "make": ("make",),
     "cppcheck": ("cppcheck",),
     "clang-tidy": ("clang-tidy",),
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),

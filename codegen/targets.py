@@ -37,7 +37,7 @@ TARGETS = {
         Target(
             "cortex-m33",
             "Cortex-M33",
-            "defined(__ARM_ARCH_8M_MAIN__) && defined(__ARM_FEATURE_DSP)",
+            "defined(__ARM_ARCH_8M_MAIN__) && defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)",
             ("-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=soft"),
         ),
         Target(

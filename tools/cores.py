@@ -1,5 +1,6 @@
 """Generated code on an emulated core, outside the firmware: many models in one program, instructions counted."""
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -146,8 +147,17 @@ def _counted(output: bytes, machine: Machine, text: str) -> CoreRun:
 
 def _plugin(folder: Path) -> Path:
     plugin = folder / "counter.so"
-    command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(plugin), str(TOOLS / "counter.c")]
+    version = f"-DPLUGIN_VERSION={_plugin_version()}"
+    command = ["cc", "-O2", "-shared", "-fPIC", version, "-o", str(plugin), str(TOOLS / "counter.c")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"the instruction counter could not be compiled: {done.stderr.strip()[:500]}")
     return plugin
+
+
+def _plugin_version() -> int:
+    """The plugin interface that this QEMU takes; tried with QEMU 7.2 alone, the others by their documentation."""
+    text = subprocess.run([emulator.QEMU, "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"version (\d+)\.(\d+)", text)
+    release = (int(found[1]), int(found[2])) if found else (0, 0)
+    return 1 if release < (9, 0) else 2 if release < (9, 1) else 3

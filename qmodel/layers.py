@@ -135,8 +135,29 @@ class Dense(Weighted):
         return cls(weights, _restore_activation(settings, arrays))
 
 
+class Windowed(Weighted):
+    """What convolutions share: a kernel that a window moves over an image."""
+
+    window: Window
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weights.shape[1:3]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
+
+    def macs(self, input_shape: Shape) -> int:
+        """Accumulations that a pooled output needs; those in dropped rows and columns are none."""
+        height, width = self.window.output_shape(input_shape, self.kernel)
+        return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
+
+
 @dataclass(frozen=True, eq=False)
-class Conv2D(Weighted):
+class Conv2D(Windowed):
     """acc[y, x, j] = sum weights[j, u, v, c] * in[y * stride + u - top, x * stride + v - left, c] -- SPEC 3.
 
     `weights` is int8, shape (outputs, kernel height, kernel width, channels).
@@ -147,25 +168,10 @@ class Conv2D(Weighted):
     activation: Activation
     window: Window = PLAIN
 
-    @property
-    def kernel(self) -> tuple[int, int]:
-        return self.weights.shape[1:3]
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
-
     def accumulate(self, inputs: np.ndarray) -> np.ndarray:
         patches = self.window.patches(inputs, self.kernel).transpose(0, 1, 2, 4, 5, 3)
         acc = integer.dense(patches.reshape(-1, self.fan_in), self.rows)
         return acc.reshape(*patches.shape[:3], self.neurons)
-
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
-
-    def macs(self, input_shape: Shape) -> int:
-        """Accumulations that a pooled output needs; those in dropped rows and columns are none."""
-        height, width = self.window.output_shape(input_shape, self.kernel)
-        return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
 
     def check(self, input_shape: Shape) -> None:
         self._check_weights(axes=4)
@@ -193,7 +199,7 @@ class Conv2D(Weighted):
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv2D(Weighted):
+class DepthwiseConv2D(Windowed):
     """acc[y, x, c] = sum weights[c, u, v] * in[y * stride + u - top, x * stride + v - left, c] -- SPEC 3.
 
     `weights` is int8, shape (channels, kernel height, kernel width).
@@ -204,23 +210,9 @@ class DepthwiseConv2D(Weighted):
     activation: Activation
     window: Window = PLAIN
 
-    @property
-    def kernel(self) -> tuple[int, int]:
-        return self.weights.shape[1:3]
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
-
     def accumulate(self, inputs: np.ndarray) -> np.ndarray:
         patches = self.window.patches(inputs, self.kernel).astype(np.int32)
         return np.einsum("nyxcuv,cuv->nyxc", patches, self.weights.astype(np.int32))
-
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
-
-    def macs(self, input_shape: Shape) -> int:
-        height, width = self.window.output_shape(input_shape, self.kernel)
-        return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
 
     def check(self, input_shape: Shape) -> None:
         self._check_weights(axes=3)

@@ -112,6 +112,16 @@ def test_verify_says_equal_on_the_test_set(tmp_path, capsys):
     assert "digits test set: 360 inputs, 6480 values compared in 2 layers, C == Python" in text
 
 
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55"])
+def test_verify_compares_a_cores_header_by_its_plain_c(target, tmp_path, capsys):
+    """It used to stop at the header's own #error for another core."""
+    model = dataclasses.replace(random_model(1, (64, 40, 10)), input_shape=(8, 8, 1))
+    save(model, tmp_path / "digits.npz")
+    assert codegen("verify", tmp_path / "digits.npz", "--data", "digits", "--target", target) == 0
+    text = capsys.readouterr().out
+    assert text.count("C == Python") == 2 and f"plain C of the kernels for {target}" in text
+
+
 BAD_CALLS = {
     "no command": ([], "COMMAND"),
     "unknown command": (["burn"], "invalid choice"),

@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         for key, result in results.items():
             print(f"{key}: {_words(result)}")
+        if plan.target.flags:
+            print(f"compared: the plain C of the kernels for {plan.target.name}; their assembly runs on a core only")
     return EXIT_OK if all(result.equal for result in results.values()) else EXIT_DIFFERENT
 
 

@@ -6,7 +6,6 @@ known length.  Cycles are estimates from Arm's timing tables.  Each output is co
 
 import json
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +19,7 @@ from qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, run_command
 from qmodel.errors import SignbitError
 from tools import bench_host, bench_layers, bench_models, bench_rivals, bench_tables, cores
 from tools.bench_layers import Measured, WrongOutput
-from tools.emulator import MACHINES
+from tools.emulator import MACHINES, add_cores_option
 from tools.readme import ROOT, replace_block
 
 RESULTS = ROOT / "bench" / "results.json"
@@ -164,23 +163,12 @@ def _say(text: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m tools.bench", description=__doc__.split("\n\n")[0].partition(": ")[2])
-    names = ",".join(MACHINES)
-    parser.add_argument(
-        "--cores", metavar="LIST", type=_cores, default=list(MACHINES), help=f"some of {names} (default: all)"
-    )
+    add_cores_option(parser)
     parser.add_argument("--layers", metavar="TEXT", help="only layers with TEXT in their name, and no whole models")
     parser.add_argument("--models", action="store_true", help="only whole models, and emlearn's")
     parser.add_argument("--quick", action="store_true", help="only the kernels that the plan picks, and nothing else's")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
-
-
-def _cores(text: str) -> list[str]:
-    cores = text.split(",")
-    for core in cores:
-        if core not in MACHINES:
-            raise ArgumentTypeError(f"core {core!r} is unknown; there are {', '.join(MACHINES)}")
-    return cores
 
 
 if __name__ == "__main__":

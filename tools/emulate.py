@@ -25,7 +25,7 @@ from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.model import QuantizedModel
 from tools import emulator, pio
-from tools.emulator import MACHINES, EmulatedUart, Machine
+from tools.emulator import MACHINES, EmulatedUart, Machine, add_cores_option
 from tools.link import Link
 
 EXIT_NOT_RUN = 3
@@ -211,10 +211,7 @@ def _parser() -> Parser:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model file (.npz)")
     parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
-    names = ",".join(MACHINES)
-    parser.add_argument(
-        "--cores", metavar="LIST", type=_cores, default=list(MACHINES), help=f"some of {names} (default: all)"
-    )
+    add_cores_option(parser)
     parser.add_argument("--limit", metavar="N", type=_count(1), help="take only the first N inputs")
     parser.add_argument(
         "--uart", metavar="N", type=_count(0), default=UART_INPUTS, help="UART round trips (default: %(default)s)"
@@ -222,14 +219,6 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--require", action="store_true", help="exit with code 3 when compiler or emulator is missing")
     return parser
-
-
-def _cores(text: str) -> list[str]:
-    cores = text.split(",")
-    for core in cores:
-        if core not in MACHINES:
-            raise ArgumentTypeError(f"core {core!r} is unknown; there are {', '.join(MACHINES)}")
-    return cores
 
 
 def _count(least: int) -> Callable[[str], int]:

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,22 @@ MACHINES = {
         Machine("m55", "Cortex-M55", "mps3-an547", "qemu_m55", 0x00000000),
     )
 }
+
+
+def add_cores_option(parser: ArgumentParser) -> None:
+    """`--cores m0,m3`, by default all."""
+    names = ",".join(MACHINES)
+    parser.add_argument(
+        "--cores", metavar="LIST", type=_cores, default=list(MACHINES), help=f"some of {names} (default: all)"
+    )
+
+
+def _cores(text: str) -> list[str]:
+    cores = text.split(",")
+    for core in cores:
+        if core not in MACHINES:
+            raise ArgumentTypeError(f"core {core!r} is unknown; there are {', '.join(MACHINES)}")
+    return cores
 
 
 def missing() -> str | None:

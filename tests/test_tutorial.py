@@ -279,7 +279,8 @@ def test_tables_are_those_of_the_figures(figures):
 
 
 def test_figures_of_mnist_are_those_we_promise(figures):
-    """The mean over the seeds; a single seed may fall below by the spread that the table gives."""
+    """Bars for single seeds, so that no lucky mean hides a bad one; for the mean where one seed of three is below."""
+    on_average = {("784-10", "deterministic", 15)}
     bars = {
         ("784-10", "none", 15): 0.925,
         ("784-10", "deterministic", 15): 0.912,
@@ -290,7 +291,8 @@ def test_figures_of_mnist_are_those_we_promise(figures):
     for key, bar in bars.items():
         row = rows[key]
         assert len(row["correct"]) == len(figures["seeds"]) >= 3
-        assert sum(row["correct"]) / len(row["correct"]) / row["count"] >= bar, key
+        held = sum(row["correct"]) / len(row["correct"]) if key in on_average else min(row["correct"])
+        assert held / row["count"] >= bar, key
 
 
 def test_every_picture_is_shown_described_and_small():

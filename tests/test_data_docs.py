@@ -48,9 +48,9 @@ def test_all_examples_run_and_print_what_they_say(document, repository, tmp_path
 
 
 def test_every_option_is_described(document):
-    from trainer.cli import _train_parser
+    from trainer.options import train_parser
 
-    (group,) = [group for group in _train_parser()._action_groups if group.title.startswith("own data")]
+    (group,) = [group for group in train_parser()._action_groups if group.title.startswith("own data")]
     options = [action.option_strings[0] for action in group._group_actions]
     assert len(options) == 8
     assert [option for option in options if f"`{option}" not in document] == []

@@ -3,11 +3,11 @@
 Three accuracies of the same binarized network, from the least to the most real:
 
     float           weights +-1, batch norm in floating point, activations clipped but not rounded
-    fake_quantized  the same with activations rounded to integers: training's own forward pass
-    integer         the quantized model, batch norm folded into integers: what the microcontroller computes
+    fake_quantized  the same with the integers of the model file in place of batch norm and activations
+    integer         the quantized model: what the microcontroller computes
 
-What rounding the activations costs lies between the first two; what rounding multipliers and biases costs,
-between the last two.  Of a float network there is only the first, with its real-valued weights.
+What rounding costs lies between the first two.  The last two are equal, label by label: the same integers, by the
+trainer's layers and by `qmodel`.  Of a float network there is only the first, with its real-valued weights.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from qmodel.errors import SignbitError
 from qmodel.model import QuantizedModel
 from trainer.layer import Mode
 from trainer.network import Network
+from trainer.quantize import freeze
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def score_all(network: Network, model: QuantizedModel | None, part: Split) -> di
     """The scores on `part` by the names above; without a `model`, only `float`."""
     scores = {"float": score(network.predict(part.x, Mode.UNROUNDED), part.y)}
     if model is not None:
-        scores["fake_quantized"] = score(network.predict(part.x), part.y)
+        scores["fake_quantized"] = score(freeze(network).predict(part.x), part.y)
         scores["integer"] = score(model.predict(part.x), part.y)
     return scores
 

@@ -11,8 +11,12 @@ buffers of the layer and are overwritten by its next pass: copy what has to stay
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from trainer.grid import Grid
 
 
 class Mode(Enum):
@@ -61,6 +65,9 @@ class Buffers:
 
 class Layer:
     """A layer without parameters or statistics; the others say what they have."""
+
+    grid: "Grid | None" = None
+    """Rounds the layer's gradients; its step is part of a checkpoint."""
 
     def __init__(self):
         self.buffers = Buffers()

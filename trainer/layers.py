@@ -53,7 +53,8 @@ class BatchNorm(Layer):
         self.beta = Parameter(np.zeros((1, features), dtype), rate)
         self.mean = np.zeros((1, features), dtype)
         self.variance = np.ones((1, features), dtype)
-        self._grid = Grid(factor) if factor is not None and dtype == np.float32 else None
+        self.factor = factor
+        self.grid = Grid(factor) if factor is not None and dtype == np.float32 else None
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -114,7 +115,7 @@ class BatchNorm(Layer):
         np.multiply(self._x, slope[0].astype(dy.dtype), out=dx)
         dx += offset[0].astype(dy.dtype)
         dx += np.multiply(dy, scale[0].astype(dy.dtype), out=scaled)
-        return dx if self._grid is None else self._grid.round(dx)
+        return dx if self.grid is None else self.grid.round(dx)
 
 
 class QuantizedRelu(Layer):

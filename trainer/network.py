@@ -54,6 +54,10 @@ class Network:
     def arrays(self) -> list[np.ndarray]:
         return [array for layer in self.layers for array in layer.arrays]
 
+    @property
+    def is_binarized(self) -> bool:
+        return any(isinstance(layer, Weighted) and layer.binarize != "none" for layer in self.layers)
+
     def forward(self, inputs: np.ndarray, mode: Mode) -> np.ndarray:
         x = (inputs >> np.uint8(self.input_shift)).astype(self.dtype)
         if self.input_scale != 1:
@@ -80,6 +84,7 @@ class Network:
 
     def calibrate(self, inputs: np.ndarray) -> None:
         """Give every batch norm the statistics of up to CALIBRATION_INPUTS of `inputs`, evenly spaced."""
+        self.forward(inputs[:1], Mode.EVALUATE)  # finds the largest layer, if nothing has run yet
         count = max(1, min(CALIBRATION_INPUTS, CALIBRATION_VALUES // self.largest))
         spacing = -(-len(inputs) // count)
         self.forward(inputs[::spacing], Mode.CALIBRATE)

@@ -9,12 +9,36 @@ from trainer import arithmetic
 from trainer.layer import Parameter
 
 
-class Sgd:
+class Optimizer:
+    """What optimizers share: running means for each parameter, and scratch of its shape."""
+
+    MEANS = 1
+    """Arrays a parameter."""
+
+    def __init__(self, parameters: Iterable[Parameter]):
+        self._states = [
+            (p, *(np.zeros_like(p.value) for _ in range(self.MEANS)), np.empty_like(p.value)) for p in parameters
+        ]
+        self.decay = np.ones(self.MEANS)
+        """What is left of the means' start at zero, where the optimizer corrects for it."""
+
+    def keep(self, parameters: Iterable[Parameter]) -> None:
+        """Change these from now on and no others."""
+        kept = {id(parameter) for parameter in parameters}
+        self._states = [state for state in self._states if id(state[0]) in kept]
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All that `step` changes beside the parameters."""
+        return [self.decay, *(mean for _, *means, _ in self._states for mean in means)]
+
+
+class Sgd(Optimizer):
     """Gradient descent with momentum:  v <- momentum * v - lr * g;  w <- w + v."""
 
     def __init__(self, parameters: Iterable[Parameter], momentum: float = 0.9):
+        super().__init__(parameters)
         self.momentum = momentum
-        self._states = [(p, np.zeros_like(p.value), np.empty_like(p.value)) for p in parameters]
 
     def step(self, lr: float) -> None:
         for parameter, velocity, scratch in self._states:
@@ -24,25 +48,24 @@ class Sgd:
             parameter.value += velocity
 
 
-class Adam:
+class Adam(Optimizer):
     """Kingma and Ba, 2015:  m, v <- running means of g and g^2;  w <- w - lr * m' / (sqrt(v') + epsilon).
 
     m' and v' are m and v without their start at zero: m' = m / (1 - beta1^t), v' = v / (1 - beta2^t).
     """
 
+    MEANS = 2
+
     def __init__(
         self, parameters: Iterable[Parameter], beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
     ):
+        super().__init__(parameters)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        # beta^t by products: the C library's pow differs from one system to another
-        self._mean_left, self._square_left = 1.0, 1.0
-        self._states = [(p, np.zeros_like(p.value), np.zeros_like(p.value), np.empty_like(p.value)) for p in parameters]
 
     def step(self, lr: float) -> None:
-        self._mean_left *= self.beta1
-        self._square_left *= self.beta2
-        mean_start = 1 - self._mean_left
-        square_start = math.sqrt(1 - self._square_left)
+        # beta^t by products: the C library's pow differs from one system to another
+        self.decay *= (self.beta1, self.beta2)
+        mean_start, square_start = 1 - float(self.decay[0]), math.sqrt(1 - self.decay[1])
         for parameter, mean, square, scratch in self._states:
             gradient = parameter.gradient
             mean *= self.beta1

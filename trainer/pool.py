@@ -73,7 +73,7 @@ class AveragePool(Layer):
     def __init__(self, size: tuple[int, int], dtype=np.float32, factor: float | None = None):
         super().__init__()
         self.size = size
-        self._grid = Grid(factor) if factor is not None and dtype == np.float32 else None
+        self.grid = Grid(factor) if factor is not None and dtype == np.float32 else None
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         self._input_shape = x.shape
@@ -88,8 +88,8 @@ class AveragePool(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         dy = dy * dy.dtype.type(1 / (self.size[0] * self.size[1]))
-        if self._grid is not None:
-            self._grid.round(dy)
+        if self.grid is not None:
+            self.grid.round(dy)
         dx = np.zeros(self._input_shape, dy.dtype)
         self._windows(dx)[...] = dy[:, :, np.newaxis, :, np.newaxis]
         return dx

@@ -8,11 +8,12 @@ import numpy as np
 from qmodel import __version__
 from qmodel.datasets import Dataset
 from qmodel.model import QuantizedModel
+from trainer.checkpoint import Checkpoint
 from trainer.evaluate import Score, score_all, scores_as_dict
 from trainer.network import Network, build
 from trainer.quantize import quantize
 from trainer.settings import Settings
-from trainer.train import Epoch, History, train
+from trainer.train import Epoch, History, Training
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +33,35 @@ def run(
     name: str | None = None,
     out_name: str | None = None,
     watch: Callable[[Epoch], None] = lambda epoch: None,
+    between: Callable[[Training], None] = lambda training: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Run:
     """Train, quantize and score.  Every choice is made by the validation part; the test part is read last, once.
 
-    `name` (default: the data set's) and `out_name`, a bare file name, go into the model's provenance.
+    `name` (default: the data set's) and `out_name`, a bare file name, go into the model's provenance.  `watch` and
+    `between` as in `Training.run`; with a `checkpoint` of the same settings and data the run goes on from there.
     """
     name = name or data.name
+    training = begin(settings, data)
+    if checkpoint is not None:
+        checkpoint.restore(training)
+    history = training.run(watch, lambda: between(training))
+
+    network = history.network
+    model = quantize(network, name, data.input_shape, data.labels) if network.is_binarized else None
+    scores = {
+        "validation": score_all(network, model, data.validation),
+        "test": score_all(network, model, data.test),
+    }
+    if model is not None:
+        command = settings.command(name, out_name, data.options.words() if data.options else ())
+        provenance = _provenance(settings, data, history, scores, command)
+        model = replace(model, input_quantization=data.quantization, provenance=provenance)
+    return Run(settings, network, model, history, scores)
+
+
+def begin(settings: Settings, data: Dataset) -> Training:
+    """The network with its first latent weights, before the first step."""
     rng = np.random.default_rng(settings.seed)
     network = build(
         settings.architecture(data.input_shape, len(data.labels)),
@@ -48,19 +72,7 @@ def run(
         logit_gamma=settings.logit_gamma,
         norm_rate=settings.norm_rate,
     )
-    history = train(network, data, settings, rng, watch)
-
-    binarized = settings.binarize != "none"
-    model = quantize(network, name, data.input_shape, data.labels) if binarized else None
-    scores = {
-        "validation": score_all(network, model, data.validation),
-        "test": score_all(network, model, data.test),
-    }
-    if model is not None:
-        command = settings.command(name, out_name, data.options.words() if data.options else ())
-        provenance = _provenance(settings, data, history, scores, command)
-        model = replace(model, input_quantization=data.quantization, provenance=provenance)
-    return Run(settings, network, model, history, scores)
+    return Training(network, data, settings, rng)
 
 
 def _provenance(

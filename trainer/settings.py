@@ -27,6 +27,8 @@ class Settings:
     optimizer: str
     schedule: str
     epochs: int
+    frozen_epochs: int
+    """The last of `epochs`, trained through the integers of the model file."""
     batch_size: int
     lr: float
     """At the start; `schedule` says how it goes on."""
@@ -38,6 +40,8 @@ class Settings:
     augment: str
     augment_amount: float
     """Multiplies how far warps go."""
+    input_noise: float
+    """Standard deviation of noise added to the inputs, whose values are 0 to 255."""
     label_smoothing: float
     class_weights: str
     high: int
@@ -56,6 +60,11 @@ class Settings:
 
     def as_dict(self) -> dict:
         return {**asdict(self), "hidden": list(self.hidden)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Settings":
+        """`as_dict`'s inverse; raises TypeError for keys that settings don't have."""
+        return cls(**values | {"hidden": tuple(values["hidden"])})
 
     def command(self, name: str, out: str | None, loading: Sequence[str] = ()) -> str:
         """The command line that makes this run again, every option written out.
@@ -119,12 +128,14 @@ def default_settings(
         "hidden": HIDDEN[known] if model == "mlp" else (),
         "schedule": "cosine",
         "epochs": (CONV_EPOCHS if is_conv else EPOCHS)[known],
+        "frozen_epochs": 0,
         "batch_size": (CONV_BATCH_SIZE if is_conv else BATCH_SIZE)[known],
         "lr": LR[weights, optimizer, lr_scaling][recipe] * (RATE_FACTOR[known] if is_conv else 1),
         "norm_rate": 0.1 if is_conv else 1.0,
         "logit_gamma": 3.0 if is_conv else 1.0,
         "augment": "affine" if is_conv else "none",
         "augment_amount": AUGMENT_AMOUNT[known],
+        "input_noise": 0.0,
         "label_smoothing": 0.0,
         "class_weights": "none",
         "high": 127,

@@ -10,23 +10,28 @@ each weight gets a latent one, a real number in -1..1, and each step does three 
 3. Latent weights are clipped to -1..1, so that none drifts away so far that it could never come back.
 
 Float networks go through the same loop; their weights are just used as they are.
+
+While batch norm learns, its numbers are real.  In the last `frozen_epochs` they are the integers of the model file, and
+only weights learn: forward passes are then those of the microcontroller to the bit.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from qmodel.datasets import Dataset, Split
 from qmodel.errors import SignbitError
 from trainer import noise
-from trainer.augment import GROUP, Augmenter
+from trainer.augment import GROUP, Augmenter, add_noise
+from trainer.grid import Grid
 from trainer.layer import Mode
 from trainer.loss import balanced_weights, cross_entropy
 from trainer.network import Network
 from trainer.optim import OPTIMIZERS, SCHEDULES, glorot_rate
+from trainer.quantize import freeze
 from trainer.settings import Settings
 from trainer.weights import Weighted
 
@@ -42,7 +47,7 @@ class Epoch:
     train_accuracy: float
     """Over the training steps, of weights that were still moving."""
     validation_accuracy: float
-    """At the end of the epoch, with rounded activations."""
+    """At the end of the epoch, of the integer model where there is one."""
     validation_loss: float
     seconds: float
     """Since training began."""
@@ -52,10 +57,146 @@ class Epoch:
 class History:
     epochs: tuple[Epoch, ...]
     chosen: Epoch
+    network: Network
+    """As it was after the chosen epoch, in its frozen form if it was frozen then."""
 
 
-# a loss that overflows is reported in one line below; numpy's warnings before it would only be noise
-@np.errstate(over="ignore", invalid="ignore")
+@dataclass(eq=False)
+class State:
+    """Where a run stands, beside the arrays of network and optimizer."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    """The finished ones."""
+    chosen: Epoch | None = None
+    chosen_arrays: list[np.ndarray] = field(default_factory=list)
+    """`Network.arrays` after the chosen epoch."""
+    order: np.ndarray | None = None
+    """Of the epoch under way: indices of the training inputs; None between epochs."""
+    position: int = 0
+    """How many of `order` are done."""
+    loss_sum: float = 0.0
+    right: int = 0
+    seconds: float = 0.0
+    """Spent on training before this process."""
+
+
+class Training:
+    """A run that can stop after any block of batches, and go on from its `state` as if it had not stopped."""
+
+    def __init__(self, network: Network, data: Dataset, settings: Settings, rng: np.random.Generator):
+        _scale_rates(network, settings)
+        self.network = network
+        self.data = data
+        self.settings = settings
+        self.rng = rng
+        self.optimizer = OPTIMIZERS[settings.optimizer](network.parameters)
+        self.state = State()
+        self.frozen: Network | None = None
+        """Shares its weights with `network`; None until the last epochs."""
+        classes = data.train.y
+        self._batch_size = min(settings.batch_size, len(classes))
+        # batches that are augmented together
+        self._block_size = max(1, GROUP // self._batch_size) * self._batch_size
+        # what doesn't fill a batch waits for the next epoch's order
+        self._steps = len(classes) // self._batch_size
+        self._augmenter = _augmenter(data, settings, rng)
+        is_balanced = settings.class_weights == "balanced"
+        self._class_weights = balanced_weights(classes, len(data.labels)) if is_balanced else None
+
+    # a loss that overflows is reported in one line below; numpy's warnings before it would only be noise
+    @np.errstate(over="ignore", invalid="ignore")
+    def run(
+        self, watch: Callable[[Epoch], None] = lambda epoch: None, between: Callable[[], None] = lambda: None
+    ) -> History:
+        """Train to the end and leave the network as it was after the epoch that the validation part chooses.
+
+        That is the latest one that is not clearly worse than the best (`_tolerance`): the highest of many noisy
+        figures is mostly luck, and a falling learning rate makes late epochs the good ones.  `watch` is called after
+        every epoch, `between` wherever the run may stop: what it raises stops it.  Raises SignbitError when the loss
+        is no longer finite.
+        """
+        self._start = time.perf_counter() - self.state.seconds
+        state = self.state
+        while len(state.epochs) < self.settings.epochs:
+            if state.order is None:
+                order = noise.permutation(self.rng, len(self.data.train))
+                state.order = order[: self._steps * self._batch_size]
+            while state.position < len(state.order):
+                self._train_block(state.order[state.position : state.position + self._block_size])
+                state.position += self._block_size
+                state.seconds = time.perf_counter() - self._start
+                between()
+            self._finish_epoch()
+            self.freeze_if_due()
+            watch(state.epochs[-1])
+            between()
+        return self._history()
+
+    def freeze_if_due(self) -> None:
+        """Put the integers in batch norm's place when the last epochs begin; their own arrays learn no more."""
+        is_due = self.settings.frozen_epochs and len(self.state.epochs) >= self._first_frozen
+        if is_due and self.frozen is None:
+            self.frozen = freeze(self.network, any_weights=True)
+            self.optimizer.keep(self.frozen.parameters)
+
+    @property
+    def grids(self) -> list[Grid]:
+        """Of the gradients, layer by layer."""
+        return [layer.grid for layer in (self.frozen or self.network).layers if layer.grid is not None]
+
+    @property
+    def _first_frozen(self) -> int:
+        """Epochs before the frozen ones."""
+        return self.settings.epochs - self.settings.frozen_epochs
+
+    def _train_block(self, block: np.ndarray) -> None:
+        inputs, classes = self.data.train.x[block], self.data.train.y[block]
+        if self._augmenter is not None:
+            inputs = self._augmenter.warp(inputs)
+        if self.settings.input_noise:
+            inputs = add_noise(inputs, self.settings.input_noise, self.rng)
+        for start in range(0, len(block), self._batch_size):
+            batch = slice(start, start + self._batch_size)
+            step = (self.state.position + start) // self._batch_size
+            self._train_step(step, inputs[batch], classes[batch])
+
+    def _train_step(self, step: int, inputs: np.ndarray, classes: np.ndarray) -> None:
+        network, settings, state = self.frozen or self.network, self.settings, self.state
+        logits = network.forward(inputs, Mode.TRAIN)
+        loss, gradient = cross_entropy(logits, classes, settings.label_smoothing, self._class_weights)
+        network.backward(gradient)
+        done = (len(state.epochs) + step / self._steps) / settings.epochs
+        self.optimizer.step(settings.lr * SCHEDULES[settings.schedule](done))
+        network.clip()
+
+        state.loss_sum += loss
+        state.right += int(np.count_nonzero(logits.argmax(axis=1) == classes))
+
+    def _finish_epoch(self) -> None:
+        state, number = self.state, len(self.state.epochs) + 1
+        if not math.isfinite(state.loss_sum):
+            raise SignbitError(f"the loss is not finite in epoch {number}; try a lower --lr than {self.settings.lr:g}")
+        if self.frozen is None:
+            self.network.calibrate(self.data.train.x)
+        accuracy, loss = _validate(self.frozen or self.network, self.data.validation)
+        state.seconds = time.perf_counter() - self._start
+        epoch = Epoch(
+            number, state.loss_sum / self._steps, state.right / len(state.order), accuracy, loss, state.seconds
+        )
+        state.epochs.append(epoch)
+        best = max(epoch.validation_accuracy for epoch in state.epochs)
+        if accuracy >= best - _tolerance(best, len(self.data.validation)):
+            state.chosen, state.chosen_arrays = epoch, self.network.snapshot()
+        state.order, state.position, state.loss_sum, state.right = None, 0, 0.0, 0
+
+    def _history(self) -> History:
+        state = self.state
+        self.network.restore(state.chosen_arrays)
+        # before the last epochs batch norm was another, so these integers hold for the frozen ones only
+        was_frozen = state.chosen.number > self._first_frozen
+        return History(tuple(state.epochs), state.chosen, self.frozen if was_frozen else self.network)
+
+
 def train(
     network: Network,
     data: Dataset,
@@ -63,79 +204,14 @@ def train(
     rng: np.random.Generator,
     watch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> History:
-    """Train `network` in place and leave it as it was after the epoch that the validation part chooses.
-
-    That is the latest one that is not clearly worse than the best (`_tolerance`): the highest of many noisy
-    figures is mostly luck, and a falling learning rate makes late epochs the good ones.  `watch` is called after
-    every epoch.  Raises SignbitError when the loss is no longer finite.
-    """
-    _scale_rates(network, settings)
-    optimizer = OPTIMIZERS[settings.optimizer](network.parameters)
-    schedule = SCHEDULES[settings.schedule]
-    x, y = data.train.x, data.train.y
-    batch_size = min(settings.batch_size, len(y))
-    # what doesn't fill a batch waits for the next epoch's order
-    steps = len(y) // batch_size
-    augmenter = _augmenter(data, settings, rng)
-    class_weights = balanced_weights(y, len(data.labels)) if settings.class_weights == "balanced" else None
-    epochs: list[Epoch] = []
-    best_accuracy = 0.0
-    start = time.perf_counter()
-
-    for number in range(1, settings.epochs + 1):
-        order = noise.permutation(rng, len(y))[: steps * batch_size]
-        loss_sum, right = 0.0, 0
-        for step, (inputs, classes) in enumerate(_batches(x, y, order, batch_size, augmenter)):
-            logits = network.forward(inputs, Mode.TRAIN)
-            loss, gradient = cross_entropy(logits, classes, settings.label_smoothing, class_weights)
-            network.backward(gradient)
-            done = (number - 1 + step / steps) / settings.epochs
-            optimizer.step(settings.lr * schedule(done))
-            network.clip()
-
-            loss_sum += loss
-            right += int(np.count_nonzero(logits.argmax(axis=1) == classes))
-        if not math.isfinite(loss_sum):
-            raise SignbitError(f"the loss is not finite in epoch {number}; try a lower --lr than {settings.lr:g}")
-
-        network.calibrate(x)
-        accuracy, validation_loss = _validate(network, data.validation)
-        epoch = Epoch(
-            number,
-            loss_sum / steps,
-            right / (steps * batch_size),
-            accuracy,
-            validation_loss,
-            time.perf_counter() - start,
-        )
-        epochs.append(epoch)
-        best_accuracy = max(best_accuracy, accuracy)
-        if accuracy >= best_accuracy - _tolerance(best_accuracy, len(data.validation)):
-            chosen, weights = epoch, network.snapshot()
-        watch(epoch)
-
-    network.restore(weights)
-    return History(tuple(epochs), chosen)
+    """A whole `Training` in one call."""
+    return Training(network, data, settings, rng).run(watch)
 
 
 def _augmenter(data: Dataset, settings: Settings, rng: np.random.Generator) -> Augmenter | None:
     if settings.augment == "none":
         return None
     return Augmenter(data.input_shape, settings.augment, settings.augment_amount, rng)
-
-
-def _batches(
-    x: np.ndarray, y: np.ndarray, order: np.ndarray, batch_size: int, augmenter: Augmenter | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Inputs and classes in `order`, `batch_size` at a time; as many batches are augmented together as fill a group."""
-    block_size = max(1, GROUP // batch_size) * batch_size
-    for block_start in range(0, len(order), block_size):
-        block = order[block_start : block_start + block_size]
-        inputs, classes = x[block], y[block]
-        if augmenter is not None:
-            inputs = augmenter.warp(inputs)
-        for start in range(0, len(block), batch_size):
-            yield inputs[start : start + batch_size], classes[start : start + batch_size]
 
 
 def _tolerance(accuracy: float, count: int) -> float:
@@ -148,8 +224,8 @@ def _tolerance(accuracy: float, count: int) -> float:
 
 
 def _validate(network: Network, part: Split) -> tuple[float, float]:
-    """Accuracy and loss on `part`."""
-    logits = network.logits(part.x)
+    """Accuracy and loss on `part`, of the integer model where there is one."""
+    logits = (freeze(network) if network.is_binarized else network).logits(part.x)
     loss, _ = cross_entropy(logits, part.y)
     return float(np.mean(logits.argmax(axis=1) == part.y)), loss
 

@@ -1,0 +1,130 @@
+"""Named arrays and a JSON header in a .npz, read and never run: sizes are checked before anything is unpacked."""
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.lib import format as npy
+
+from qmodel.activations import Entries
+from qmodel.errors import SignbitError
+from qmodel.model import canonical_json
+
+HEADER = "header"
+HEADER_BYTES_MAX = 1 << 20
+NPY_HEADER_BYTES_MAX = 4096
+
+
+def pack(header: dict, arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
+    """The file's content; the same values give the same bytes."""
+    entries = {HEADER: np.frombuffer(canonical_json(header).encode(), np.uint8), **arrays}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in entries.items():
+            content = io.BytesIO()
+            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            npy.write_array(content, little, version=(1, 0), allow_pickle=False)
+            # ZipInfo's default date is 1980: no clock gets into the file
+            info = zipfile.ZipInfo(f"{name}.npy")
+            info.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+            archive.writestr(info, content.getvalue())
+    return buffer.getvalue()
+
+
+class Archive:
+    """An open file: its header, and arrays whose names, dtypes and shapes are known beforehand."""
+
+    def __init__(self, archive: zipfile.ZipFile, what: str):
+        self._archive = archive
+        self._what = what
+        self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(self._members) != len(archive.infolist()) or HEADER not in self._members:
+            raise SignbitError(f"not a {what} (it has no header, or an entry twice)")
+        self.header = self._read_header()
+
+    def check_format(self, name: str, version: int) -> None:
+        """Refuses a header that is of another format or version."""
+        if self.header.get("format") != name:
+            raise SignbitError(f"not a {self._what} (its header says otherwise)")
+        found = self.header.get("version")
+        if found != version or isinstance(found, bool):
+            raise SignbitError(f"file version {found!r} is unknown; this signbit reads version {version}")
+
+    def arrays(self, wanted: Entries) -> dict[str, np.ndarray]:
+        """Every array of the file, which must be the `wanted` ones: name -> (dtype, shape)."""
+        odd = sorted(set(self._members) ^ {HEADER, *wanted})
+        if odd:
+            raise SignbitError(
+                f"entry {odd[0]!r} is {'missing' if odd[0] in wanted else f'not one a {self._what} has'}"
+            )
+        return {name: self.array(name, *entry) for name, entry in wanted.items()}
+
+    def array(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        """One of them."""
+        if name not in self._members:
+            raise SignbitError(f"entry {name!r} is missing")
+        info = self._members[name]
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if not size_bytes < info.file_size <= size_bytes + NPY_HEADER_BYTES_MAX:
+            raise SignbitError(f"entry {info.filename!r} is not {dtype} of shape {shape}")
+        content = self._member(info)
+        start = _npy_start(content, dtype, shape)
+        if len(content) - start != size_bytes:
+            raise SignbitError(f"entry {info.filename!r} is not {dtype} of shape {shape}")
+        return np.frombuffer(content, np.dtype(dtype).newbyteorder("<"), offset=start).astype(dtype).reshape(shape)
+
+    def _read_header(self) -> dict:
+        info = self._members[HEADER]
+        if info.file_size > HEADER_BYTES_MAX:
+            raise SignbitError("the header is too large")
+        content = self._member(info)
+        start = _npy_start(content, "uint8")
+        try:
+            header = json.loads(content[start:].decode(), parse_constant=_refuse_constant)
+        except (UnicodeDecodeError, ValueError, RecursionError):
+            raise SignbitError("the header is not JSON") from None
+        if not isinstance(header, dict):
+            raise SignbitError(f"not a {self._what} (its header says otherwise)")
+        return header
+
+    def _member(self, info: zipfile.ZipInfo) -> bytes:
+        """Content of an entry, never more than the size that was checked, whatever its stream unpacks to."""
+        with self._archive.open(info) as stream:
+            content = stream.read(info.file_size + 1)
+        if len(content) != info.file_size:
+            raise SignbitError(f"entry {info.filename!r} has another size than the file says")
+        return content
+
+
+@contextmanager
+def opened(data: bytes, what: str) -> Iterator[Archive]:
+    """The archive of a file's content; raises SignbitError for anything that is no `what`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield Archive(archive, what)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise SignbitError(f"not a {what}, or damaged ({error})") from None
+
+
+def _npy_start(content: bytes, dtype: str, shape: tuple[int, ...] | None = None) -> int:
+    """Offset of the data in an .npy of `dtype` (and `shape`); refuses any other."""
+    stream = io.BytesIO(content)
+    try:
+        if npy.read_magic(stream) != (1, 0):
+            raise ValueError
+        found_shape, fortran, found_dtype = npy.read_array_header_1_0(stream, max_header_size=NPY_HEADER_BYTES_MAX)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise SignbitError("an entry is not an array in .npy format 1.0") from None
+    right_shape = len(found_shape) == 1 if shape is None else found_shape == shape
+    if found_dtype != np.dtype(dtype).newbyteorder("<") or fortran or not right_shape:
+        raise SignbitError(f"an entry is {found_dtype} of shape {found_shape}, where {dtype} of {shape} is expected")
+    return stream.tell()
+
+
+def _refuse_constant(name: str):
+    raise ValueError(name)

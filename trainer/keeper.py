@@ -1,0 +1,66 @@
+"""Keeps what a run has reached: metrics every epoch, a checkpoint every half minute and when the user stops it."""
+
+import signal
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
+
+from trainer import checkpoint
+from trainer.checkpoint import Task
+from trainer.output import Output
+from trainer.train import Training
+
+SAVE_EVERY_S = 30.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """The user stopped the run; its state is saved if `kept`."""
+
+    def __init__(self, number: int, epochs_done: int, kept: Path | None):
+        super().__init__(f"stopped after {epochs_done} epochs")
+        self.number = number
+        """The signal's."""
+        self.epochs_done = epochs_done
+        self.kept = kept
+
+
+class Keeper(AbstractContextManager):
+    """Called wherever a run may stop.  Inside, Ctrl-C and SIGTERM wait for that moment; a second one doesn't."""
+
+    def __init__(self, output: Output, task: Task):
+        self._output = output
+        self._task = task
+        self._signal: int | None = None
+        self._saved_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *error) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def __call__(self, training: Training) -> None:
+        """Raises Stopped if the user asked for it."""
+        path, state = self._output.checkpoint, training.state
+        if state.order is None:
+            self._output.note_epochs(state.epochs)
+        is_stopped = self._signal is not None
+        if path is not None and (is_stopped or time.monotonic() - self._saved_at >= SAVE_EVERY_S):
+            checkpoint.save(path, self._task, training)
+            self._saved_at = time.monotonic()
+        if is_stopped:
+            raise Stopped(self._signal, len(state.epochs), path)
+
+    def discard(self) -> None:
+        """Remove the checkpoint of a run that is finished and saved."""
+        if self._output.checkpoint is not None:
+            self._output.checkpoint.unlink(missing_ok=True)
+
+    def _note(self, number: int, _frame) -> None:
+        self._signal = number
+        for other, handler in self._handlers.items():
+            signal.signal(other, handler)

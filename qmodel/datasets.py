@@ -1,7 +1,6 @@
 """Data sets by their name or path, with a split that is the same for every seed and machine."""
 
 import os
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from qmodel.loading import LoadingOptions
 from qmodel.mnist import read_mnist
 from qmodel.model import QuantizedModel
 from qmodel.own_data import load_own
-from qmodel.split import SPLIT_RULE, every_nth, split_samples
+from qmodel.split import every_nth, split_rule, split_samples
 
 __all__ = ["Dataset", "Split", "dataset_for", "load_dataset", "load_digits", "load_mnist"]
 
 DIGIT_LABELS = tuple("0123456789")
 MNIST_VALIDATION_EVERY = 12
+NAMES = ("digits", "mnist")
 
 Folder = str | os.PathLike | None
 
@@ -29,11 +29,14 @@ def load_dataset(name: str, data_dir: Folder = None, options: LoadingOptions | N
 
     `options` say how own data are read (`qmodel.own_data`).
     """
-    if name in LOADERS:
-        if options is not None:
-            options.refuse(f"the data set {name}")
-        return LOADERS[name](data_dir)
-    return load_own(_own_path(name), options or LoadingOptions())
+    options = options or LoadingOptions()
+    if name == "digits":
+        options.refuse("the data set digits", "fold")
+        return load_digits(options.fold)
+    if name == "mnist":
+        options.refuse("the data set mnist, which has its own test part")
+        return load_mnist(data_dir)
+    return load_own(_own_path(name), options)
 
 
 def dataset_for(model: QuantizedModel, name: str | None = None, data_dir: Folder = None) -> Dataset:
@@ -46,15 +49,16 @@ def dataset_for(model: QuantizedModel, name: str | None = None, data_dir: Folder
     record = record if isinstance(record, dict) else {}
     if name is None:
         name = _recorded_name(record)
-    if name not in LOADERS:
+    if name not in NAMES:
         return _own_data_for(model, name, record)
-    dataset = load_dataset(name, data_dir)
+    is_its_own = record.get("name") == name
+    dataset = load_dataset(name, data_dir, _options(record) if is_its_own else None)
     if dataset.input_shape != model.input_shape:
         raise SignbitError(f"{name} has inputs of {dataset.input_shape}, but the model takes {model.input_shape}")
     return dataset
 
 
-def load_digits() -> Dataset:
+def load_digits(fold: int = 0) -> Dataset:
     """The 1,797 real 8x8 digits of the package; 0..16 is scaled to 0..255, as a camera would give it."""
     with resources.as_file(resources.files("qmodel") / "data" / "digits.npz") as path, np.load(path) as arrays:
         pixels, classes = arrays["pixels"], arrays["classes"].astype(np.int64)
@@ -63,8 +67,9 @@ def load_digits() -> Dataset:
         "digits",
         (8, 8, 1),
         DIGIT_LABELS,
-        *(Split(x[part], classes[part]) for part in split_samples(classes)),
-        split_rule=f"stratified: {SPLIT_RULE}",
+        *(Split(x[part], classes[part]) for part in split_samples(classes, fold)),
+        split_rule=f"stratified: {split_rule(fold)}",
+        options=LoadingOptions(fold=fold) if fold else None,
     )
 
 
@@ -89,28 +94,29 @@ def _recorded_name(record: dict) -> str:
     name = record.get("name")
     if not isinstance(name, str):
         raise SignbitError("the model does not say what it was trained on; name a data set with --data")
-    if name not in LOADERS or "options" in record:
+    if name not in NAMES:
         raise SignbitError(f"the model was trained on own data, {name}; say where they are with --data PATH")
     return name
 
 
 def _own_data_for(model: QuantizedModel, name: str, record: dict) -> Dataset:
-    options = record.get("options", {})
-    if not isinstance(options, dict):
-        raise SignbitError("the model's loading options can't be understood; its file is damaged")
-    dataset = load_own(_own_path(name), LoadingOptions.from_dict(options), model)
+    dataset = load_own(_own_path(name), _options(record), model)
     if dataset.hash != record.get("hash"):
         note(f"{dataset.name} is not what the model was trained on; training may have seen some of this test part")
     return dataset
+
+
+def _options(record: dict) -> LoadingOptions:
+    options = record.get("options", {})
+    if not isinstance(options, dict):
+        raise SignbitError("the model's loading options can't be understood; its file is damaged")
+    return LoadingOptions.from_dict(options)
 
 
 def _own_path(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         raise SignbitError(
-            f"--data {name!r} is unknown; there are {', '.join(LOADERS)}, and no .npz, .csv or folder of that name"
+            f"--data {name!r} is unknown; there are {', '.join(NAMES)}, and no .npz, .csv or folder of that name"
         )
     return path
-
-
-LOADERS: dict[str, Callable[[Folder], Dataset]] = {"digits": lambda _: load_digits(), "mnist": load_mnist}

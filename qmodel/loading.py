@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, fields
 
 from qmodel.errors import SignbitError
+from qmodel.split import TEST_EVERY
 
 LSB_ALL = ""
 """Key of `lsb` for all columns without one of their own."""
@@ -31,6 +32,8 @@ class LoadingOptions:
     resize: tuple[int, int] | None = None
     """Height and width that images are resized to."""
     grey: bool = False
+    fold: int = 0
+    """Which fifth of the samples is the test part, 0 to 4."""
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.window is None:
@@ -41,6 +44,8 @@ class LoadingOptions:
         for column, value in self.lsb.items():
             if not 0 < value < math.inf:
                 raise SignbitError(f"--lsb {lsb_text(column, value)}: what a count is worth must be a number above 0")
+        if not 0 <= self.fold < TEST_EVERY:
+            raise SignbitError(f"--fold is {self.fold}, but must be 0 to {TEST_EVERY - 1}")
         if self.resize is not None and not all(1 <= side <= SIDE_MAX for side in self.resize):
             raise SignbitError(f"--resize {_size_text(self.resize)}: sides must be 1 to {SIDE_MAX}")
 
@@ -94,6 +99,7 @@ class LoadingOptions:
             "lsb": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
             "resize": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)),
             "grey": lambda value: isinstance(value, bool),
+            "fold": _is_whole,
         }
         for name, value in values.items():
             if name not in checks or not checks[name](value):
@@ -101,7 +107,7 @@ class LoadingOptions:
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-EMPTY = (None, (), {}, False)
+EMPTY = (None, (), {}, False, 0)
 
 
 def lsb_text(column: str, value: float) -> str:

@@ -19,11 +19,11 @@ from qmodel.sources.npz_file import read_npz
 from qmodel.sources.samples import Samples
 from qmodel.split import (
     SAMPLES_MIN,
-    SPLIT_RULE,
     VALIDATION_EVERY,
     check_parts,
     every_nth,
     split_groups,
+    split_rule,
     split_samples,
 )
 
@@ -42,7 +42,7 @@ def load_own(path: Path, options: LoadingOptions, model: QuantizedModel | None =
     if model is not None:
         samples = _relabelled(samples, model)
     _check(path, samples)
-    parts, rule = _split(samples)
+    parts, rule = _split(samples, options.fold)
     quantization = None
     x = samples.values
     if x.dtype == np.int16:
@@ -80,14 +80,16 @@ def _check(path: Path, samples: Samples) -> None:
         raise SignbitError(f"{path.name}: inputs of {shape} have more than {INPUT_SIZE_MAX} values")
 
 
-def _split(samples: Samples) -> tuple[Parts, str]:
+def _split(samples: Samples, fold: int) -> tuple[Parts, str]:
     """Indices of the training, validation and test part, and the rule in words."""
     classes = samples.classes
     if samples.groups is not None:
-        parts = split_groups(classes, samples.groups)
+        parts = split_groups(classes, samples.groups, fold)
         check_parts(classes, parts, samples.labels)
-        return parts, f"groups together, stratified by their commonest class: {SPLIT_RULE}"
+        return parts, f"groups together, stratified by their commonest class: {split_rule(fold)}"
     if samples.is_test is not None:
+        if fold:
+            raise SignbitError("--fold means nothing for data with their own test part; leave it out")
         train, validation = every_nth(classes, np.flatnonzero(~samples.is_test), VALIDATION_EVERY)
         parts = train, validation, np.flatnonzero(samples.is_test)
         check_parts(classes, parts, samples.labels)
@@ -101,7 +103,7 @@ def _split(samples: Samples) -> tuple[Parts, str]:
             f"class {label!r} has only {count} of the {SAMPLES_MIN} samples that the split needs; "
             f"add some or leave it out, if it is a class at all"
         )
-    return split_samples(classes), f"stratified: {SPLIT_RULE}"
+    return split_samples(classes, fold), f"stratified: {split_rule(fold)}"
 
 
 def _relabelled(samples: Samples, model: QuantizedModel) -> Samples:

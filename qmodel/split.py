@@ -6,21 +6,29 @@ from qmodel.errors import SignbitError
 
 TEST_EVERY = 5
 VALIDATION_EVERY = 8
-SPLIT_RULE = f"test every {TEST_EVERY}th, then validation every {VALIDATION_EVERY}th"
 SAMPLES_MIN = 2 * TEST_EVERY
 """Of a class: every_nth then takes one or two of ten for the test, and one of the eight that are left at least."""
 
 PARTS = ("training", "validation", "test")
 
 
-def split_samples(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of the training, validation and test samples, each in order."""
-    rest, test = every_nth(classes, np.arange(len(classes)), TEST_EVERY)
+def split_rule(fold: int) -> str:
+    """The rule in words."""
+    which = f" from number {fold}" if fold else ""
+    return f"test every {TEST_EVERY}th{which}, then validation every {VALIDATION_EVERY}th"
+
+
+def split_samples(classes: np.ndarray, fold: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the training, validation and test samples, each in order.
+
+    `fold` 0 to TEST_EVERY - 1 gives another test part each, and every sample is in one of them: cross-validation.
+    """
+    rest, test = every_nth(classes, np.arange(len(classes)), TEST_EVERY, fold)
     train, validation = every_nth(classes, rest, VALIDATION_EVERY)
     return train, validation, test
 
 
-def split_groups(classes: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split_groups(classes: np.ndarray, groups: np.ndarray, fold: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same with all samples of a group in one part; `groups` is a whole number a sample.
 
     The groups are split like samples, in the order of their numbers; a group's class is its commonest, the lowest on a
@@ -29,7 +37,7 @@ def split_groups(classes: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, n
     _, number = np.unique(groups, return_inverse=True)
     counts = np.zeros((number.max() + 1, classes.max() + 1), np.int64)
     np.add.at(counts, (number, classes), 1)
-    parts = split_samples(counts.argmax(axis=1))
+    parts = split_samples(counts.argmax(axis=1), fold)
     if min(map(len, parts)) == 0:
         raise SignbitError(f"there are {len(counts)} groups, too few for a training, a validation and a test part")
     train, validation, test = (np.flatnonzero(np.isin(number, part)) for part in parts)
@@ -46,15 +54,15 @@ def check_parts(classes: np.ndarray, parts: tuple[np.ndarray, ...], labels: tupl
             )
 
 
-def every_nth(classes: np.ndarray, candidates: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def every_nth(classes: np.ndarray, candidates: np.ndarray, n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Split `candidates` (indices into `classes`) into (rest, chosen), one of n chosen, stratified by class.
 
-    The candidates are put in order of (class, scrambled index) and every n-th is chosen, so the parts depend on
-    nothing but the classes' order.
+    The candidates are put in order of (class, scrambled index) and every n-th from number `first` on is chosen,
+    so the parts depend on nothing but the classes' order.
     """
     order = candidates[np.lexsort((_scramble(candidates), classes[candidates]))]
     chosen = np.zeros(len(order), bool)
-    chosen[::n] = True
+    chosen[first::n] = True
     return np.sort(order[~chosen]), np.sort(order[chosen])
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from qmodel.command import run_command
 from qmodel.datasets import load_dataset
 from qmodel.mnist import DATA_DIR_VARIABLE
+from trainer.cli import main
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
 
@@ -38,6 +40,23 @@ def mnist():
     if not os.environ.get(DATA_DIR_VARIABLE):
         pytest.skip(f"MNIST is not here: set {DATA_DIR_VARIABLE} to the folder that holds mnist/")
     return load_dataset("mnist")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def trainer(capsys):
+    """Runs `python -m trainer` in this process; gives exit code, stdout and stderr."""
+
+    def call(*arguments):
+        code = run_command(main, [str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture

@@ -52,5 +52,5 @@ def test_every_option_is_described(document):
 
     (group,) = [group for group in train_parser()._action_groups if group.title.startswith("own data")]
     options = [action.option_strings[0] for action in group._group_actions]
-    assert len(options) == 8
+    assert len(options) == 9
     assert [option for option in options if f"`{option}" not in document] == []

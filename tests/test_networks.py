@@ -9,22 +9,25 @@ import sys
 import numpy as np
 import pytest
 
+from qmodel.activations import Logits, Requantize
 from qmodel.datasets import load_dataset
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from trainer import arithmetic, noise, presets
 from trainer.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
-from trainer.augment import AUGMENTATIONS, Augmenter
+from trainer.augment import AUGMENTATIONS, Augmenter, add_noise
+from trainer.frozen import Folded, IntegerActivation
 from trainer.grid import EXACT, Grid
 from trainer.layer import Mode
 from trainer.layers import BatchNorm, QuantizedRelu, Sign
 from trainer.network import build
 from trainer.pool import AveragePool as FloatAveragePool
-from trainer.quantize import quantize
-from trainer.run import run
+from trainer.quantize import freeze, quantize
+from trainer.run import begin, run
 from trainer.settings import default_settings
 from trainer.summary import summarize, summary_json, summary_text
+from trainer.weights import Weighted
 
 SHAPE = (9, 8, 2)
 LABELS = ("a", "b", "c")
@@ -57,6 +60,84 @@ def calibrated(text, rng, high=127, shape=SHAPE):
             layer.beta.value[:] = rng.normal(size=layer.beta.value.shape)
     network.calibrate(inputs)
     return network, inputs
+
+
+# --- noise
+
+
+def test_noise_has_its_spread_and_stays_in_range(rng):
+    grey = np.full((200, 300), 128, np.uint8)
+    noisy = add_noise(grey, 12.0, rng).astype(float)
+    assert noisy.mean() == pytest.approx(128, abs=0.3) and noisy.std() == pytest.approx(12, rel=0.02)
+    ends = add_noise(np.tile(np.array([0, 255], np.uint8), (100, 1)), 40.0, rng)
+    assert ends.min() == 0 and ends.max() == 255 and len(np.unique(ends)) > 20
+
+
+def test_noise_makes_another_network(digits):
+    one, other = (run(default_settings(epochs=1, input_noise=spread), digits) for spread in (0.0, 20.0))
+    assert one.model.hash != other.model.hash
+
+
+# --- frozen integers
+
+
+@pytest.mark.parametrize("text", EVERYTHING)
+@pytest.mark.parametrize("any_weights", [False, True])
+def test_a_frozen_network_is_the_integer_model(rng, text, any_weights):
+    network, inputs = calibrated(text, rng)
+    frozen = freeze(network, any_weights)
+    model = quantize(frozen, "m", SHAPE, LABELS)
+    np.testing.assert_array_equal(frozen.logits(inputs), model.run(inputs) * 2.0**-model.logit_shift)
+    if not any_weights:
+        assert model.hash == quantize(network, "m", SHAPE, LABELS).hash
+
+
+@pytest.mark.parametrize("text", EVERYTHING)
+def test_integers_for_any_weights_have_room_for_the_worst_ones(rng, text):
+    """All weights +1, all -1: no accumulator is larger, and `quantize` proves the ranges."""
+    network, _ = calibrated(text, rng)
+    frozen = freeze(network, any_weights=True)
+    for value in (0.9, -0.9):
+        for layer in frozen.layers:
+            if isinstance(layer, Weighted):
+                layer.weight.value[:] = value
+        quantize(frozen, "m", SHAPE, LABELS)
+
+
+def test_gradients_of_frozen_integers_are_those_of_the_unrounded_function(rng):
+    """d/dx of clip((acc * M + B) / 2^s, 0, high), and of the logits, by differences over many accumulators."""
+    for integers, shift in (
+        (Requantize(np.array([40, -7, 300], np.int16), np.array([4000, 90_000, -512], np.int32), 10, 127), 10),
+        (Logits(np.array([40, -7, 300], np.int16), np.array([4000, 90_000, -512], np.int32)), 12),
+    ):
+        layer = IntegerActivation(Folded(integers, shift, integers.multiplier * 2.0**-shift), None)
+        x = rng.integers(-3000, 3000, (400, 3)).astype(np.float64)
+        before, after = (layer.forward(x + step, Mode.UNROUNDED) for step in (-1, 1))
+        layer.forward(x, Mode.TRAIN)
+        dy = rng.normal(size=x.shape)
+        inside = (before > 0) & (after > 0) & (before < 127) & (after < 127) | isinstance(integers, Logits)
+        np.testing.assert_allclose(layer.backward(dy)[inside], (dy * (after - before) / 2)[inside], rtol=1e-9)
+        assert inside.mean() > 0.1
+
+
+def test_last_epochs_change_weights_and_no_integers(digits):
+    """From the epoch on in which they freeze, multipliers and biases stay, and the loss still falls."""
+    settings = default_settings(model="conv3x3pad:8, conv3x3:8 pool2, dense", epochs=6, frozen_epochs=3)
+    training = begin(settings, digits)
+    seen = []
+
+    def watch(epoch):
+        if training.frozen is not None:
+            seen.append(quantize(training.frozen, "m", digits.input_shape, digits.labels))
+
+    history = training.run(watch)
+    activations = [[layer.activation.arrays() for layer in model.layers] for model in seen]
+    assert len(seen) == 4  # as they froze, and after each frozen epoch
+    for later in activations[1:]:
+        for one, other in zip(activations[0], later, strict=True):
+            assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert seen[0].hash != seen[-1].hash
+    assert history.epochs[-1].loss < history.epochs[3].loss
 
 
 # --- the integer model
@@ -441,10 +522,12 @@ RUNS = {
 # Every bit of the latent weights counts: signs alone would take many epochs to show that a sum was not exact.
 TRAIN_AND_HASH = """
 import hashlib, sys
+from qmodel.activations import Logits, Requantize
 from qmodel.datasets import load_dataset
 from trainer.grid import Grid
 from trainer.run import run
 from trainer.settings import default_settings
+from trainer.weights import Weighted
 if sys.argv[2] == "without grid":
     Grid.round = lambda self, gradient: gradient
 result = run(default_settings("digits", seed=5, **eval(sys.argv[1])), load_dataset("digits"))

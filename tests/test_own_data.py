@@ -87,6 +87,32 @@ def test_ten_samples_of_a_class_are_enough_for_every_part(count):
     assert sorted(np.concatenate(parts).tolist()) == list(range(10 + count))
 
 
+@pytest.mark.parametrize("group_count", [None, 60])
+def test_folds_test_every_sample_once(group_count):
+    rng = np.random.default_rng(5)
+    classes = rng.integers(0, 3, 400)
+    groups = None if group_count is None else rng.integers(0, group_count, 400)
+    folds = [
+        split.split_samples(classes, k) if groups is None else split.split_groups(classes, groups, k) for k in range(5)
+    ]
+    assert sorted(np.concatenate([test for _, _, test in folds]).tolist()) == list(range(400))
+    assert all(sorted(np.concatenate(parts).tolist()) == list(range(400)) for parts in folds)
+
+
+def test_a_fold_stays_with_the_model(trainer, tmp_path):
+    out = tmp_path / "m.npz"
+    assert trainer("--epochs", "1", "--quiet", "--fold", "3", "--out", out)[0] == 0
+    model = load(out)
+    assert model.provenance["data"]["options"] == {"fold": 3} and "--fold 3" in model.provenance["command"]
+    assert dataset_for(model).hash == load_dataset("digits", options=LoadingOptions(fold=3)).hash
+    assert dataset_for(model).hash != load_dataset("digits").hash
+
+
+def test_folds_where_there_are_none_are_refused(trainer, tmp_path):
+    assert "--fold is 5" in trainer("--fold", "5")[2]
+    assert "--fold means nothing for the data set mnist" in trainer("--data", "mnist", "--fold", "1")[2]
+
+
 def test_groups_stay_together():
     rng = np.random.default_rng(0)
     groups, classes = rng.integers(0, 25, 800), rng.integers(0, 3, 800)

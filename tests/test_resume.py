@@ -12,14 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmodel import archive
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
 from qmodel.errors import SignbitError
 from qmodel.file import load, to_bytes
 from qmodel.loading import LoadingOptions
 from trainer import checkpoint
 from trainer.checkpoint import Checkpoint, Task
-from trainer.cli import main
 from trainer.optim import Adam
 from trainer.run import run
 from trainer.settings import default_settings
@@ -41,11 +38,6 @@ CASES = {
 
 class Stop(Exception):
     pass
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits")
 
 
 def task_of(settings, data):
@@ -161,16 +153,6 @@ def test_what_is_no_archive_is_refused(tmp_path):
 
 
 # --- the command
-
-
-@pytest.fixture
-def trainer(capsys):
-    def call(*arguments):
-        code = run_command(main, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 LONG = ("--model", "conv3x3pad:16, conv3x3:16 pool2, dense", "--epochs", "30")

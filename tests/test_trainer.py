@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmodel.command import run_command
-from qmodel.datasets import Split, load_dataset
+from qmodel.datasets import Split
 from qmodel.file import load, to_bytes
 from tests.test_gradients import build_mlp
-from trainer.cli import main
 from trainer.evaluate import evaluate
 from trainer.layer import Mode, Parameter
 from trainer.optim import OPTIMIZERS, SCHEDULES, Adam, Sgd, glorot_rate
@@ -28,23 +26,6 @@ from trainer.settings import Settings, default_settings
 from trainer.train import train
 
 SHORT = ("--epochs", "2", "--quiet")
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load_dataset("digits")
-
-
-@pytest.fixture
-def trainer(capsys):
-    """Runs the command in this process; gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        code = run_command(main, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 # --- optimizers and schedules

@@ -39,6 +39,13 @@ def add_loading_options(parser) -> None:
         help="what one count of the sensor is worth, in the unit of the column (or of all columns); may be repeated",
     )
     group.add_argument("--resize", type=_size, metavar="HxW", help="size that images get")
+    group.add_argument(
+        "--fold",
+        type=_whole,
+        default=0,
+        metavar="K",
+        help="which fifth of the samples is the test part, 0 to 4, for cross-validation; of digits too (default: 0)",
+    )
     group.add_argument("--grey", action="store_true", help="make images grey")
 
 
@@ -53,6 +60,7 @@ def loading_options(options: argparse.Namespace) -> LoadingOptions:
         lsb=dict(options.lsb),
         resize=options.resize,
         grey=options.grey,
+        fold=options.fold,
     )
 
 

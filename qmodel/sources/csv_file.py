@@ -23,7 +23,7 @@ def read_csv(path: Path, options: LoadingOptions) -> Samples:
     The values are int16 counts (n, features), see `samples.counts_of`.  Raises SignbitError with row and column of
     whatever is missing, ragged or no number; rows are counted as in a spreadsheet, where the header is row 1.
     """
-    options.refuse("a .csv", "label_column", "group_column", "ignore_columns", "window", "stride", "lsb")
+    options.refuse("a .csv", "fold", "label_column", "group_column", "ignore_columns", "window", "stride", "lsb")
     rows = _rows(path)
     _, columns = next(rows, (1, []))
     _check_header(path, columns)

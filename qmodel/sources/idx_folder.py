@@ -23,7 +23,7 @@ def read_idx_folder(folder: Path, options: LoadingOptions) -> Samples:
     There is one such pair, or two, of which one has `test` or `t10k` in its name and becomes the test part.  A class's
     label is its number.
     """
-    options.refuse("IDX files")
+    options.refuse("IDX files", "fold")
     pairs = sorted(_image_files(folder), key=_is_test)
     if [_is_test(images) for images in pairs] not in ([False], [False, True]):
         names = ", ".join(images.name for images in pairs)

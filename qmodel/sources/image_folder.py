@@ -19,7 +19,7 @@ def read_images(path: Path, options: LoadingOptions) -> Samples:
     The labels are the folders' names.  Files that are no images by their suffix are left out.  Raises SignbitError with
     the name of a file that can't be read or has another size than the first.
     """
-    options.refuse("a folder of images", "resize", "grey")
+    options.refuse("a folder of images", "fold", "resize", "grey")
     pillow = _pillow()
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if not folders:

@@ -21,7 +21,7 @@ def read_npz(path: Path, options: LoadingOptions) -> Samples:
     (n, time, channels).  y is whole numbers, indices into `labels` if that is there, or texts.  `groups` is a text or
     number a sample.  Nothing is unpickled.
     """
-    options.refuse("a .npz", "window", "stride", "lsb")
+    options.refuse("a .npz", "fold", "window", "stride", "lsb")
     arrays = _read_arrays(path)
     x = arrays["x"]
     classes, labels = _classes(path, arrays["y"], arrays.get("labels"))

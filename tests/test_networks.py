@@ -14,6 +14,7 @@ from qmodel.datasets import load_dataset
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
+from tools.machines import MACHINES, RUNS, hash_of
 from trainer import arithmetic, noise, presets
 from trainer.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
 from trainer.augment import AUGMENTATIONS, Augmenter, add_noise
@@ -491,70 +492,17 @@ def test_random_numbers_by_their_raw_bits():
 
 RANDOM_DIGEST = "8976d74dd0c1f9e876d9ee8062ae8a9333e0506ba47cce22a62cb3e3b09b99f6"
 
-MACHINES = (
-    {},
-    {"OPENBLAS_CORETYPE": "Haswell"},
-    {"OPENBLAS_CORETYPE": "Sandybridge"},
-    {"OPENBLAS_CORETYPE": "Nehalem"},
-    {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "2"},
-    {"OPENBLAS_NUM_THREADS": "2"},
-    {"NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3 AVX512F AVX512CD AVX512_SKX AVX2 FMA3"},
-)
-"""Environments that stand for other processors; an unknown name is ignored by OpenBLAS and by numpy."""
-
-RUNS = {
-    "mlp": {"model": "mlp", "hidden": (64,), "epochs": 4},
-    "stochastic": {"model": "mlp", "binarize": "stochastic", "epochs": 3, "schedule": "exponential"},
-    "conv": {
-        "model": "conv3x3pad:12, conv3x3pad:16 pool2, dense",
-        "epochs": 2,
-        "augment": "elastic",
-        "label_smoothing": 0.1,
-    },
-    "all kinds": {
-        "model": "conv3x3pad:8 sign, depthwise3x3pad pool2, conv3x3:12 ternary, avgpool2, dense",
-        "epochs": 2,
-        "optimizer": "sgd",
-        "class_weights": "balanced",
-    },
-}
-
-# Every bit of the latent weights counts: signs alone would take many epochs to show that a sum was not exact.
-TRAIN_AND_HASH = """
-import hashlib, sys
-from qmodel.activations import Logits, Requantize
-from qmodel.datasets import load_dataset
-from trainer.grid import Grid
-from trainer.run import run
-from trainer.settings import default_settings
-from trainer.weights import Weighted
-if sys.argv[2] == "without grid":
-    Grid.round = lambda self, gradient: gradient
-result = run(default_settings("digits", seed=5, **eval(sys.argv[1])), load_dataset("digits"))
-digest = hashlib.sha256(result.model.hash.encode())
-for array in result.network.arrays:
-    digest.update(array.tobytes())
-print(digest.hexdigest())
-"""
-
-
-def hash_on(machine, repository, settings, grid):
-    command = [sys.executable, "-W", "ignore", "-c", TRAIN_AND_HASH, repr(settings), grid]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **machine}
-    result = subprocess.run(command, cwd=repository, env=environment, check=True, capture_output=True, text=True)
-    return result.stdout
-
 
 @pytest.mark.parametrize("name", RUNS)
-def test_same_seed_same_bytes_on_other_machines(repository, name):
+def test_same_seed_same_bytes_on_other_machines(name):
     """Other BLAS kernels, thread counts and SIMD instructions train the same network, to the last bit."""
-    hashes = {str(machine): hash_on(machine, repository, RUNS[name], "with grid") for machine in MACHINES}
+    hashes = {str(machine): hash_of(RUNS[name], machine) for machine in MACHINES}
     assert len(set(hashes.values())) == 1, hashes
 
 
-def test_without_the_grid_machines_differ(repository):
+def test_without_the_grid_machines_differ():
     """The test above can fail: gradients that are not on a grid have sums that depend on the BLAS kernel."""
-    hashes = {hash_on(machine, repository, RUNS["conv"], "without grid") for machine in MACHINES[:4]}
+    hashes = {hash_of(RUNS["conv"], machine, grid=False) for machine in MACHINES[:4]}
     if len({blas_sums(machine) for machine in MACHINES[:4]}) == 1:
         pytest.skip("this numpy has one BLAS kernel only")
     assert len(hashes) > 1

@@ -1,6 +1,6 @@
-"""`python -m tools.prove_repro`: the same seed, the same bytes, on other BLAS kernels, threads, SIMD and numpy versions.
+"""`python -m tools.prove_repro`: the same seed, the same bytes, whatever BLAS kernel, threads, SIMD and numpy.
 
-Each of `tools.machines.RUNS` is trained in every environment with every numpy, and the latent weights' bits are compared.
+Each of `tools.machines.RUNS` is trained in every environment with every numpy; every bit of the latent weights counts.
 As a control, the same with gradients off the grid must differ.  Writes bench/repro.json.
 """
 

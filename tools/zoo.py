@@ -1,0 +1,89 @@
+"""`python -m tools.zoo`: train the models that ship, measure them, write models/zoo.json, documents and picture."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmodel.atomic import write_whole
+from qmodel.command import Parser, run_command
+from qmodel.errors import SignbitError
+from tools.readme import ROOT
+from tools.zoo_pool import Pool
+from tools.zoo_recipes import RECIPES, Recipe, chosen
+from tools.zoo_rows import keep_measured, read_rows, shipped_index, training_row, write_rows
+from tools.zoo_runs import runs_of, source_hash
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the zoo stands: recipes, and the files that are written."""
+
+    recipes: tuple[Recipe, ...] = RECIPES
+    models: Path = ROOT / "models"
+    cache: Path = ROOT / "build" / "zoo"
+
+
+PLACES = Places()
+
+
+def main(arguments: list[str], places: Places = PLACES) -> None:
+    options = _parser().parse_args(arguments)
+    recipes = chosen(places.recipes, options.only)
+    train(places, recipes, options)
+
+
+def train(places: Places, recipes: Sequence[Recipe], options) -> None:
+    """Run what is missing in the cache, then ship one model of each recipe whose runs are all there.
+
+    Raises SignbitError when runs failed, after all others.
+    """
+    rows = {row["file"]: row for row in read_rows(places.models)}
+    source = None if options.any_source else source_hash()
+    missing = [run for recipe in recipes for run in runs_of(recipe, places.cache) if run.record(source) is None]
+    # the longest first, so that no core waits for one at the end; what was never run may be long, the more the later
+    # it stands in the table
+    taken_s = {file: row["train_cpu_s"] for file, row in rows.items()}
+    missing.sort(
+        key=lambda run: (taken_s.get(run.recipe.file, float("inf")), places.recipes.index(run.recipe)), reverse=True
+    )
+    pool = Pool(options.data_dir, options.jobs)
+    pool.train(missing)
+    for recipe in recipes:
+        runs = runs_of(recipe, places.cache)
+        records = [run.record(source) for run in runs]
+        if None not in records:
+            row = training_row(recipe, runs, records)
+            write_whole(places.models / recipe.file, runs[shipped_index(recipe, records)].model.read_bytes())
+            rows[recipe.file] = keep_measured(row, rows.get(recipe.file))
+            print(f"{recipe.file}: seed {row['shipped_seed']}, {row['validation_accuracy']:.2%} on validation")
+    write_rows(places.models, [rows[recipe.file] for recipe in places.recipes if recipe.file in rows])
+    if pool.failed:
+        raise SignbitError(f"{len(pool.failed)} of {len(missing)} runs failed: {pool.failed[0]}")
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m tools.zoo", description=__doc__.partition(": ")[2])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
+    training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
+    training.add_argument(
+        "--jobs", type=_jobs, default=os.cpu_count() or 1, metavar="N", help="runs at a time (default: the cores)"
+    )
+    training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
+    training.add_argument(
+        "--any-source", action="store_true", help="take finished runs of an older trainer, too, instead of repeating"
+    )
+    return parser
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

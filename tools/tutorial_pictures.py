@@ -5,7 +5,6 @@ bench/tutorial.json, the tables made from them into the tutorial, the pictures i
 """
 
 import copy
-import io
 import json
 import os
 import re
@@ -26,9 +25,9 @@ from qmodel import __version__, integer
 from qmodel.atomic import write_whole
 from qmodel.command import Parser, run_command
 from qmodel.datasets import Dataset, load_dataset
-from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.layers import Dense as IntegerDense
+from tools.pictures import BLUE, INK, ORANGE, picture, pyplot
 from tools.readme import ROOT, markdown_table, replace_block
 from trainer.layers import Dense, Parameter
 from trainer.network import Network
@@ -124,7 +123,7 @@ def rate_table(figures: dict) -> str:
 
 def main(arguments: list[str]) -> None:
     options = command_parser().parse_args(arguments)
-    _pyplot()
+    pyplot()
     data = load_dataset("mnist", options.data_dir)
     figures, shown = measure(data, lambda text: print(text, file=sys.stderr, flush=True))
     write_whole(FIGURES, figures_text(figures).encode())
@@ -159,18 +158,6 @@ def draw(figures: dict, shown: dict[str, Run], data: Dataset, folder: Path) -> N
         ("packed", _packed(load(PACKED_MODEL).layers[0])),
     ):
         write_whole(folder / f"{name}.png", picture(figure))
-
-
-def picture(figure) -> bytes:
-    """The figure with a palette of 256 colours, a third of the bytes, and without a note of what wrote it."""
-    from PIL import Image
-
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, dpi=DPI, format="png")
-    _pyplot().close(figure)
-    with Image.open(full) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
-    return small.getvalue()
 
 
 def _row(data: Dataset, given: dict, progress: Callable[[str], None]) -> tuple[Row, Run]:
@@ -213,36 +200,9 @@ def _spread(correct: list[int], count: int) -> str:
 
 # --- pictures
 
-DPI = 110
 CURVE_EPOCHS = 15
-INK, BLUE, ORANGE = "#222222", "#0072b2", "#d55e00"
-"""Blue and vermilion of Okabe and Ito's palette: different to the colour-blind, and in grey."""
 LINES = {"none": (INK, "-"), "deterministic": (BLUE, "-"), "stochastic": (ORANGE, "--")}
 DIVERGING = (ORANGE, "#ffffff", BLUE)
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.edgecolor": "#888888",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "figure.facecolor": "white",
-}
-
-
-def _pyplot():
-    """matplotlib without a display; raises SignbitError where the extra is missing."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise SignbitError('the pictures need matplotlib; pip install "signbit[plot]"') from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    pyplot.rcdefaults()
-    pyplot.rcParams.update(STYLE)
-    return pyplot
 
 
 def _weights(shown: dict[str, Run]):
@@ -255,11 +215,11 @@ def _weights(shown: dict[str, Run]):
         ("deterministic:\nsign(latent)", integer.sign(latent["deterministic"]), 1.0),
         ("stochastic:\nlatent", latent["stochastic"], 1.0),
     ]
-    pyplot = _pyplot()
+    plots = pyplot()
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("signs", DIVERGING)
-    figure, axes = pyplot.subplots(
+    figure, axes = plots.subplots(
         len(rows), 11, figsize=(9.6, 3.75), layout="constrained", width_ratios=[1] * 10 + [0.16]
     )
     for digit, cell in enumerate(axes[0, :10]):
@@ -279,7 +239,7 @@ def _weights(shown: dict[str, Run]):
 
 def curves(figures: dict):
     """Validation error by epoch: line for the seeds' mean, band for their range."""
-    figure, axes = _pyplot().subplots(1, 2, figsize=(9.6, 3.7), layout="constrained")
+    figure, axes = pyplot().subplots(1, 2, figsize=(9.6, 3.7), layout="constrained")
     for network, axis in zip(("784-10", "784-128-10"), axes, strict=True):
         for row in figures["accuracy"]:
             if (row["network"], row["epochs"]) != (network, CURVE_EPOCHS):
@@ -301,7 +261,7 @@ def curves(figures: dict):
 def _latent(shown: dict[str, Run], data: Dataset):
     """Where 784-128-10's first latent weights are after training."""
     lit = data.train.x.max(axis=0) > 0
-    figure, axis = _pyplot().subplots(figsize=(7.2, 3.3), layout="constrained")
+    figure, axis = pyplot().subplots(figsize=(7.2, 3.3), layout="constrained")
     for kind in KINDS[1:]:
         latent = shown[f"784-128-10 {kind}"].network.layers[0].weight.value[lit]
         share, edges = np.histogram(latent, bins=40, range=(-1, 1))
@@ -316,8 +276,8 @@ def _packed(layer: IntegerDense):
     """The first neuron's 8x8 weights as signs, and as the two words that hold them."""
     weights = layer.rows[0]
     words = integer.pack_bits(layer.rows[:1])[0]
-    pyplot = _pyplot()
-    figure, (signs, bits) = pyplot.subplots(
+    plots = pyplot()
+    figure, (signs, bits) = plots.subplots(
         1, 2, figsize=(9.6, 2.75), layout="constrained", width_ratios=[1, 3.2], gridspec_kw={"wspace": 0.04}
     )
     signs.set_title("weights, by pixel")

@@ -13,7 +13,8 @@ from qmodel.model import QuantizedModel
 from tools.bench_layers import Measured, count, rounded
 from tools.readme import ROOT
 
-MODELS = {path.stem: path for path in sorted((ROOT / "models").glob("*.npz"))}
+# the zoo has more, which `python -m tools.zoo measure` counts
+MODELS = {name: ROOT / "models" / f"{name}.npz" for name in ("digits-mlp", "mnist-mlp")}
 DIGITS_SIDE = 8
 MNIST_SIDE = 28
 SEED = 1
@@ -34,7 +35,26 @@ def measure_file(path: Path, core: str) -> list[Measured]:
     model = load(path)
     plans = [make_plan(model, "bench", f"cortex-{core}", optimize) for optimize in (SPEED, SIZE)]
     same = _kernels(plans[0]) == _kernels(plans[1])
-    return [_measure(model, plan, path.stem, core) for plan in (plans[:1] if same else plans)]
+    return [measure_plan(model, plan, path.stem, core) for plan in (plans[:1] if same else plans)]
+
+
+def measure_plan(model: QuantizedModel, plan: Plan, name: str, core: str) -> Measured:
+    """One inference of `plan` on an emulated core, after checking that it computes what Python does."""
+    run = count(model, plan, pictures(model.input_size, 1), core)
+    return Measured(
+        core=core,
+        layer=layer_name(name),
+        kernel=_kernels(plan),
+        chosen=True,
+        optimize=plan.optimize,
+        macs=plan.macs,
+        instructions=sum(run.instructions),
+        predicted_instructions=rounded(plan.instructions),
+        estimated_cycles=sum(run.cycles[core]) if core in run.cycles else None,
+        estimated_cycles_m0plus=sum(run.cycles["m0plus"]) if core == "m0" else None,
+        flash_bytes=compiled.measure(plan).flash_bytes,
+        scratch_bytes=plan.scratch_bytes,
+    )
 
 
 def pictures(input_size: int, number: int) -> np.ndarray:
@@ -56,24 +76,6 @@ def enlarge(digits: np.ndarray) -> np.ndarray:
     border = (MNIST_SIDE - factor * DIGITS_SIDE) // 2
     large = digits.reshape(-1, DIGITS_SIDE, DIGITS_SIDE).repeat(factor, axis=1).repeat(factor, axis=2)
     return np.pad(large, ((0, 0), (border, border), (border, border))).reshape(len(digits), -1)
-
-
-def _measure(model: QuantizedModel, plan: Plan, name: str, core: str) -> Measured:
-    run = count(model, plan, pictures(model.input_size, 1), core)
-    return Measured(
-        core=core,
-        layer=layer_name(name),
-        kernel=_kernels(plan),
-        chosen=True,
-        optimize=plan.optimize,
-        macs=plan.macs,
-        instructions=sum(run.instructions),
-        predicted_instructions=rounded(plan.instructions),
-        estimated_cycles=sum(run.cycles[core]) if core in run.cycles else None,
-        estimated_cycles_m0plus=sum(run.cycles["m0plus"]) if core == "m0" else None,
-        flash_bytes=compiled.measure(plan).flash_bytes,
-        scratch_bytes=plan.scratch_bytes,
-    )
 
 
 def _kernels(plan: Plan) -> str:

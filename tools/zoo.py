@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmodel.atomic import write_whole
-from qmodel.command import Parser, run_command
+from qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, run_command
 from qmodel.errors import SignbitError
-from tools.readme import ROOT
+from tools import cores, zoo_tables
+from tools.bench_layers import WrongOutput
+from tools.pictures import picture
+from tools.readme import README, ROOT, replace_block
+from tools.zoo_measure import measured_values
+from tools.zoo_picture import accuracy_flash
 from tools.zoo_pool import Pool
 from tools.zoo_recipes import RECIPES, Recipe, chosen
-from tools.zoo_rows import keep_measured, read_rows, shipped_index, training_row, write_rows
+from tools.zoo_rows import keep_measured, measured_rows, read_rows, shipped_index, training_row, write_rows
 from tools.zoo_runs import runs_of, source_hash
 
 
@@ -24,15 +29,23 @@ class Places:
     recipes: tuple[Recipe, ...] = RECIPES
     models: Path = ROOT / "models"
     cache: Path = ROOT / "build" / "zoo"
+    readme: Path = README
+    picture: Path = ROOT / zoo_tables.PICTURE
 
 
 PLACES = Places()
 
 
-def main(arguments: list[str], places: Places = PLACES) -> None:
+def main(arguments: list[str], places: Places = PLACES) -> int:
     options = _parser().parse_args(arguments)
-    recipes = chosen(places.recipes, options.only)
-    train(places, recipes, options)
+    match options.command:
+        case "train":
+            train(places, chosen(places.recipes, options.only), options)
+        case "measure":
+            return measure(places)
+        case "tables":
+            write_documents(places)
+    return EXIT_OK
 
 
 def train(places: Places, recipes: Sequence[Recipe], options) -> None:
@@ -64,6 +77,34 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
         raise SignbitError(f"{len(pool.failed)} of {len(missing)} runs failed: {pool.failed[0]}")
 
 
+def measure(places: Places) -> int:
+    """Measure every model that ships, write zoo.json and the documents; 1 if a core computes something else."""
+    if cores.missing():
+        raise SignbitError(f"nothing was measured: {cores.missing()}")
+    rows = []
+    for row in read_rows(places.models):
+        print(f"{row['file']} ...", file=sys.stderr)
+        try:
+            rows.append(row | measured_values(places.models / row["file"]))
+        except WrongOutput as error:
+            print(f"FAILED: {error}", file=sys.stderr)
+            return EXIT_DIFFERENT
+    write_rows(places.models, rows)
+    write_documents(places)
+    return EXIT_OK
+
+
+def write_documents(places: Places) -> None:
+    """models/README.md, the README's block and the picture, all from zoo.json and bench/rivals.json."""
+    rows, rivals = measured_rows(places.models), zoo_tables.read_rivals()
+    image = picture(accuracy_flash(rows, rivals))
+    places.picture.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(places.picture, image)
+    write_whole(places.models / "README.md", zoo_tables.models_text(rows).encode())
+    replace_block(zoo_tables.BLOCK, zoo_tables.readme_text(rows, rivals), places.readme)
+    print(zoo_tables.zoo_table(rows))
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m tools.zoo", description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -76,6 +117,8 @@ def _parser() -> Parser:
     training.add_argument(
         "--any-source", action="store_true", help="take finished runs of an older trainer, too, instead of repeating"
     )
+    commands.add_parser("measure", help="bytes, instructions and cycles of the models that ship, then the documents")
+    commands.add_parser("tables", help="write models/README.md, the README's part and the picture from models/zoo.json")
     return parser
 
 

@@ -1,15 +1,18 @@
 """Training runs of the zoo, many at a time, with a bar on a terminal and a line for each that ends."""
 
+import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import Popen
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from qmodel.errors import SignbitError
 from tools.zoo_runs import Run, Stopped
+
+LINE_MAX = 100
 
 
 class Pool:
@@ -57,8 +60,10 @@ class Pool:
             self._progress.remove_task(shown)
             self._progress.advance(self._whole)
 
-    def _say(self, shown, line: str) -> None:
-        self._progress.update(shown, description=line[:100])
+    def _say(self, shown: TaskID, line: str) -> None:
+        epoch = re.search(r"\bepoch (\d+)/(\d+)", line)
+        done = {"completed": int(epoch[1]), "total": int(epoch[2])} if epoch else {}
+        self._progress.update(shown, description=line[:LINE_MAX], **done)
 
     def _started(self, process: Popen) -> None:
         with self._lock:

@@ -1,0 +1,307 @@
+"""The zoo: what its rows and documents say is so, and the command trains, measures and writes whole or not at all."""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codegen.plan import make_plan
+from qmodel.command import run_command
+from qmodel.datasets import dataset_for
+from qmodel.file import load
+from tools import cores, zoo, zoo_runs, zoo_tables
+from tools.motion import motion_csv
+from tools.pictures import picture
+from tools.readme import ROOT, block
+from tools.zoo_picture import accuracy_flash
+from tools.zoo_recipes import RECIPES, Recipe
+from tools.zoo_rows import MEASURED, read_rows
+from trainer import cli as trainer_cli
+from trainer.evaluate import evaluate
+
+MODELS = ROOT / "models"
+ROWS = read_rows(MODELS)
+BARS = {
+    # file: (most KiB of weights and parameters, least mean accuracy in per cent)
+    "mnist-1k.npz": (1.0, 98.4),
+    "mnist-1k5.npz": (1.5, 98.75),
+    "mnist-2k.npz": (2.2, 99.2),
+    "mnist-4k.npz": (3.8, 99.4),
+    "mnist-7k.npz": (6.8, 99.5),
+    "mnist-12k.npz": (12.0, 99.58),
+    "mnist-logistic.npz": (None, 91.4),
+    "mnist-pi.npz": (None, 98.8),
+    "digits-conv.npz": (1.5, 99.4),
+}
+CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}
+"""Some model must reach the accuracy in per cent within so many estimated cycles."""
+RECOUNTED_MACS_MAX = 150_000
+"""MNIST's 10,000 test images take Python too long for larger models."""
+TINY = (
+    Recipe("tiny-mlp.npz", "digits", "--model mlp --hidden 8 --epochs 2", "a test", seeds=(3, 4)),
+    Recipe("tiny-conv.npz", "digits", '--model "conv3x3s2:4, dense" --epochs 1', "another", seeds=(0, 1)),
+)
+
+
+# --- what ships
+
+
+def by_file(row: dict) -> str:
+    return row["file"]
+
+
+def test_every_model_has_its_row_in_the_order_of_the_recipes():
+    files = [row["file"] for row in ROWS]
+    assert sorted(files) == sorted(path.name for path in MODELS.glob("*.npz"))
+    assert files == [recipe.file for recipe in RECIPES if recipe.file in files]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_file)
+def test_row_says_what_the_file_holds(row):
+    model = load(MODELS / row["file"])
+    plan = make_plan(model, target="portable", optimize="size")
+    found = (model.hash, model.provenance["data"]["hash"], plan.data_bytes, plan.scratch_bytes, plan.macs)
+    assert found == (row["hash"], row["data_hash"], row["flash_bytes"], row["arena_bytes"], row["macs"])
+    assert row["command"] == model.provenance["command"]
+    assert set(MEASURED) <= set(row)
+    assert 0 < row["instructions_m4"] <= row["instructions_m0"] < row["estimated_cycles_m0"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_file)
+def test_command_is_that_of_the_settings(row):
+    """Every option is written out, so that other defaults make the same model."""
+    words = shlex.split(row["command"])
+    assert words[:4] == ["python", "-m", "trainer", "train"]
+    options = vars(trainer_cli._train_parser().parse_args(words[4:]))
+    settings = load(MODELS / row["file"]).provenance["settings"]
+    given = {key: list(options[key] or ()) if key == "hidden" else options[key] for key in settings}
+    assert given == settings
+    assert options["out"] == row["file"] and options["seed"] == row["shipped_seed"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_file)
+def test_figures_are_those_of_the_runs(row):
+    runs = row["runs"]
+    assert [run["seed"] for run in runs] == row["seeds"] and len(runs) >= 3
+    accuracies = [run["test_correct"] / run["test_count"] for run in runs]
+    assert row["test_accuracy_mean"] == pytest.approx(statistics.mean(accuracies), abs=1e-6)
+    assert row["test_accuracy_sd"] == pytest.approx(statistics.stdev(accuracies), abs=1e-6)
+    best = runs[0] if row["folds"] else max(runs, key=lambda run: (run["validation_correct"], -run["seed"]))
+    assert (best["seed"], best["hash"]) == (row["shipped_seed"], row["hash"])
+    score = load(MODELS / row["file"]).provenance["accuracy"]
+    assert score["test"]["integer_correct"] == best["test_correct"]
+    assert score["validation"]["integer_correct"] == best["validation_correct"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_file)
+def test_fake_quantized_and_integer_labels_are_equal(row):
+    assert not row["labels_different"]
+
+
+def recounted(row: dict, data_path: str | None = None) -> int:
+    model = load(MODELS / row["file"])
+    return evaluate(model, dataset_for(model, data_path)).score.right
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row["data"] == "mnist" and row["macs"] <= RECOUNTED_MACS_MAX], ids=by_file
+)
+def test_mnist_accuracy_counts_again(row, mnist):
+    assert recounted(row) == round(row["test_accuracy"] * len(mnist.test))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["data"] != "mnist"], ids=by_file)
+def test_accuracy_counts_again(row, tmp_path):
+    recording = tmp_path / "motion.csv"
+    recording.write_text(motion_csv())
+    count = next(run["test_count"] for run in row["runs"] if run["seed"] == row["shipped_seed"])
+    assert recounted(row, str(recording) if row["data"] == recording.name else None) == round(
+        row["test_accuracy"] * count
+    )
+
+
+@pytest.mark.parametrize("file", BARS)
+def test_accuracy_at_each_size(file):
+    row = next((row for row in ROWS if row["file"] == file), None)
+    if row is None:
+        pytest.skip(f"{file} is not trained: python -m tools.zoo train --only {file.removesuffix('.npz')}")
+    most_kib, least_percent = BARS[file]
+    assert most_kib is None or row["flash_bytes"] <= most_kib * 1024
+    assert 100 * row["test_accuracy_mean"] >= least_percent
+
+
+@pytest.mark.parametrize("percent", CYCLES_M4_MAX)
+def test_accuracy_within_cycles(percent):
+    able = [row for row in ROWS if row["data"] == "mnist" and 100 * row["test_accuracy_mean"] >= percent]
+    if not able:
+        pytest.skip(f"no model with {percent} % is trained: python -m tools.zoo train")
+    assert min(row["estimated_cycles_m4"] for row in able) <= CYCLES_M4_MAX[percent]
+
+
+def test_documents_are_those_of_the_rows():
+    rivals = zoo_tables.read_rivals()
+    assert block(zoo_tables.BLOCK) == zoo_tables.readme_text(ROWS, rivals)
+    assert (MODELS / "README.md").read_text() == zoo_tables.models_text(ROWS)
+
+
+def test_others_have_a_source_and_stand_in_the_picture():
+    for rival in zoo_tables.read_rivals():
+        assert rival["source"] and rival["sizes"] and rival["name"] in block(zoo_tables.BLOCK)
+        assert all(0.9 < point["accuracy"] < 1 and point["flash_bytes"] > 500 for point in rival["points"])
+
+
+def test_picture_is_the_same_each_time_and_small():
+    pytest.importorskip("matplotlib")
+    first, second = (picture(accuracy_flash(ROWS, zoo_tables.read_rivals())) for _ in range(2))
+    assert first == second and first.startswith(b"\x89PNG")
+    assert (ROOT / zoo_tables.PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert (ROOT / zoo_tables.PICTURE).stat().st_size < 120_000
+
+
+# --- the command
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A zoo of its own, with two recipes that take seconds."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "README.md").write_text(f"before\n<!-- {zoo_tables.BLOCK} -->\n<!-- /{zoo_tables.BLOCK} -->\nbehind\n")
+    return zoo.Places(TINY, tmp_path / "models", tmp_path / "runs", tmp_path / "README.md", tmp_path / "img" / "p.png")
+
+
+@pytest.fixture
+def call(places, capsys):
+    """Runs the command in that zoo; gives exit code, stdout and stderr."""
+
+    def run(*arguments, where=places):
+        code = run_command(lambda words: zoo.main(words, where), list(arguments))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def records(places) -> dict[str, int]:
+    """When each finished run ended."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in places.cache.glob("*/run.json")}
+
+
+def test_from_recipe_to_documents(places, call):
+    pytest.importorskip("matplotlib")
+    if cores.missing():
+        pytest.skip(cores.missing())
+    code, out, _ = call("train", "--jobs", "1")
+    assert code == 0 and "tiny-mlp.npz: seed" in out and "tiny-conv.npz: seed" in out
+    first = records(places)
+    assert len(first) == 4
+
+    assert call("tables")[0] == 2
+    assert call("measure")[0] == 0
+    rows = read_rows(places.models)
+    assert [row["file"] for row in rows] == ["tiny-mlp.npz", "tiny-conv.npz"]
+    assert all(row["hash"] == load(places.models / row["file"]).hash for row in rows)
+    assert rows[0]["network"] == "64-8-10" and rows[1]["network"] == "conv3x3s2:4, dense"
+    assert load(places.models / "tiny-mlp.npz").name == "tiny-mlp"
+    assert "tiny-conv" in places.readme.read_text() and places.readme.read_text().endswith("behind\n")
+    assert rows[1]["command"] in (places.models / "README.md").read_text()
+    assert places.picture.read_bytes().startswith(b"\x89PNG")
+
+    # what is finished is not run again, and what was measured of the same model stays
+    assert call("train")[0] == 0
+    assert records(places) == first and read_rows(places.models) == rows
+
+
+def test_only_what_is_missing_is_run(places, call):
+    assert call("train", "--only", "tiny-mlp")[0] == 0
+    first = records(places)
+    lost = next(iter(first))
+    (places.cache / lost / "run.json").unlink()
+    assert call("train", "--only", "tiny-mlp.npz")[0] == 0
+    second = records(places)
+    assert {name for name in first if first[name] != second[name]} == {lost}
+    assert [path.name for path in places.models.glob("*.npz")] == ["tiny-mlp.npz"]
+
+
+def test_another_trainer_runs_all_again_unless_told_otherwise(places, call, monkeypatch):
+    call("train", "--only", "tiny-mlp")
+    first = records(places)
+    for module in (zoo, zoo_runs):
+        monkeypatch.setattr(module, "source_hash", lambda: "another")
+    assert call("train", "--only", "tiny-mlp", "--any-source")[0] == 0
+    assert records(places) == first
+    assert call("train", "--only", "tiny-mlp")[0] == 0
+    assert all(records(places)[name] != first[name] for name in first)
+
+
+def test_code_counts_as_source_and_comments_do_not(tmp_path, monkeypatch):
+    (tmp_path / "trainer").mkdir()
+    (tmp_path / "qmodel").mkdir()
+    monkeypatch.setattr(zoo_runs, "ROOT", tmp_path)
+
+    def hash_of(text):
+        (tmp_path / "trainer" / "a.py").write_text(text)
+        return zoo_runs.source_hash()
+
+    first = hash_of("def f():\n    return 1\n")
+    assert hash_of('"""A."""\n\n\ndef f():\n    """Why."""\n    return 1  # one\n') == first
+    assert hash_of("def f():\n    return 2\n") != first
+
+
+def test_failed_run_is_named_and_the_others_ship(places, call):
+    broken = replace(TINY[0], file="broken.npz", words="--model nonsense --epochs 1")
+    code, out, err = call("train", where=replace(places, recipes=(broken, TINY[0])))
+    assert code == 2 and out.startswith("tiny-mlp.npz: seed")
+    assert re.fullmatch(r"error: 2 of 4 runs failed: broken seed \d: --model: .*nonsense.*", err.splitlines()[-1])
+    assert [row["file"] for row in read_rows(places.models)] == ["tiny-mlp.npz"]
+
+
+def test_ctrl_c_leaves_nothing_half_written(places):
+    """To the command alone, as `kill -INT` sends it: its runs end with it."""
+    endless = replace(TINY[0], words="--model mlp --epochs 100000")
+    script = (
+        "import signal, sys; from pathlib import Path; from tools import zoo; from tools.zoo_recipes import Recipe\n"
+        "from qmodel.command import run_command\n"
+        # a shell's background job ignores Ctrl-C, and so would what it starts
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"places = zoo.Places(({endless!r},), *map(Path, {[str(places.models), str(places.cache)]!r}))\n"
+        "sys.exit(run_command(lambda words: zoo.main(words, places), ['train', '--jobs', '1']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not list(places.cache.glob("*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err.splitlines()[-1] == "interrupted"
+    assert not list(places.models.iterdir()) and records(places) == {}
+    assert not [words for words in command_lines() if str(places.cache) in words]
+
+
+def command_lines():
+    """Of every process on a Linux machine."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--only", "tiny-mlp,nope"], "--only 'nope' is unknown; there are tiny-mlp, tiny-conv"),
+        (["train", "--jobs", "0"], "'0' is not a whole number"),
+        ([], "COMMAND"),
+    ],
+)
+def test_mistakes_are_one_line(call, arguments, message):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err

@@ -29,7 +29,7 @@ from tools import emulate, tutorial_pictures, zoo_tables
 from tools.pio import FIRMWARE
 from tools.readme import ROOT, block
 from tools.tutorial_pictures import PICTURES, TUTORIAL, with_latent_weights
-from trainer import cli as trainer_cli
+from trainer.options import train_parser
 from trainer.run import run
 from trainer.settings import default_settings
 
@@ -243,7 +243,7 @@ def check_codegen(arguments: list[str]) -> None:
 
 
 CHECKS = {
-    "trainer": lambda arguments: trainer_cli._train_parser().parse_args(arguments),
+    "trainer": lambda arguments: train_parser().parse_args(arguments),
     "codegen": check_codegen,
     "tools.emulate": lambda arguments: emulate._parser().parse_args(arguments),
     "tools.pio": check_pio,

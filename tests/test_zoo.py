@@ -25,8 +25,8 @@ from tools.readme import ROOT, block
 from tools.zoo_picture import accuracy_flash
 from tools.zoo_recipes import RECIPES, Recipe
 from tools.zoo_rows import MEASURED, read_rows
-from trainer import cli as trainer_cli
 from trainer.evaluate import evaluate
+from trainer.options import train_parser
 
 MODELS = ROOT / "models"
 ROWS = read_rows(MODELS)
@@ -81,7 +81,7 @@ def test_command_is_that_of_the_settings(row):
     """Every option is written out, so that other defaults make the same model."""
     words = shlex.split(row["command"])
     assert words[:4] == ["python", "-m", "trainer", "train"]
-    options = vars(trainer_cli._train_parser().parse_args(words[4:]))
+    options = vars(train_parser().parse_args(words[4:]))
     settings = load(MODELS / row["file"]).provenance["settings"]
     given = {key: list(options[key] or ()) if key == "hidden" else options[key] for key in settings}
     assert given == settings
@@ -262,6 +262,35 @@ def test_failed_run_is_named_and_the_others_ship(places, call):
     assert code == 2 and out.startswith("tiny-mlp.npz: seed")
     assert re.fullmatch(r"error: 2 of 4 runs failed: broken seed \d: --model: .*nonsense.*", err.splitlines()[-1])
     assert [row["file"] for row in read_rows(places.models)] == ["tiny-mlp.npz"]
+
+
+def test_stopped_run_goes_on_to_the_same_model(tmp_path):
+    recipe = replace(TINY[0], words="--model mlp --hidden 8 --epochs 300")
+    unbroken, broken = (zoo_runs.Run(recipe, 3, tmp_path / name) for name in ("unbroken", "broken"))
+    unbroken.train(None, lambda process: None, lambda line: None)
+    processes, lines = [], []
+
+    def stop(line):
+        if line.startswith("epoch 15/"):
+            os.kill(processes[0].pid, signal.SIGTERM)
+
+    with pytest.raises(zoo_runs.Stopped):
+        broken.train(None, processes.append, stop)
+    assert broken.record(None) is None
+    broken.train(None, processes.append, lines.append)
+    assert "--resume" in processes[1].args and "epoch 15/300" not in " ".join(lines)
+    hashes = [run.record(None)["report"]["model"]["hash"] for run in (unbroken, broken)]
+    assert hashes[0] == hashes[1]
+    assert sorted(path.name for path in broken.folder.iterdir()) == ["run.json", "tiny-mlp.npz"]
+
+    # another trainer does not go on with it
+    with pytest.raises(zoo_runs.Stopped):
+        processes.clear()
+        broken.train(None, processes.append, stop)
+    stopped = broken.folder / "stopped.json"
+    stopped.write_text(stopped.read_text().replace(zoo_runs.source_hash(), "another"))
+    broken.train(None, processes.append, lines.append)
+    assert "--resume" not in processes[1].args
 
 
 def test_ctrl_c_leaves_nothing_half_written(places):

@@ -1,6 +1,9 @@
 """Training runs of the zoo, many at a time, with a bar on a terminal and a line for each that ends."""
 
+import contextlib
+import os
 import re
+import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +30,17 @@ class Pool:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def train(self, runs: Sequence[Run]) -> None:
-        """Start them in order and wait for all.  Ctrl-C ends those that run and starts no more."""
+        """Start them in order and wait for all.
+
+        Ctrl-C and SIGTERM stop those that run, in order, so that they can go on later, and start no more.
+        """
+        default = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            self._train_all(runs)
+        finally:
+            signal.signal(signal.SIGTERM, default)
+
+    def _train_all(self, runs: Sequence[Run]) -> None:
         columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         live = self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=not live) as progress:
@@ -69,11 +82,17 @@ class Pool:
         with self._lock:
             self._processes.add(process)
             if self._stopped:
-                process.terminate()
+                _terminate(process)
 
     def _stop(self) -> None:
         with self._lock:
             self._stopped = True
             for process in self._processes:
-                if process.returncode is None:
-                    process.terminate()
+                _terminate(process)
+
+
+def _terminate(process: Popen) -> None:
+    """SIGTERM without Popen's own, which would wait for a process that its run waits for."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)

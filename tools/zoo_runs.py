@@ -1,12 +1,14 @@
 """One training run of a recipe: the real command line in a process of its own, and what it left, kept for later.
 
 A run's folder holds its model, and `run.json`, which is written last: a folder without it is a run that did not end.
+Where that was stopped by a signal, the trainer's checkpoint and `stopped.json` say how it goes on.
 """
 
 import ast
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,19 +19,21 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from qmodel.atomic import write_whole
-from qmodel.command import EXIT_INTERRUPTED
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from tools.readme import ROOT
 from tools.zoo_recipes import OWN_DATA, Recipe
+from trainer.output import SUFFIX
 
 SOURCES = ("qmodel", "trainer")
-RECORD = "run.json"
+RECORD, STOPPED = "run.json", "stopped.json"
+SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+"""Exit codes of a trainer that was asked to stop and did so in order."""
 LOG_LINES = 20
 
 
 class Stopped(Exception):
-    """The run was ended from outside."""
+    """A signal ended the run."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Run:
         return record if source in (None, record["source"]) else None
 
     def train(self, data_dir: str | None, started: Callable[[subprocess.Popen], None], say: Callable[[str], None]):
-        """Run the command to its end and keep its record.
+        """Run the command to its end and keep its record; a run that was stopped goes on where it was.
 
         `started` is given the process, `say` its lines of progress.  Raises Stopped when a signal ended it, and
         SignbitError when it failed.
@@ -74,10 +78,18 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RECORD).unlink(missing_ok=True)
         source = source_hash()
+        before_s = self._cpu_s_before(source)
         lines: deque[str] = deque(maxlen=LOG_LINES)
         with tempfile.TemporaryFile() as printed:
             process = subprocess.Popen(
-                self._command(data_dir), cwd=ROOT, stdout=printed, stderr=subprocess.PIPE, text=True, errors="replace"
+                self._command(data_dir, resume=before_s is not None),
+                cwd=ROOT,
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                # Ctrl-C is for us, who pass it on: a trainer that gets two signals does not stop in order
+                start_new_session=True,
             )
             started(process)
             with process.stderr:
@@ -89,28 +101,48 @@ class Run:
             process.returncode = os.waitstatus_to_exitcode(status)
             printed.seek(0)
             text = printed.read().decode()
-        if process.returncode < 0 or process.returncode == EXIT_INTERRUPTED:
+        cpu_s = (before_s or 0) + usage.ru_utime + usage.ru_stime
+        if process.returncode < 0 or process.returncode in SIGNALLED:
+            self._write(STOPPED, {"source": source, "cpu_s": cpu_s})
             raise Stopped
         if process.returncode:
             reason = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
             raise SignbitError(f"{self.title}: {reason}")
-        self._keep(json.loads(text), source, usage.ru_utime + usage.ru_stime)
-
-    def _keep(self, report: dict, source: str, cpu_s: float) -> None:
+        report = json.loads(text)
         if load(self.model).hash != report["model"]["hash"]:
             raise SignbitError(f"{self.title}: the model that was saved is not the one that was reported")
-        record = {"source": source, "cpu_s": round(cpu_s, 1), "report": report}
-        write_whole(self.folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+        self._write(RECORD, {"source": source, "cpu_s": round(cpu_s, 1), "report": report})
+        (self.folder / STOPPED).unlink(missing_ok=True)
 
-    def _command(self, data_dir: str | None) -> list[str]:
+    @property
+    def _checkpoint(self) -> Path:
+        return self.model.with_name(self.model.name + SUFFIX)
+
+    def _cpu_s_before(self, source: str) -> float | None:
+        """What a run that was stopped has taken, if it can go on; else None, and nothing of it is left."""
+        stopped = self.folder / STOPPED
+        if stopped.is_file() and self._checkpoint.is_file():
+            values = json.loads(stopped.read_text())
+            if values["source"] == source:
+                return values["cpu_s"]
+        for path in (stopped, self._checkpoint):
+            path.unlink(missing_ok=True)
+        return None
+
+    def _write(self, name: str, values: dict) -> None:
+        write_whole(self.folder / name, (json.dumps(values, indent=1) + "\n").encode())
+
+    def _command(self, data_dir: str | None, resume: bool) -> list[str]:
         data = self.recipe.data
         if data in OWN_DATA:
             data = str(self.folder / data)
             write_whole(data, _own_data(self.recipe.data).encode())
-        command = [sys.executable, "-m", "trainer", "train", "--data", data, *self.recipe.options(self.seed)]
+        command = [sys.executable, "-m", "trainer", "train", "--data", data, "--json"]
         if data_dir is not None:
             command += ["--data-dir", str(Path(data_dir).resolve())]
-        return [*command, "--out", str(self.model), "--json"]
+        if resume:
+            return [*command, "--resume", str(self._checkpoint)]
+        return [*command, *self.recipe.options(self.seed), "--out", str(self.model)]
 
 
 def runs_of(recipe: Recipe, cache: Path) -> list[Run]:

@@ -273,7 +273,7 @@ def test_train_and_evaluate(trainer, tmp_path):
     test = model.provenance["accuracy"]["test"]
     assert code == 0
     assert f"{test['integer']:.2%} ({test['integer_correct']}/360 of the test part)" in text
-    assert len(text.splitlines()) == 4 + 10
+    assert len(text.splitlines()) == 3 + 1 + 10 + 1 + 2 + 10
 
 
 def test_train_may_be_left_out_and_json_parses(trainer, tmp_path):
@@ -287,7 +287,7 @@ def test_train_may_be_left_out_and_json_parses(trainer, tmp_path):
     assert values["accuracy"] == model.provenance["accuracy"]
     values = json.loads(trainer("evaluate", out, "--json")[1])
     assert values["accuracy"]["test"]["integer_correct"] == model.provenance["accuracy"]["test"]["integer_correct"]
-    assert np.array(values["confusion"]).sum() == 360 and len(values["recall"]) == 10
+    assert np.array(values["confusion"]).sum() == 360 and len(values["classes"]) == 10
 
 
 def test_provenance_makes_the_model_again(trainer, tmp_path):

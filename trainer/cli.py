@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.model import check_name
 from trainer import options as command_lines
-from trainer import own_data, report, summary
+from trainer import confusion_report, own_data, report, summary
 from trainer.checkpoint import Checkpoint, Task
 from trainer.evaluate import evaluate
 from trainer.keeper import Keeper, Stopped
@@ -69,8 +70,8 @@ def evaluate_command(arguments: list[str]) -> None:
     confusion = evaluate(model, data)
     _print(
         options,
-        report.confusion_json(confusion, model.name, model.hash, data.name),
-        report.confusion_text(confusion, model.name, data.name),
+        confusion_report.confusion_json(confusion, model.name, model.hash, data.name),
+        confusion_report.confusion_text(confusion, model.name, data.name, shutil.get_terminal_size().columns),
     )
 
 

@@ -10,6 +10,7 @@ What rounding costs lies between the first two.  The last two are equal, label b
 trainer's layers and by `qmodel`.  Of a float network there is only the first, with its real-valued weights.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,9 @@ from trainer.layer import Mode
 from trainer.network import Network
 from trainer.quantize import freeze
 
+Z_95 = 1.959963984540054
+"""The normal distribution's 97.5 % quantile: 95 % lie within so many standard deviations."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -33,6 +37,24 @@ class Score:
     @property
     def accuracy(self) -> float:
         return self.right / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the true accuracy lies with 95 % confidence: Wilson's score interval.
+
+        With p = right / count, n = count and z = Z_95, the two solutions q of (p - q)^2 = z^2 q (1 - q) / n,
+
+            (p + z^2 / 2n ± z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+        (E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of the American
+        Statistical Association 22, 1927).  It holds for few inputs and for accuracies near 1, too.
+        """
+        n, p = self.count, self.accuracy
+        middle = p + Z_95**2 / (2 * n)
+        half = Z_95 * math.sqrt(p * (1 - p) / n + (Z_95 / (2 * n)) ** 2)
+        low, high = ((middle + side * half) / (1 + Z_95**2 / n) for side in (-1, 1))
+        # the ends of 0 and of n right are 0 and 1, but for rounding
+        return (low if self.right else 0.0), (high if self.right < n else 1.0)
 
 
 def score(predicted: np.ndarray, classes: np.ndarray) -> Score:
@@ -56,6 +78,34 @@ def scores_as_dict(scores: dict[str, Score]) -> dict:
     return values
 
 
+@dataclass(frozen=True)
+class ClassFigures:
+    """How well one class was told from the others; None for a part of nothing."""
+
+    label: str
+    right: int
+    support: int
+    """Inputs of the class."""
+    predicted: int
+    """Inputs that were taken for it."""
+
+    @property
+    def precision(self) -> float | None:
+        """Part of the inputs taken for the class that are of it."""
+        return self.right / self.predicted if self.predicted else None
+
+    @property
+    def recall(self) -> Score | None:
+        """Part of the class's inputs that were found."""
+        return Score(self.right, self.support) if self.support else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall, 2 right / (support + predicted)."""
+        both = self.support + self.predicted
+        return 2 * self.right / both if both else None
+
+
 @dataclass(frozen=True, eq=False)
 class Confusion:
     """counts[actual, predicted], int64 (classes, classes)."""
@@ -68,10 +118,11 @@ class Confusion:
         return Score(int(np.trace(self.counts)), int(self.counts.sum()))
 
     @cached_property
-    def recall(self) -> tuple[float | None, ...]:
-        """Part of each class that was found; None for a class without inputs."""
-        totals = self.counts.sum(axis=1)
-        return tuple(int(n) / int(t) if t else None for n, t in zip(np.diag(self.counts), totals, strict=True))
+    def classes(self) -> tuple[ClassFigures, ...]:
+        columns = np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0)
+        return tuple(
+            ClassFigures(label, *map(int, figures)) for label, *figures in zip(self.labels, *columns, strict=True)
+        )
 
 
 def evaluate(model: QuantizedModel, data: Dataset) -> Confusion:

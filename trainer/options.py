@@ -149,7 +149,7 @@ def _add_network(network) -> None:
 def _epilog() -> str:
     return (
         f"{architecture.__doc__}\n"
-        f"{PROG} evaluate MODEL gives accuracy, confusion matrix and recall of a saved model.\n"
+        f"{PROG} evaluate MODEL gives accuracy, figures of each class and confusion matrix of a saved model.\n"
         f"{PROG} summary --model ... says what a network will cost before it is trained."
     )
 
@@ -157,7 +157,7 @@ def _epilog() -> str:
 def evaluate_parser() -> Parser:
     parser = Parser(
         prog=f"{PROG} evaluate",
-        description="Integer accuracy, confusion matrix and recall of a model on a data set's test part.",
+        description="Integer accuracy, figures of each class and confusion matrix on a data set's test part.",
     )
     parser.add_argument("model", metavar="MODEL", help="model file (.npz)")
     _add_common(parser, parser, is_trained=True)

@@ -1,6 +1,6 @@
 """What the commands print: text for people, plain JSON values for programs."""
 
-from trainer.evaluate import Confusion, scores_as_dict
+from trainer.evaluate import Score, scores_as_dict
 from trainer.run import Run
 
 FIGURES = {
@@ -27,7 +27,7 @@ def run_text(run: Run, out: str | None) -> str:
         cells = [run.scores[part][figure] for part in ("validation", "test")]
         shown = [f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells]
         lines.append(f"{FIGURES[figure]:<16}{shown[0]:>20}{shown[1]:>20}")
-    lines.append("")
+    lines += [f"{'95 % interval':<16}{''.join(f'{interval_text(cell):>20}' for cell in cells)}", ""]
     if run.model is None:
         lines.append("A float network has no integer model, so nothing is saved; --binarize deterministic makes one.")
     else:
@@ -44,6 +44,10 @@ def run_json(run: Run, out: str | None) -> dict:
         "epoch": run.history.chosen.number,
         "seconds": round(run.history.epochs[-1].seconds, 3),
         "accuracy": {part: scores_as_dict(figures) for part, figures in run.scores.items()},
+        "interval": {
+            part: {figure: interval_json(score) for figure, score in figures.items()}
+            for part, figures in run.scores.items()
+        },
         "model": None if run.model is None else {"name": run.model.name, "hash": run.model.hash, "out": out},
         "epochs": [
             {
@@ -59,32 +63,10 @@ def run_json(run: Run, out: str | None) -> dict:
     }
 
 
-def confusion_text(confusion: Confusion, name: str, data_name: str) -> str:
-    """Accuracy, confusion matrix and recall of each class."""
-    labels = confusion.labels
-    widest = max(len(str(confusion.counts.max())), *map(len, labels))
-    head = max(*map(len, labels), len("actual"))
-    score = confusion.score
-    lines = [
-        f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} of the test part)",
-        "",
-        f"{'':<{head}}  predicted",
-        f"{'actual':<{head}}  {' '.join(f'{label:>{widest}}' for label in labels)}   recall",
-    ]
-    for label, row, recall in zip(labels, confusion.counts, confusion.recall, strict=True):
-        cells = " ".join(f"{count or '.':>{widest}}" for count in row)
-        lines.append(f"{label:<{head}}  {cells}  {'none' if recall is None else f'{recall:.2%}':>7}")
-    return "\n".join(lines)
+def interval_text(score: Score) -> str:
+    """`95.33% to 98.87%`"""
+    return " to ".join(f"{end:.2%}" for end in score.interval)
 
 
-def confusion_json(confusion: Confusion, name: str, model_hash: str, data_name: str) -> dict:
-    """The same for programs; rows of `confusion` are the actual classes."""
-    return {
-        "command": "evaluate",
-        "model": {"name": name, "hash": model_hash},
-        "data": data_name,
-        "accuracy": {"test": scores_as_dict({"integer": confusion.score})},
-        "labels": list(confusion.labels),
-        "recall": list(confusion.recall),
-        "confusion": confusion.counts.tolist(),
-    }
+def interval_json(score: Score) -> list[float]:
+    return [round(end, 6) for end in score.interval]

@@ -19,7 +19,7 @@ from qmodel.atomic import write_whole
 from qmodel.dataset import Dataset
 from qmodel.errors import SignbitError
 from qmodel.file import save
-from trainer import report
+from trainer import confusion_report, report
 from trainer.checkpoint import Task
 from trainer.evaluate import evaluate
 from trainer.run import Run
@@ -62,8 +62,8 @@ class RunFolder:
         values = report.run_json(result, None if result.model is None else MODEL)
         if result.model is not None:
             confusion = evaluate(result.model, data)
-            shown = report.confusion_json(confusion, result.model.name, result.model.hash, data.name)
-            values["classes"] = {key: shown[key] for key in ("labels", "recall", "confusion")}
+            shown = confusion_report.confusion_json(confusion, result.model.name, result.model.hash, data.name)
+            values |= {key: shown[key] for key in ("labels", "classes", "confusion")}
         self._write_json("result.json", values)
 
     def _write_json(self, name: str, values: dict) -> None:

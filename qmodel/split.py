@@ -60,10 +60,29 @@ def every_nth(classes: np.ndarray, candidates: np.ndarray, n: int, first: int = 
     The candidates are put in order of (class, scrambled index) and every n-th from number `first` on is chosen,
     so the parts depend on nothing but the classes' order.
     """
-    order = candidates[np.lexsort((_scramble(candidates), classes[candidates]))]
+    order = _stratified_order(classes, candidates)
     chosen = np.zeros(len(order), bool)
     chosen[first::n] = True
     return np.sort(order[~chosen]), np.sort(order[chosen])
+
+
+def split_fraction(classes: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of (rest, chosen) samples with a `fraction` (0..0.5) of all chosen, one at least, stratified by class.
+
+    The same order as in `every_nth`, from which samples at even distances are chosen.  A class's only sample stays
+    in the rest; where all classes have only one, none is chosen.
+    """
+    candidates = np.flatnonzero(np.bincount(classes)[classes] > 1)
+    order = _stratified_order(classes, candidates)
+    count = min(max(1, round(fraction * len(order))), len(order) // 2)
+    # neighbours are two places apart or more, so that each class keeps a sample
+    chosen = order[np.arange(count) * len(order) // max(count, 1)]
+    return np.setdiff1d(np.arange(len(classes)), chosen), np.sort(chosen)
+
+
+def _stratified_order(classes: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """The candidates by class, and within a class as if at random."""
+    return candidates[np.lexsort((_scramble(candidates), classes[candidates]))]
 
 
 def _scramble(values: np.ndarray) -> np.ndarray:

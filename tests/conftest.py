@@ -4,6 +4,8 @@ import os
 
 # one BLAS thread is fastest for matrices this small, and has to be asked for before numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# scikit-learn's checks of estimators ask for it before scipy is imported
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 from pathlib import Path
 

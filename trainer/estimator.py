@@ -1,0 +1,303 @@
+"""BinaryConnect as a scikit-learn classifier (docs/ESTIMATOR.md)."""
+
+import numbers
+import os
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from qmodel import __version__
+from qmodel.atomic import write_whole
+from qmodel.datasets import Dataset, Split
+from qmodel.errors import SignbitError
+from qmodel.file import save
+from qmodel.input_quantization import fit as fit_quantization
+from qmodel.layers import size_of
+from qmodel.loading import LoadingOptions
+from qmodel.model import check_labels, check_name
+from qmodel.split import split_fraction
+from trainer import counts, own_data
+from trainer.augment import AUGMENTATIONS
+from trainer.loss import softmax
+from trainer.optim import OPTIMIZERS, SCHEDULES
+from trainer.progress import Watch
+from trainer.run import Run, run
+from trainer.settings import CLASS_WEIGHTS, LR_SCALINGS, Settings, default_settings
+from trainer.weights import BINARIZATIONS
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    raise ImportError('trainer.estimator needs scikit-learn 1.6 or newer; pip install "signbit[sklearn]"') from None
+
+CHOICES = {
+    "binarize": BINARIZATIONS[1:],
+    "optimizer": tuple(OPTIMIZERS),
+    "schedule": tuple(SCHEDULES),
+    "lr_scaling": LR_SCALINGS,
+    "augment": tuple(AUGMENTATIONS),
+    "class_weights": CLASS_WEIGHTS,
+}
+WHOLE = {"epochs": (1, 100_000), "batch_size": (2, 1_000_000), "high": (1, 255)}
+"""Lowest and highest."""
+POSITIVE = ("lr", "norm_rate", "logit_gamma", "augment_amount")
+
+
+class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier with one-bit weights, whose predictions are those of the microcontroller, bit for bit.
+
+    X is a matrix (samples, features), or with `input_shape` (height, width, channels) a matrix of flattened images or
+    windows.  uint8 is taken as it comes.  All else becomes int16 sensor counts rint(x / lsb) first, and those become
+    uint8 by the model's own quantization, which is fitted to X and exported with the model.
+
+    Parameters have the names, meanings and defaults of `python -m trainer` (`trainer.settings`); None leaves the
+    choice to the data.  Those of the estimator alone:
+
+    `lsb`                   what a count is worth: a number, one for each column (channel of `input_shape`), or None for
+                            `trainer.counts.choose_lsb`
+    `validation_fraction`   part of the samples, stratified by class, that choose the epoch instead of training
+    `random_state`          the seed; the same whole number and data give the same model, byte for byte
+    `name`                  of the model, and in front of every C symbol
+    `verbose`               show the progress on stderr
+
+    After `fit`: `classes_`, `n_features_in_`, `feature_names_in_` where X has names, `lsb_` (float64, a value a column;
+    None of uint8), `model_` (the `QuantizedModel`), `history_` (`trainer.train.History`).
+    """
+
+    def __init__(
+        self,
+        model=None,
+        hidden=None,
+        *,
+        binarize="deterministic",
+        optimizer="adam",
+        schedule="cosine",
+        epochs=None,
+        batch_size=None,
+        lr=None,
+        lr_scaling="none",
+        norm_rate=None,
+        logit_gamma=None,
+        augment="none",
+        augment_amount=None,
+        label_smoothing=0.0,
+        class_weights="none",
+        high=127,
+        input_shape=None,
+        lsb=None,
+        validation_fraction=0.125,
+        random_state=0,
+        name="classifier",
+        verbose=False,
+    ):
+        self.model = model
+        self.hidden = hidden
+        self.binarize = binarize
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_scaling = lr_scaling
+        self.norm_rate = norm_rate
+        self.logit_gamma = logit_gamma
+        self.augment = augment
+        self.augment_amount = augment_amount
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
+        self.high = high
+        self.input_shape = input_shape
+        self.lsb = lsb
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.name = name
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train on X, uint8 or real (samples, features), and classes y (samples,); returns self."""
+        X, y = validate_data(self, X, y, dtype="numeric")
+        check_classification_targets(y)
+        self._check_parameters()
+        self.classes_, classes = np.unique(y, return_inverse=True)
+        data = self._dataset(X, classes)
+        settings = self._settings(data)
+        with Watch(settings.epochs, quiet=not self.verbose) as watch:
+            done = run(settings, data, self.name, watch=watch)
+        self.history_ = done.history
+        self.model_ = replace(done.model, provenance=_provenance(done, data))
+        return self
+
+    def predict(self, X):
+        """The integer model's class of each row of X."""
+        predicted = self._logits(X).argmax(axis=1)
+        return self.classes_[predicted]
+
+    def predict_proba(self, X):
+        """Softmax of the integer model's logits, float64 (samples, classes) in the order of `classes_`."""
+        logits = self._logits(X)
+        return softmax(logits * 2.0**-self.model_.logit_shift)
+
+    def counts(self, X):
+        """The int16 counts that a sensor would give for X, (samples, features): what PREFIX_quantize_input() takes."""
+        X = self._checked(X)
+        if self.lsb_ is None:
+            raise SignbitError("fitted to uint8, which is taken as it comes: there are no counts")
+        return counts.to_counts(self._shaped(X), self.lsb_).reshape(len(X), -1)
+
+    def inputs(self, X):
+        """The uint8 inputs that the integer model gets for X, (samples, features): what PREFIX_infer() takes."""
+        check_is_fitted(self)
+        if self.lsb_ is not None:
+            return self.model_.quantize_input(self.counts(X))
+        X = self._checked(X)
+        as_bytes = X.astype(np.uint8)
+        if not np.array_equal(as_bytes, X):
+            raise SignbitError("fitted to uint8, but X has values that are no whole numbers from 0 to 255")
+        return as_bytes
+
+    def export(self, path, prefix=None, target="portable", optimize="speed", test_vectors=0):
+        """Write the model as one C header, as `python -m codegen export` does."""
+        check_is_fitted(self)
+        # imported late so that training works without it
+        from codegen.plan import make_plan
+        from codegen.render import header_text
+
+        write_whole(path, header_text(make_plan(self.model_, prefix, target, optimize, test_vectors)).encode())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model as a file that `python -m codegen` and `qmodel.file.load` read."""
+        check_is_fitted(self)
+        save(self.model_, path)
+
+    def _logits(self, X) -> np.ndarray:
+        inputs = self.inputs(X)
+        return self.model_.run(inputs)
+
+    def _checked(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype="numeric", reset=False)
+
+    def _shaped(self, X: np.ndarray) -> np.ndarray:
+        """X in float64 with a last axis of columns, or of `input_shape`'s channels."""
+        return X.astype(np.float64).reshape(len(X), *self._input_shape())
+
+    def _input_shape(self) -> tuple[int, ...]:
+        return (self.n_features_in_,) if self.input_shape is None else tuple(map(int, self.input_shape))
+
+    def _columns(self) -> tuple[str, ...]:
+        """Names of the columns, or of `input_shape`'s channels, counted from 1 where they have none."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and self.input_shape is None:
+            return tuple(names)
+        return tuple(str(number) for number in range(1, self._input_shape()[-1] + 1))
+
+    def _dataset(self, X: np.ndarray, classes: np.ndarray) -> Dataset:
+        """The training and the validation part, which stands in for the test part as well."""
+        shape, columns = self._input_shape(), self._columns()
+        if size_of(shape) != X.shape[1]:
+            raise SignbitError(f"input_shape {shape} has {size_of(shape)} values, but X has {X.shape[1]} features")
+        labels = tuple(map(_label, self.classes_.tolist()))
+        check_labels(labels, len(labels))
+        train, validation = split_fraction(classes, self.validation_fraction)
+        if not len(validation):
+            validation = train
+        quantization, options = None, None
+        if X.dtype == np.uint8:
+            if self.lsb is not None:
+                raise SignbitError("X is uint8 and taken as it comes; leave out lsb")
+            self.lsb_ = None
+        else:
+            values = self._shaped(X)
+            self.lsb_ = self._find_lsb(values)
+            counts.check_range(values, self.lsb_, columns)
+            X = counts.to_counts(values, self.lsb_)
+            quantization = fit_quantization(X[train])
+            X = quantization.run(X)
+            worth = zip(columns, self.lsb_.tolist(), strict=True)
+            options = LoadingOptions(lsb={column: value for column, value in worth if value != 1})
+        X = X.reshape(len(X), -1)
+        parts = [Split(X[part], classes[part]) for part in (train, validation, validation)]
+        rule = f"a part of {self.validation_fraction:g} of the training samples for validation, stratified"
+        return Dataset(self.name, shape, labels, *parts, rule, quantization, columns if quantization else (), options)
+
+    def _find_lsb(self, values: np.ndarray) -> np.ndarray:
+        if self.lsb is None:
+            chosen = counts.choose_lsb(values)
+            for index in counts.coarse_columns(values, chosen):
+                warnings.warn(
+                    f"column {self._columns()[index]!r} lies far from 0 for how little it changes, so that counts of "
+                    f"{chosen[index]:g} are coarse; subtract a constant from it",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            return chosen
+        lsb = np.asarray(self.lsb, np.float64)
+        if lsb.ndim > 1 or (lsb.ndim == 1 and len(lsb) != values.shape[-1]):
+            raise SignbitError(f"lsb has shape {lsb.shape}, but must be a number or one for each of {values.shape[-1]}")
+        if not (np.isfinite(lsb) & (lsb > 0)).all():
+            raise SignbitError("lsb is what a count is worth, so it must be above 0")
+        return np.broadcast_to(lsb, values.shape[-1:]).copy()
+
+    def _settings(self, data: Dataset) -> Settings:
+        """What was given, then what own data get by default, then the trainer's defaults."""
+        values = {name: getattr(self, name, None) for name in Settings.names()}
+        # the model file's JSON takes Python's own numbers only
+        given = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in values.items()
+            if value is not None
+        }
+        if self.hidden is not None:
+            given["hidden"] = tuple(map(int, self.hidden))
+        settings = default_settings(**(own_data.defaults(data) | given), seed=self._seed())
+        if settings.hidden and settings.model != "mlp":
+            raise SignbitError(f"model {settings.model!r} has no hidden layers to size; leave out hidden")
+        return settings
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _check_parameters(self) -> None:
+        """Raises SignbitError for the first parameter with a value that can't be."""
+        check_name(self.name)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise SignbitError(f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(allowed)}")
+        for name, (low, high) in WHOLE.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, numbers.Integral) and low <= value <= high):
+                raise SignbitError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, numbers.Real) and 0 < value < float("inf")):
+                raise SignbitError(f"{name} is {value!r}, but must be a number above 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise SignbitError(f"label_smoothing is {self.label_smoothing!r}, but must be from 0 to below 1")
+        if not 0 < self.validation_fraction <= 0.5:
+            raise SignbitError(f"validation_fraction is {self.validation_fraction!r}, but must be above 0, at most 0.5")
+
+
+def _label(value) -> str:
+    """A class's name in the model: whole numbers without a decimal point, as the trainer's own readers give them."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _provenance(done: Run, data: Dataset) -> dict:
+    """How the model was made; no test part was there, and no command makes it again."""
+    record = done.model.provenance
+    no_test = replace(data, test=Split(data.test.x[:0], data.test.y[:0]))
+    return {
+        "estimator": "BinaryConnectClassifier",
+        "signbit": __version__,
+        "numpy": np.__version__,
+        "data": no_test.as_dict(),
+        "settings": record["settings"],
+        "epoch": record["epoch"],
+        "accuracy": {"validation": record["accuracy"]["validation"]},
+    }

@@ -41,6 +41,12 @@ def confusion_json(confusion: Confusion, name: str, model_hash: str, data_name: 
     }
 
 
+def shown_labels(labels: tuple[str, ...]) -> list[str]:
+    """Labels as terminals and pictures show them: cut, and without characters that move a cursor or break a line."""
+    texts = ["".join(character if character.isprintable() else "?" for character in label) for label in labels]
+    return [text if cell_len(text) <= LABEL_COLUMNS else set_cell_size(text, LABEL_COLUMNS - 1) + "…" for text in texts]
+
+
 def _class_json(figures: ClassFigures) -> dict:
     recall = figures.recall
     return {
@@ -55,7 +61,7 @@ def _class_json(figures: ClassFigures) -> dict:
 
 def _class_lines(confusion: Confusion) -> list[str]:
     """Precision, recall, F1 and support, a line a class."""
-    labels = _shown(confusion.labels)
+    labels = shown_labels(confusion.labels)
     width = max(map(cell_len, ["class", *labels]))
     lines = [f"{'class':<{width}}  precision   recall       F1  support"]
     for label, figures in zip(labels, confusion.classes, strict=True):
@@ -69,7 +75,7 @@ def _class_lines(confusion: Confusion) -> list[str]:
 
 def _matrix_lines(confusion: Confusion, columns: int) -> list[str]:
     """The matrix in as few blocks of columns as fit; where labels are too wide for that, they are numbered."""
-    labels = heads = _shown(confusion.labels)
+    labels = heads = shown_labels(confusion.labels)
     count_columns = len(str(confusion.counts.max()))
     first, cell = _widths(labels, heads, count_columns)
     if first + cell * len(heads) > columns:
@@ -101,12 +107,6 @@ def _matrix_lines(confusion: Confusion, columns: int) -> list[str]:
 def _widths(labels: list[str], heads: list[str], count_columns: int) -> tuple[int, int]:
     """Of the column of labels, and of one of counts."""
     return max(map(cell_len, ["actual", *labels])) + 1, max(count_columns, *map(cell_len, heads)) + 1
-
-
-def _shown(labels: tuple[str, ...]) -> list[str]:
-    """Labels as a terminal may show them: cut, and without characters that move its cursor."""
-    texts = ["".join(character if character.isprintable() else "?" for character in label) for label in labels]
-    return [text if cell_len(text) <= LABEL_COLUMNS else set_cell_size(text, LABEL_COLUMNS - 1) + "…" for text in texts]
 
 
 def _right(text: str, width: int) -> str:

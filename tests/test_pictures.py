@@ -272,3 +272,21 @@ def test_large_layers_are_cut():
     figure = first_weights(model)
     assert "first 256 of 300 neurons" in figure.get_suptitle()
     assert len(tiles(figure.axes[0].images[0].get_array(), 8, 8)) == 256
+
+
+@pytest.mark.parametrize(
+    ("shape", "model"),
+    [((300, 2, 1), "dense:40, dense"), ((2, 900, 1), "conv2x255:3, dense"), ((9000,), "mlp"), ((1, 1, 1), "dense")],
+    ids=str,
+)
+def test_pictures_of_strange_shapes_stay_small(tmp_path, shape, model):
+    model, data = made(shape, model)
+    for path in draw(history_of([0.5]), evaluate(model, data), model, data, tmp_path):
+        width, height = (int.from_bytes(path.read_bytes()[at : at + 4], "big") for at in (16, 20))
+        assert 300 <= width <= 3000 and 60 <= height <= 3000
+
+
+def test_a_thousand_classes_are_drawn(tmp_path, done, digits):
+    rng = np.random.default_rng(0)
+    confusion = Confusion(rng.integers(0, 2, (1000, 1000)), tuple(f"class {number}" for number in range(1000)))
+    draw(done.history, confusion, done.model, digits, tmp_path)

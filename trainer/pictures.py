@@ -14,8 +14,8 @@ from trainer.report import interval_text
 from trainer.tiles import first_weights, misclassified
 from trainer.train import History
 
-CLASSES_WITH_COUNTS = 40
-"""Of a confusion matrix; numbers in more cells would be too small to read."""
+CLASSES_WITH_COUNTS, CLASSES_WITH_LABELS = 40, 100
+"""Of a confusion matrix; numbers in more cells, and names of more classes, would be too small to read."""
 
 
 def draw(
@@ -95,18 +95,19 @@ def confusion_matrix(confusion: Confusion, title: str):
     figure = new_figure(max(5.2, cell * size + margin + 1), max(2.6, cell * size + (margin if rotated else 0) + 1.2))
     axis = figure.subplots()
     axis.imshow(_confusion_colours(counts), interpolation="nearest")
-    axis.set_xticks(range(size), labels, rotation=90 if rotated else 0)
-    axis.set_yticks(range(size), labels)
+    if size <= CLASSES_WITH_LABELS:
+        axis.set_xticks(range(size), labels, rotation=90 if rotated else 0)
+        axis.set_yticks(range(size), labels)
+        axis.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+        axis.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+        axis.grid(which="minor", color="#e4e4e4", linewidth=0.5)
+        axis.tick_params(which="minor", length=0)
     axis.tick_params(length=0, labelsize=9 if size <= CLASSES_WITH_COUNTS else 6)
     score = confusion.score
     words = f"{title}\n{score.accuracy:.2%} ({score.right}/{score.count}), 95 % interval {interval_text(score)}"
     figure.suptitle(words, x=0.01, ha="left", size=11)
     axis.set(xlabel="predicted", ylabel="actual")
     axis.spines[:].set_visible(False)
-    axis.set_xticks(np.arange(size + 1) - 0.5, minor=True)
-    axis.set_yticks(np.arange(size + 1) - 0.5, minor=True)
-    axis.grid(which="minor", color="#e4e4e4", linewidth=0.5)
-    axis.tick_params(which="minor", length=0)
     if size <= CLASSES_WITH_COUNTS:
         colours = _confusion_colours(counts)
         text_size = 9 if size <= 12 else 7

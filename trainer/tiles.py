@@ -12,7 +12,13 @@ from trainer.figure import DPI, GREY, LINES, new_figure
 
 SAMPLES_MAX = 40
 CHANNELS_NAMED = 6
+ASPECT_MAX = 2
+"""Room for a sample, its height by its width; a narrower one leaves some of it free."""
 TILES_MAX = 256
+WEIGHTS_MAX = 1 << 21
+"""In all tiles, so that time and memory stay bounded."""
+PIXELS_MAX = 2400
+"""Side of a mosaic; a larger one is shown smaller than it is."""
 TILE_MAX = 0.6
 """Side of a tile, in inches."""
 COLUMN_NAMES_MAX = 64
@@ -22,8 +28,8 @@ BACKGROUND = 0.82, 0.87, 0.92
 """Between tiles: a pale blue that is neither +1 nor 0 nor -1."""
 BETWEEN = 2
 """Marks it among weights."""
-NAME_HEIGHT = 0.16
-"""Of a line of a matrix with a name, in inches."""
+NAME_HEIGHT, LINE_MIN = 0.16, 0.02
+"""Of a line of a matrix with a name and without, in inches."""
 LINED_CELL = 0.09
 """Cells of this side, in inches, have lines between them; in smaller ones there would be nothing but lines."""
 
@@ -47,7 +53,7 @@ def misclassified(model: QuantizedModel, data: Dataset):
     columns = min(len(chosen), 4 if is_series else 10 if max(map(len, labels)) <= 4 else 5)
     rows = -(-len(chosen) // columns)
     tile = WIDTH / (4 if is_series else max(columns, 6))
-    height = tile * 0.6 if is_series else 0.93 * tile * shape[0] / shape[1] + 0.24
+    height = tile * 0.6 if is_series else 0.93 * tile * min(shape[0] / shape[1], ASPECT_MAX) + 0.24
     figure = new_figure(max(MIN_WIDTH, tile * columns), rows * height + (0.8 if is_series else 0.4))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=is_series, sharey=is_series).ravel()
     for axis, index in zip(axes, chosen, strict=False):
@@ -88,19 +94,20 @@ def first_weights(model: QuantizedModel, columns: tuple[str, ...] = ()):
     shape = model.shapes[index]
     kind = {Dense: "neurons", Conv2D: "kernels", DepthwiseConv2D: "kernels"}[type(layer)]
     planes = _planes(layer, shape)
-    shown = f"first {TILES_MAX} of {len(planes)}" if len(planes) > TILES_MAX else str(len(planes))
+    count = min(len(planes), TILES_MAX, max(1, WEIGHTS_MAX // planes[0].size))
+    shown = str(count) if count == len(planes) else f"first {count} of {len(planes)}"
     signs = "white +1, black −1" + (", grey 0" if layer.ternary else "")
     title = f"layer {index}: {shown} {kind}{_what(layer, shape)}; {signs}"
     names = shown_labels(model.labels) if index == len(model.layers) - 1 else None
     if isinstance(layer, Dense) and len(shape) == 1:
-        return _matrix(planes[:TILES_MAX, 0], title, columns if index == 0 else (), names)
-    return _mosaic(planes[:TILES_MAX], title, names)
+        return _matrix(planes[:count, 0], title, columns if index == 0 else (), names)
+    return _mosaic(planes[:count], title, names)
 
 
 def _what(layer, shape: Shape) -> str:
     """What a tile shows, in words."""
     if len(shape) == 3 and shape[1] == 1:
-        return ", time from left to right, a row a channel"
+        return ", time →, a row a channel"
     size = shape[:2] if isinstance(layer, Dense) else layer.weights.shape[1:3]
     words = f" of {size[0]}×{size[1]}" if len(size) == 2 else ""
     is_deep = len(shape) == 3 and shape[2] > 1 and not isinstance(layer, DepthwiseConv2D)
@@ -126,10 +133,10 @@ def _planes(layer, shape: Shape) -> np.ndarray:
 
 
 def _mosaic(planes: np.ndarray, title: str, names: list[str] | None):
-    """All tiles in one image, each weight a square of whole pixels."""
+    """All tiles in one image, each weight a square of whole pixels if it is not too large for that."""
     count, height, width = planes.shape
     # wider than between a neuron's channels
-    gap = max(1, round(0.12 * max(height, width))) + (2 if (planes == BETWEEN).any() else 0)
+    gap = max(1, round(0.12 * min(height, width))) + (2 if (planes == BETWEEN).any() else 0)
     head = max(2, round(0.3 * height)) if names else 0
     step_y, step_x = height + gap + head, width + gap
     columns = _columns(count, step_y / step_x)
@@ -141,6 +148,7 @@ def _mosaic(planes: np.ndarray, title: str, names: list[str] | None):
         tile = np.where(plane[..., None] == BETWEEN, BACKGROUND, (plane[..., None] + 1) / 2)
         canvas[top : top + height, left : left + width] = tile
     pixels = max(1, int(min(WIDTH / canvas.shape[1], TILE_MAX / min(height, width)) * DPI))
+    pixels = min(pixels, PIXELS_MAX / max(canvas.shape))
     figure = new_figure(max(MIN_WIDTH, canvas.shape[1] * pixels / DPI), canvas.shape[0] * pixels / DPI + 0.35)
     figure.suptitle(title, x=0.01, ha="left", size=10)
     axis = figure.subplots()
@@ -154,8 +162,8 @@ def _mosaic(planes: np.ndarray, title: str, names: list[str] | None):
 
 def _columns(count: int, tile_aspect: float) -> int:
     """Of a mosaic two to four times as wide as high; of such numbers the one that leaves the fewest places empty."""
-    ideal = math.sqrt((4 if count <= 64 else 2) * count * tile_aspect)
-    near = range(max(1, round(0.75 * ideal)), min(count, round(1.5 * ideal)) + 1)
+    ideal = min(count, max(1, math.sqrt((4 if count <= 64 else 2) * count * tile_aspect)))
+    near = range(math.ceil(0.75 * ideal), min(count, round(1.5 * ideal)) + 1)
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal)))
 
 
@@ -168,7 +176,7 @@ def _matrix(rows: np.ndarray, title: str, columns: tuple[str, ...], names: list[
     is_wide = rows.shape[1] >= rows.shape[0]
     across, down = (inputs, neurons) if is_wide else (neurons, inputs)
     cell = min(0.25, 0.9 * WIDTH / across[2])
-    line = max(cell, NAME_HEIGHT) if down[1] else cell
+    line = max(cell, NAME_HEIGHT if down[1] else LINE_MIN)
     head = 0.07 * max(map(len, across[1]), default=0)
     side = 0.08 * max(map(len, down[1]), default=4)
     figure = new_figure(max(MIN_WIDTH, cell * across[2] + side + 0.6), line * down[2] + head + 1)

@@ -45,7 +45,7 @@ def style() -> Iterator[None]:
         raise SignbitError('pictures need matplotlib; pip install "signbit[plot]"') from None
     with matplotlib.rc_context(), warnings.catch_warnings():
         # DejaVu Sans has no Chinese, for example; boxes are shown in its place
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield

@@ -199,7 +199,7 @@ def test_a_run_folder_through_stop_and_resume(repository, trainer, tmp_path):
     code, text, _ = trainer("--resume", folder, "--json", "--quiet")
     assert code == 0 and json.loads(text)["model"]["hash"] == load(folder / "model.npz").hash
     assert len((folder / "metrics.csv").read_text().splitlines()) == 31
-    assert json.loads((folder / "result.json").read_text())["classes"]["labels"] == list("0123456789")
+    assert json.loads((folder / "result.json").read_text())["labels"] == list("0123456789")
     assert not (folder / "checkpoint.npz").exists()
     code, _, err = trainer("--resume", folder)
     assert code == 2 and "model.npz" in err and err.count("\n") == 1

@@ -11,8 +11,8 @@ from qmodel.datasets import Dataset, dataset_for, load_dataset
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from qmodel.model import check_name
-from trainer import options as command_lines
 from trainer import confusion_report, own_data, report, summary
+from trainer import options as command_lines
 from trainer.checkpoint import Checkpoint, Task
 from trainer.evaluate import evaluate
 from trainer.keeper import Keeper, Stopped

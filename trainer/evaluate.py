@@ -11,7 +11,7 @@ trainer's layers and by `qmodel`.  Of a float network there is only the first, w
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,8 @@ class Score:
 
     right: int
     count: int
+    different: int | None = None
+    """Labels that are not the integer model's, where the two were compared."""
 
     @property
     def accuracy(self) -> float:
@@ -65,8 +67,10 @@ def score_all(network: Network, model: QuantizedModel | None, part: Split) -> di
     """The scores on `part` by the names above; without a `model`, only `float`."""
     scores = {"float": score(network.predict(part.x, Mode.UNROUNDED), part.y)}
     if model is not None:
-        scores["fake_quantized"] = score(freeze(network).predict(part.x), part.y)
-        scores["integer"] = score(model.predict(part.x), part.y)
+        fake_quantized, integer = freeze(network).predict(part.x), model.predict(part.x)
+        different = int(np.count_nonzero(fake_quantized != integer))
+        scores["fake_quantized"] = replace(score(fake_quantized, part.y), different=different)
+        scores["integer"] = score(integer, part.y)
     return scores
 
 
@@ -75,6 +79,8 @@ def scores_as_dict(scores: dict[str, Score]) -> dict:
     values: dict = {}
     for figure, value in scores.items():
         values |= {"count": value.count, figure: round(value.accuracy, 6), f"{figure}_correct": value.right}
+        if value.different is not None:
+            values[f"{figure}_different"] = value.different
     return values
 
 

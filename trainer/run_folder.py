@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmodel.atomic import write_whole
+from qmodel.command import note
 from qmodel.dataset import Dataset
 from qmodel.errors import SignbitError
 from qmodel.file import save
 from trainer import confusion_report, report
 from trainer.checkpoint import Task
 from trainer.evaluate import evaluate
+from trainer.pictures import draw
 from trainer.run import Run
 from trainer.train import Epoch
 
@@ -57,6 +59,7 @@ class RunFolder:
 
     def finish(self, result: Run, data: Dataset) -> None:
         """Write model, scores and pictures of a finished run."""
+        confusion = None
         if result.model is not None:
             save(result.model, self.model)
         values = report.run_json(result, None if result.model is None else MODEL)
@@ -65,6 +68,10 @@ class RunFolder:
             shown = confusion_report.confusion_json(confusion, result.model.name, result.model.hash, data.name)
             values |= {key: shown[key] for key in ("labels", "classes", "confusion")}
         self._write_json("result.json", values)
+        try:
+            draw(result.history, confusion, result.model, data, self.path)
+        except SignbitError as missing:
+            note(f"{self.path}: {missing}")
 
     def _write_json(self, name: str, values: dict) -> None:
         write_whole(self.path / name, (json.dumps(values, indent=2) + "\n").encode())

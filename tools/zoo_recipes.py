@@ -73,37 +73,40 @@ RECIPES = (
     Recipe(
         "mnist-1k.npz",
         "mnist",
-        '--model "conv5x5s2:8, conv3x3:16 pool2, conv3x3:20, dense" --epochs 40',
+        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 50 --frozen-epochs 5',
         "convolutions in 1.0 KiB",
     ),
     Recipe(
         "mnist-1k5.npz",
         "mnist",
-        '--model "conv5x5s2:12, conv3x3:20 pool2, conv3x3:20, dense" --epochs 40',
+        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 50 --frozen-epochs 5',
         "convolutions in 1.5 KiB",
     ),
     Recipe(
         "mnist-2k.npz",
         "mnist",
-        '--model "conv5x5s2:16, conv3x3:24 pool2, conv3x3:28, dense" --epochs 40',
+        '--model "conv5x5s2:14, conv3x3:28 pool2, conv3x3:28, dense" --epochs 40 --frozen-epochs 4 --augment elastic',
         "convolutions in 2.2 KiB",
     ),
     Recipe(
         "mnist-4k.npz",
         "mnist",
-        '--model "conv5x5s2:16, conv3x3:32 pool2, conv3x3:48, dense" --epochs 40',
+        '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" '
+        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 0.8",
         "convolutions in 3.8 KiB",
     ),
     Recipe(
         "mnist-7k.npz",
         "mnist",
-        '--model "conv5x5s2:24, conv3x3:48 pool2, conv3x3:64, dense" --epochs 40',
+        '--model "conv5x5s2:28, conv3x3:53 pool2, conv3x3:56, dense" '
+        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 1.0",
         "convolutions in 6.8 KiB",
     ),
     Recipe(
         "mnist-12k.npz",
         "mnist",
-        '--model "conv5x5s2:32, conv3x3:64 pool2, conv3x3:96, dense" --epochs 30',
+        '--model "conv5x5s2:46, conv3x3:71 pool2, conv3x3:78, dense" '
+        "--epochs 30 --frozen-epochs 3 --augment elastic --augment-amount 1.0",
         "convolutions in 12 KiB",
     ),
     Recipe(

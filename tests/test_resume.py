@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from qmodel import archive
 from qmodel.errors import SignbitError
 from qmodel.file import load, to_bytes
 from qmodel.loading import LoadingOptions
+from tools.prove_resume import prove
 from trainer import checkpoint
 from trainer.checkpoint import Checkpoint, Task
 from trainer.optim import Adam
@@ -205,23 +205,10 @@ def test_a_run_folder_through_stop_and_resume(repository, trainer, tmp_path):
     assert code == 2 and "model.npz" in err and err.count("\n") == 1
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(repository, trainer, tmp_path):
-    """SIGKILL leaves no moment to save; the checkpoint of the last half minute is whole."""
-    out, unbroken = tmp_path / "m.npz", tmp_path / "unbroken" / "m.npz"
-    unbroken.parent.mkdir()
-    trainer(*LONG, "--quiet", "--out", unbroken)
-    code = (
-        "import sys; from trainer import keeper; keeper.SAVE_EVERY_S = 0; from trainer.cli import main; "
-        "from qmodel.command import run_command; sys.exit(run_command(main))"
-    )
-    command = [sys.executable, "-c", code, *LONG, "--out", str(out)]
-    process = subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE, text=True)
-    wait_for_epoch(process)
-    time.sleep(0.3)
-    process.kill()
-    process.communicate()
-    assert trainer("--resume", f"{out}.checkpoint", "--quiet")[0] == 0
-    assert out.read_bytes() == unbroken.read_bytes()
+def test_killed_runs_end_in_the_unbroken_model():
+    """`python -m tools.prove_resume` goes on to 1,000 kills."""
+    proof = prove(kills=5, seed=1)
+    assert (proof.kills, proof.different) == (5, 0)
 
 
 def test_resume_takes_no_settings_and_needs_its_data(trainer, tmp_path, parts, saved):

@@ -2,7 +2,8 @@
 
 Both train in float32 on one thread of this machine, in turn, on random images of MNIST's size, without augmentation;
 torch runs eagerly with the same layers, latent weights, straight-through estimators, Adam and clipping.  The figures
-are CPU time, of which a busy machine takes less away than of the clock's.
+are CPU time, of which a busy machine takes less away than of the clock's.  The networks are the zoo's, in batches of
+the size that they were trained with.  With torch there, it writes bench/trainer.json and the README's table.
 """
 
 import os
@@ -17,43 +18,91 @@ import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from qmodel.command import Parser, run_command  # noqa: E402
-from trainer import presets  # noqa: E402
-from trainer.architecture import Architecture, parse, resolve  # noqa: E402
+from qmodel.atomic import write_whole  # noqa: E402
+from qmodel.command import Parser, note, run_command  # noqa: E402
+from tools.readme import ROOT, markdown_table, replace_block  # noqa: E402
+from tools.zoo_recipes import RECIPES  # noqa: E402
+from trainer.architecture import Architecture, architecture_text, parse, resolve  # noqa: E402
 from trainer.layer import Mode  # noqa: E402
 from trainer.loss import cross_entropy  # noqa: E402
 from trainer.network import build  # noqa: E402
 from trainer.optim import Adam  # noqa: E402
 
+
+@dataclass(frozen=True)
+class Network:
+    name: str
+    text: str
+    """Its layers in the text form."""
+    batch_size: int
+
+
 INPUT_SHAPE, CLASSES, EPOCH_INPUTS = (28, 28, 1), 10, 55_000
 LR = 0.01
-PERCEPTRON = "dense:1024, dense:1024, dense:1024, dense"
-NETWORKS = {name: presets.IMAGES[name] for name in presets.NAMES} | {"784-1024x3-10": PERCEPTRON}
+PERCEPTRON = Network("784-1024×3-10", "dense:1024, dense:1024, dense:1024, dense", 100)
+RECORD = ROOT / "bench" / "trainer.json"
+BLOCK = "trainer"
 
 
 def main(arguments: list[str]) -> None:
     parser = Parser(prog="python -m tools.bench_trainer", description=__doc__.split("\n")[0])
-    parser.add_argument("--networks", default=",".join(NETWORKS), metavar="NAME,...", help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=50, metavar="N", help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=60, metavar="N", help="timed steps (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
     torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
     rows = []
-    for name in options.networks.split(","):
-        architecture = resolve(parse(NETWORKS.get(name, name)), INPUT_SHAPE, CLASSES)
-        steps = [_numpy_step(architecture, options.batch_size)]
+    for network in (*zoo_networks(), PERCEPTRON):
+        architecture = resolve(parse(network.text), INPUT_SHAPE, CLASSES)
+        steps = [_numpy_step(architecture, network.batch_size)]
         if torch is not None:
-            steps.append(_torch_step(torch, architecture, options.batch_size))
-        seconds = _epoch_seconds(steps, options.steps, options.batch_size)
-        rows.append({"network": name, "numpy_s": seconds[0], "torch_s": seconds[1] if torch is not None else None})
-        if not options.json:
-            _print_row(rows[-1], first=len(rows) == 1)
-    if options.json:
-        print(json.dumps({"batch_size": options.batch_size, "rows": rows}))
+            steps.append(_torch_step(torch, architecture, network.batch_size))
+        seconds = _epoch_seconds(steps, options.steps, network.batch_size)
+        rows.append(
+            {
+                "network": network.name,
+                "layers": network.text,
+                "batch_size": network.batch_size,
+                "numpy_s": round(seconds[0], 3),
+                "torch_s": round(seconds[1], 3) if torch is not None else None,
+            }
+        )
+        _print_row(rows[-1], first=len(rows) == 1)
+    if torch is None:
+        note("torch is not installed, so nothing was compared and nothing is written")
+        return
+    record = {"numpy": np.__version__, "torch": torch.__version__, "rows": rows}
+    write_whole(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    replace_block(BLOCK, table(record))
+
+
+def zoo_networks() -> list[Network]:
+    """The zoo's networks for MNIST."""
+    networks = []
+    for recipe in RECIPES:
+        if recipe.data == "mnist":
+            settings = recipe.settings(recipe.seeds[0])
+            layers = settings.architecture(INPUT_SHAPE, CLASSES)
+            networks.append(Network(recipe.stem, architecture_text(layers), settings.batch_size))
+    return networks
+
+
+def table(record: dict) -> str:
+    """The README's table."""
+    rows = [
+        [
+            row["network"],
+            f"{row['batch_size']}",
+            f"{row['numpy_s']:.2f}",
+            f"{row['torch_s']:.2f}",
+            f"{row['numpy_s'] / row['torch_s']:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    headings = ["network", "batch", "signbit, CPU s an epoch", f"torch {record['torch']} eager", "ratio"]
+    return markdown_table(headings, rows)
 
 
 def _print_row(row: dict, first: bool) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from qmodel.errors import SignbitError
 from tools.motion import motion_csv
+from trainer.options import train_parser
+from trainer.settings import Settings, default_settings
 
 SEEDS = (0, 1, 2)
 OWN_DATA: dict[str, Callable[[], str]] = {"motion.csv": motion_csv}
@@ -41,6 +43,13 @@ class Recipe:
             words += ["--name", self.stem]
         return [*words, "--fold", str(seed)] if self.folds else words
 
+    def settings(self, seed: int) -> Settings:
+        """What the command decides for a data set that has a name."""
+        given = vars(train_parser().parse_args(self.options(seed)))
+        return default_settings(
+            **{name: given[name] for name in Settings.names() if given.get(name) is not None} | {"data": self.data}
+        )
+
 
 RECIPES = (
     Recipe(
@@ -53,7 +62,7 @@ RECIPES = (
     Recipe(
         "digits-conv.npz",
         "digits",
-        '--model "conv3x3pad:16, conv3x3pad:28 pool2, dense" --epochs 100 --batch-size 50 --lr 0.02',
+        '--model "conv3x3pad:16, conv3x3pad:28 pool2, dense" --epochs 70',
         "8×8 digits by convolutions",
         seeds=(0, 1, 2, 3, 4),
         folds=True,
@@ -67,7 +76,7 @@ RECIPES = (
     Recipe(
         "mnist-logistic.npz",
         "mnist",
-        "--model logistic --epochs 15 --batch-size 100 --lr 0.1",
+        "--model logistic --epochs 40 --optimizer sgd",
         "no hidden layer: binarized logistic regression",
     ),
     Recipe(
@@ -119,7 +128,7 @@ RECIPES = (
     Recipe(
         "mnist-pi.npz",
         "mnist",
-        "--model mlp --hidden 1024,1024 --epochs 60 --batch-size 100 --lr 0.03",
+        "--model mlp --hidden 1024,1024 --epochs 40",
         "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
     ),
 )

@@ -22,11 +22,13 @@ from qmodel.atomic import write_whole
 from qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, run_command
 from qmodel.errors import SignbitError
 from tools.machines import MACHINES, RUNS, hash_of
-from tools.readme import ROOT
+from tools.readme import ROOT, replace_block
 
 NUMPY_VERSIONS = ("1.26.4", "2.0.2", "2.2.6", "2.3.5")
 """The oldest that the package takes, and later ones; beside them the one that is installed."""
 RECORD = ROOT / "bench" / "repro.json"
+DOCUMENT = ROOT / "docs" / "TRAINING.md"
+BLOCK = "repro"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,15 @@ def numpy_folders(versions: list[str]) -> Iterator[dict[str, Path | None]]:
         yield found
 
 
+def sentence(proof: dict) -> str:
+    """The result in a line, as docs/TRAINING.md has it."""
+    return (
+        f"{proof['settings']} settings ({proof['runs']} runs, {proof['machines']} environments, numpy "
+        f"{', '.join(proof['numpy_versions'])}), seed {proof['seed']}: {proof['different']} different; "
+        f"without the grid {proof['hashes_without_grid']} different results"
+    )
+
+
 def main(arguments: list[str]) -> int:
     parser = Parser(prog="python -m tools.prove_repro", description=__doc__.split("\n")[0].partition(": ")[2])
     parser.add_argument(
@@ -99,11 +110,8 @@ def main(arguments: list[str]) -> int:
     with numpy_folders([version for version in options.numpy.split(",") if version]) as packages:
         proof = prove(packages, options.seed, Console(stderr=True))
     write_whole(RECORD, (json.dumps(asdict(proof), indent=2) + "\n").encode())
-    print(
-        f"{proof.settings} settings ({proof.runs} runs, {proof.machines} environments, numpy "
-        f"{', '.join(proof.numpy_versions)}), seed {proof.seed}: {proof.different} different; "
-        f"without the grid {proof.hashes_without_grid} different results"
-    )
+    replace_block(BLOCK, f"```\n{sentence(asdict(proof))}\n```", DOCUMENT)
+    print(sentence(asdict(proof)))
     return EXIT_OK if proof.different == 0 and proof.hashes_without_grid > 1 else EXIT_DIFFERENT
 
 

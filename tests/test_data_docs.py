@@ -1,4 +1,4 @@
-"""docs/DATA.md: its commands and programs run in their order, and its outputs and C are right."""
+"""docs/DATA.md and docs/TRAINING.md: commands and programs run in their order; their outputs and C are right."""
 
 import os
 import re
@@ -7,12 +7,16 @@ import sys
 
 import pytest
 
+from codegen.cli import main as codegen
+from qmodel.command import run_command
+from tools.motion import motion_csv
+from tools.readme import ROOT
+from trainer.options import train_parser
+
 TRAINING_TIME_S = 120
 
 
-@pytest.fixture(scope="module")
-def document(request):
-    return (request.config.rootpath / "docs" / "DATA.md").read_text()
+DOCUMENTS = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("DATA", "TRAINING")}
 
 
 def blocks(text: str, *languages: str) -> list[tuple[str, str]]:
@@ -26,10 +30,11 @@ def commands(block: str) -> list[tuple[str, list[str]]]:
     return [(part.splitlines()[0], part.splitlines()[1:]) for part in parts]
 
 
-def test_all_examples_run_and_print_what_they_say(document, repository, tmp_path):
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_all_examples_run_and_print_what_they_say(name, repository, tmp_path):
     pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'signbit[images]')")
     environment = os.environ | {"PYTHONPATH": str(repository)}
-    for language, content in blocks(document, "console", "python"):
+    for language, content in blocks(DOCUMENTS[name], "console", "python"):
         if language == "python":
             subprocess.run([sys.executable, "-c", content], check=True, cwd=tmp_path, timeout=TRAINING_TIME_S)
             continue
@@ -42,15 +47,22 @@ def test_all_examples_run_and_print_what_they_say(document, repository, tmp_path
             wants_error = any(text.startswith("error: ") for text in expected)
             assert done.returncode == (2 if wants_error else 0), f"{command}\n{printed}"
             assert [text for text in expected if text not in printed.splitlines()] == [], printed
-    ((_, source),) = blocks(document, "c")
+
+
+def test_example_c_compiles(tmp_path, trainer):
+    motion = tmp_path / "motion.csv"
+    motion.write_text(motion_csv())
+    words = ("--group-column", "person", "--ignore-column", "time", "--window", "64", "--stride", "32")
+    assert trainer("--data", motion, *words, "--lsb", "0.000061", "--epochs", "1", "--out", tmp_path / "m.npz")[0] == 0
+    export = ["export", str(tmp_path / "m.npz"), "--prefix", "motion", "-o", str(tmp_path / "motion.h")]
+    assert run_command(codegen, export) == 0
+    ((_, source),) = blocks(DOCUMENTS["DATA"], "c")
     (tmp_path / "activity.c").write_text(source)
     subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "activity.c"], check=True, cwd=tmp_path)
 
 
-def test_every_option_is_described(document):
-    from trainer.options import train_parser
-
+def test_every_option_is_described():
     (group,) = [group for group in train_parser()._action_groups if group.title.startswith("own data")]
     options = [action.option_strings[0] for action in group._group_actions]
     assert len(options) == 9
-    assert [option for option in options if f"`{option}" not in document] == []
+    assert [option for option in options if f"`{option}" not in DOCUMENTS["DATA"]] == []

@@ -8,7 +8,7 @@ import pytest
 
 from codegen.cli import main as codegen
 from qmodel.command import run_command
-from tools import figures
+from tools import ablation, bench_trainer, figures, prove_repro
 from tools.readme import README, ROOT, block
 
 BOARD = """
@@ -32,6 +32,18 @@ def test_table_is_that_of_the_measured_figures():
     rows = json.loads(figures.FIGURES.read_text())
     assert block(figures.BLOCK) == figures.table(rows)
     assert all(row["different"] == 0 for row in rows)
+
+
+@pytest.mark.parametrize("tool", [bench_trainer, ablation], ids=["bench_trainer", "ablation"])
+def test_tables_of_the_trainer_are_those_of_their_records(tool):
+    document = getattr(tool, "DOCUMENT", README)
+    assert block(tool.BLOCK, document) == tool.table(json.loads(tool.RECORD.read_text()))
+
+
+def test_line_about_the_same_bytes_is_that_of_the_record():
+    proof = json.loads(prove_repro.RECORD.read_text())
+    assert prove_repro.sentence(proof) in block(prove_repro.BLOCK, prove_repro.DOCUMENT)
+    assert proof["different"] == 0 and proof["settings"] >= 24 and proof["hashes_without_grid"] > 1
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)

@@ -65,9 +65,9 @@ class Result:
 def train(change: dict, seed: int) -> Result:
     data = load_dataset("mnist")
     settings = default_settings("mnist", **(BASE | change), seed=seed)
-    history = begin(settings, data).run()
-    last = history.epochs[-1]
-    model = quantize(history.network, "ablation", data.input_shape, data.labels)
+    training = begin(settings, data)
+    last = training.run().epochs[-1]
+    model = quantize(training.trained, "ablation", data.input_shape, data.labels)
     return Result(last.validation_accuracy, last.validation_loss, make_plan(model, optimize="size").data_bytes)
 
 

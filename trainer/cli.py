@@ -87,13 +87,8 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     data, settings = _data_and_settings(options)
     name = own_data.model_name(settings.data) if options.name is None else options.name
     check_name(name)
-    is_float = settings.binarize == "none"
-    if options.out is not None and is_float:
+    if options.out is not None and settings.binarize == "none":
         raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
-    if settings.frozen_epochs and is_float:
-        raise SignbitError("--frozen-epochs is for integers, which --binarize none does not have; leave it out")
-    if settings.frozen_epochs >= settings.epochs:
-        raise SignbitError(f"--frozen-epochs must be below --epochs, which is {settings.epochs}")
     # the folder may be another when the run goes on
     path = options.data if options.data in DATA_SETS else str(Path(options.data).resolve())
     loading = own_data.loading_options(options)

@@ -42,7 +42,7 @@ CHOICES = {
     "augment": tuple(AUGMENTATIONS),
     "class_weights": CLASS_WEIGHTS,
 }
-WHOLE = {"epochs": (1, 100_000), "batch_size": (2, 1_000_000), "high": (1, 255)}
+WHOLE = {"epochs": (1, 100_000), "frozen_epochs": (0, 100_000), "batch_size": (2, 1_000_000), "high": (1, 255)}
 """Lowest and highest."""
 POSITIVE = ("lr", "norm_rate", "logit_gamma", "augment_amount")
 
@@ -77,6 +77,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         optimizer="adam",
         schedule="cosine",
         epochs=None,
+        frozen_epochs=None,
         batch_size=None,
         lr=None,
         lr_scaling="none",
@@ -84,6 +85,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         logit_gamma=None,
         augment="none",
         augment_amount=None,
+        input_noise=None,
         label_smoothing=0.0,
         class_weights="none",
         high=127,
@@ -100,6 +102,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         self.optimizer = optimizer
         self.schedule = schedule
         self.epochs = epochs
+        self.frozen_epochs = frozen_epochs
         self.batch_size = batch_size
         self.lr = lr
         self.lr_scaling = lr_scaling
@@ -107,6 +110,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         self.logit_gamma = logit_gamma
         self.augment = augment
         self.augment_amount = augment_amount
+        self.input_noise = input_noise
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.high = high
@@ -277,6 +281,8 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, numbers.Real) and 0 < value < float("inf")):
                 raise SignbitError(f"{name} is {value!r}, but must be a number above 0")
+        if self.input_noise is not None and not 0 <= self.input_noise <= 255:
+            raise SignbitError(f"input_noise is {self.input_noise!r}, but must be 0 to 255")
         if not 0 <= self.label_smoothing < 1:
             raise SignbitError(f"label_smoothing is {self.label_smoothing!r}, but must be from 0 to below 1")
         if not 0 < self.validation_fraction <= 0.5:

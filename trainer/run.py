@@ -47,7 +47,7 @@ def run(
         checkpoint.restore(training)
     history = training.run(watch, lambda: between(training))
 
-    network = history.network
+    network = training.trained
     model = quantize(network, name, data.input_shape, data.labels) if network.is_binarized else None
     scores = {
         "validation": score_all(network, model, data.validation),

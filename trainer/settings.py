@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from qmodel.errors import SignbitError
 from qmodel.window import Shape
 from trainer import presets
 from trainer.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
@@ -114,7 +115,8 @@ def default_settings(
 ) -> Settings:
     """Settings chosen on the validation parts, with what is `given` (by the names of `Settings`) in their place.
 
-    `model` may also be the path of a TOML file, whose text form is kept.
+    `model` may also be the path of a TOML file, whose text form is kept.  Raises SignbitError for settings that don't
+    go together.
     """
     # own data, whose name says nothing, are taken for a small set
     known = data if data in DATA_SETS else "digits"
@@ -141,4 +143,13 @@ def default_settings(
         "high": 127,
         "seed": 0,
     }
-    return Settings(data, model, binarize=binarize, optimizer=optimizer, lr_scaling=lr_scaling, **(defaults | given))
+    settings = Settings(
+        data, model, binarize=binarize, optimizer=optimizer, lr_scaling=lr_scaling, **(defaults | given)
+    )
+    if settings.frozen_epochs and binarize == "none":
+        raise SignbitError("--frozen-epochs is for integers, which --binarize none does not have; leave it out")
+    if settings.frozen_epochs >= settings.epochs:
+        raise SignbitError(
+            f"--frozen-epochs is {settings.frozen_epochs}, but must be below --epochs, {settings.epochs}"
+        )
+    return settings

@@ -57,8 +57,6 @@ class Epoch:
 class History:
     epochs: tuple[Epoch, ...]
     chosen: Epoch
-    network: Network
-    """As it was after the chosen epoch, in its frozen form if it was frozen then."""
 
 
 @dataclass(eq=False)
@@ -130,7 +128,16 @@ class Training:
             self.freeze_if_due()
             watch(state.epochs[-1])
             between()
-        return self._history()
+        self.network.restore(state.chosen_arrays)
+        return History(tuple(state.epochs), state.chosen)
+
+    @property
+    def trained(self) -> Network:
+        """The network after `run`, in its frozen form if it was frozen in the chosen epoch.
+
+        Before that batch norm was another, so the frozen integers hold for the frozen epochs only.
+        """
+        return self.frozen if self.state.chosen.number > self._first_frozen else self.network
 
     def freeze_if_due(self) -> None:
         """Put the integers in batch norm's place when the last epochs begin; their own arrays learn no more."""
@@ -188,13 +195,6 @@ class Training:
         if accuracy >= best - _tolerance(best, len(self.data.validation)):
             state.chosen, state.chosen_arrays = epoch, self.network.snapshot()
         state.order, state.position, state.loss_sum, state.right = None, 0, 0.0, 0
-
-    def _history(self) -> History:
-        state = self.state
-        self.network.restore(state.chosen_arrays)
-        # before the last epochs batch norm was another, so these integers hold for the frozen ones only
-        was_frozen = state.chosen.number > self._first_frozen
-        return History(tuple(state.epochs), state.chosen, self.frozen if was_frozen else self.network)
 
 
 def train(

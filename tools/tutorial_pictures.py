@@ -27,8 +27,9 @@ from qmodel.command import Parser, run_command
 from qmodel.datasets import Dataset, load_dataset
 from qmodel.file import load
 from qmodel.layers import Dense as IntegerDense
-from tools.pictures import BLUE, INK, ORANGE, picture, pyplot
+from tools.pictures import picture, pyplot
 from tools.readme import ROOT, markdown_table, replace_block
+from trainer.figure import BLUE, INK, ORANGE
 from trainer.layers import Dense, Parameter
 from trainer.network import Network
 from trainer.run import Run, run

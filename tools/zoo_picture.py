@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tools.pictures import BLUE, GREEN, INK, ORANGE, PURPLE, pyplot
+from tools.pictures import pyplot
+from trainer.figure import BLUE, GREEN, INK, ORANGE, PURPLE
 
 SIZE_INCHES = (9.2, 5.4)
 KIB = 1024

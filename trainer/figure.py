@@ -10,8 +10,8 @@ from qmodel.atomic import write_whole
 from qmodel.errors import SignbitError
 
 INK, GREY, PALE = "#222222", "#888888", "#dddddd"
-BLUE, ORANGE = "#0072b2", "#d55e00"
-LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", INK)
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+LINES = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", INK)
 """Okabe and Ito's palette (Color universal design, 2008): different to the colour-blind, too."""
 DPI = 120
 STYLE = {
@@ -33,16 +33,19 @@ STYLE = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The project's style whatever the user's matplotlibrc says, and that again afterwards.
-
-    Raises SignbitError where matplotlib is missing.
-    """
+def require_matplotlib():
+    """The module; raises SignbitError where the extra is missing."""
     try:
         import matplotlib
     except ImportError:
         raise SignbitError('pictures need matplotlib; pip install "signbit[plot]"') from None
+    return matplotlib
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The project's style whatever the user's matplotlibrc says, and that again afterwards."""
+    matplotlib = require_matplotlib()
     with matplotlib.rc_context(), warnings.catch_warnings():
         # DejaVu Sans has no Chinese, for example; boxes are shown in its place
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")

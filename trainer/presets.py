@@ -1,7 +1,7 @@
 """Architectures by name: good ones at their size.
 
 Weights are stored in words of 32 bits a neuron, so a fan-in just below a multiple of 32 wastes no flash: 3×3 kernels on
-7, 14, 21, 28 or 32 channels, and on 46, 53 or 71.
+7, 14, 21, 28, 32, 42, 46, 56 or 60 channels.
 """
 
 from qmodel.errors import SignbitError
@@ -13,8 +13,8 @@ LARGE_SIDE = 20
 IMAGES = {
     "tiny": "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense",
     "small": "conv5x5s2:16, conv3x3:32 pool2, conv3x3:48, dense",
-    "base": "conv5x5s2:28, conv3x3:53 pool2, conv3x3:56, dense",
-    "large": "conv5x5s2:46, conv3x3:71 pool2, conv3x3:78, dense",
+    "base": "conv5x5s2:21, conv3x3:42 pool2, conv3x3pad:42, conv3x3:46, dense",
+    "large": "conv5x5s2:32, conv3x3:56 pool2, conv3x3pad:60, conv3x3:60, dense",
 }
 SMALL_IMAGES = {
     "tiny": "conv3x3pad:16, conv3x3:32 pool2, dense",

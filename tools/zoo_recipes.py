@@ -82,13 +82,13 @@ RECIPES = (
     Recipe(
         "mnist-1k.npz",
         "mnist",
-        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 50 --frozen-epochs 5',
+        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 40 --frozen-epochs 4',
         "convolutions in 1.0 KiB",
     ),
     Recipe(
         "mnist-1k5.npz",
         "mnist",
-        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 50 --frozen-epochs 5',
+        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 40 --frozen-epochs 4',
         "convolutions in 1.5 KiB",
     ),
     Recipe(
@@ -115,7 +115,7 @@ RECIPES = (
         "mnist-12k.npz",
         "mnist",
         '--model "conv5x5s2:32, conv3x3:56 pool2, conv3x3pad:60, conv3x3:60, dense" '
-        "--epochs 30 --frozen-epochs 3 --augment elastic --augment-amount 1.0",
+        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 0.8",
         "convolutions in 12 KiB",
     ),
     Recipe(

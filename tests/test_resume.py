@@ -1,5 +1,6 @@
 """A run that was stopped goes on as if it had not been: the same model, bit for bit."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from qmodel.errors import SignbitError
 from qmodel.file import load, to_bytes
 from qmodel.loading import LoadingOptions
 from tools.prove_resume import prove
-from trainer import checkpoint
+from trainer import checkpoint, keeper
 from trainer.checkpoint import Checkpoint, Task
 from trainer.optim import Adam
 from trainer.run import run
@@ -209,6 +210,24 @@ def test_killed_runs_end_in_the_unbroken_model():
     """`python -m tools.prove_resume` goes on to 1,000 kills."""
     proof = prove(kills=5, seed=1)
     assert (proof.kills, proof.different) == (5, 0)
+
+
+def test_a_run_folder_can_be_moved_and_its_disk_be_full(trainer, tmp_path, monkeypatch, saved):
+    """A checkpoint that can't be written ends no run; a stopped run goes on in whatever folder it is now."""
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", 0)
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(checkpoint, "write_whole", full)
+    code, _, err = trainer("--epochs", "2", "--quiet", "--out", tmp_path / "m.npz")
+    assert code == 0 and (tmp_path / "m.npz").exists()
+    assert err.count("No space left on device; training goes on without") == 1
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    saved.rename(moved / "n.npz.checkpoint")
+    assert trainer("--resume", moved / "n.npz.checkpoint", "--quiet")[0] == 0
+    assert [path.name for path in moved.iterdir()] == ["n.npz"]
 
 
 def test_resume_takes_no_settings_and_needs_its_data(trainer, tmp_path, parts, saved):

@@ -130,7 +130,7 @@ class Checkpoint:
             raise SignbitError(f"the header's key {sorted(odd)[0]!r} is missing or unknown")
         if header["signbit"] != __version__:
             raise SignbitError(
-                f"it is of signbit {header['signbit']}, and this is {__version__}, which may train others"
+                f"signbit {header['signbit']} wrote it; this is {__version__}, which may train differently"
             )
         return header
 

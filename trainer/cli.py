@@ -16,7 +16,7 @@ from trainer import options as command_lines
 from trainer.checkpoint import Checkpoint, Task
 from trainer.evaluate import evaluate
 from trainer.keeper import Keeper, Stopped
-from trainer.output import Output, find_checkpoint
+from trainer.output import Output, beside, find_checkpoint
 from trainer.progress import Watch
 from trainer.run import run
 from trainer.settings import DATA_SETS, MODEL, Settings, default_settings
@@ -96,10 +96,9 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
 
 
 def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task, Dataset]:
-    """What was started, with the data where they are now."""
-    task = checkpoint.task
-    place = {key: value for key in ("data", "data_dir") if (value := getattr(options, key)) is not None}
-    task = replace(task, **place)
+    """What was started, with everything where it is now."""
+    given = {key: value for key in ("data", "data_dir") if (value := getattr(options, key)) is not None}
+    task = replace(beside(checkpoint.path, checkpoint.task), **given)
     data = load_dataset(task.data, task.data_dir, task.loading)
     if data.hash != task.data_hash:
         raise SignbitError(f"{data.name} is not what the run was started with; say where that is with --data")

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
+from qmodel.command import note
 from trainer import checkpoint
 from trainer.checkpoint import Task
 from trainer.output import Output
@@ -34,6 +35,7 @@ class Keeper(AbstractContextManager):
         self._task = task
         self._signal: int | None = None
         self._saved_at = time.monotonic()
+        self._complained = False
 
     def __enter__(self) -> Self:
         self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
@@ -45,15 +47,30 @@ class Keeper(AbstractContextManager):
 
     def __call__(self, training: Training) -> None:
         """Raises Stopped if the user asked for it."""
+        try:
+            self._write(training)
+        except OSError as error:
+            if self._signal is not None:
+                raise
+            # a full disk must not end a long run, which may still find room for its model
+            self._complain(f"{error.filename}: {error.strerror}; training goes on without")
+        if self._signal is not None:
+            raise Stopped(self._signal, len(training.state.epochs), self._output.checkpoint)
+
+    def _write(self, training: Training) -> None:
         path, state = self._output.checkpoint, training.state
         if state.order is None:
             self._output.note_epochs(state.epochs)
-        is_stopped = self._signal is not None
-        if path is not None and (is_stopped or time.monotonic() - self._saved_at >= SAVE_EVERY_S):
-            checkpoint.save(path, self._task, training)
+        is_due = self._signal is not None or time.monotonic() - self._saved_at >= SAVE_EVERY_S
+        if path is not None and is_due:
             self._saved_at = time.monotonic()
-        if is_stopped:
-            raise Stopped(self._signal, len(state.epochs), path)
+            checkpoint.save(path, self._task, training)
+
+    def _complain(self, text: str) -> None:
+        """Once is enough."""
+        if not self._complained:
+            note(text)
+        self._complained = True
 
     def discard(self) -> None:
         """Remove the checkpoint of a run that is finished and saved."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from qmodel.dataset import Dataset
@@ -79,6 +80,13 @@ def find_checkpoint(path: str) -> Path:
         known = f"; its model is {folder.model}" if folder.model.exists() else ""
         raise SignbitError(f"--resume {path}: the folder holds no run that was stopped{known}")
     return folder.checkpoint
+
+
+def beside(checkpoint: Path, task: Task) -> Task:
+    """`task` with its run folder, or its model file, where its checkpoint lies: both may have been moved."""
+    if task.folder is not None:
+        return replace(task, folder=str(checkpoint.parent))
+    return replace(task, out=str(checkpoint.with_name(checkpoint.name.removesuffix(SUFFIX))))
 
 
 def _check_writable(out: Path) -> None:

@@ -82,26 +82,26 @@ RECIPES = (
     Recipe(
         "mnist-1k.npz",
         "mnist",
-        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 40 --frozen-epochs 4',
+        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 25 --frozen-epochs 3',
         "convolutions in 1.0 KiB",
     ),
     Recipe(
         "mnist-1k5.npz",
         "mnist",
-        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 40 --frozen-epochs 4',
+        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 25 --frozen-epochs 3',
         "convolutions in 1.5 KiB",
     ),
     Recipe(
         "mnist-2k.npz",
         "mnist",
-        '--model "conv5x5s2:14, conv3x3:28 pool2, conv3x3:28, dense" --epochs 40 --frozen-epochs 4 --augment elastic',
+        '--model "conv5x5s2:14, conv3x3:28 pool2, conv3x3:28, dense" --epochs 30 --frozen-epochs 3 --augment elastic',
         "convolutions in 2.2 KiB",
     ),
     Recipe(
         "mnist-4k.npz",
         "mnist",
         '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" '
-        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 0.8",
+        "--epochs 30 --frozen-epochs 3 --augment elastic --augment-amount 0.8",
         "convolutions in 3.8 KiB",
     ),
     Recipe(

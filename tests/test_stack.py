@@ -1,0 +1,124 @@
+"""The static bound of the stack: against the compiler's own figures, and against the mark on six emulated cores."""
+
+import dataclasses
+import subprocess
+
+import pytest
+
+from codegen.measure import _deepest_path
+from codegen.targets import TARGETS
+from qmodel.errors import SignbitError
+from qmodel.file import load
+from tests.stub_model import HURT, build_stub
+from tools import emulate, pio, stack, stack_depth
+from tools.emulator import MACHINES
+from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Code
+
+CORES = pytest.mark.parametrize("core", MACHINES)
+
+# frames of several sizes, a switch with a table, two paths of which the second is deeper, a call at the end
+CALLS = """
+#define NOINLINE __attribute__((noinline, noclone))
+volatile int sink;
+NOINLINE static void leaf(int n) { volatile int frame[9]; frame[n & 7] = n; sink = frame[3]; }
+NOINLINE static void deep(int n) { volatile char frame[333]; frame[n & 255] = 1; leaf(n); sink = frame[7]; }
+NOINLINE static void last(int n) { sink = n; deep(n + 1); }
+NOINLINE static int choose(int n)
+{
+    switch (n) {
+    case 0: leaf(7); return 4;
+    case 1: last(8); return 99;
+    case 2: sink = 5; return 2;
+    case 3: leaf(3); return 17;
+    case 4: sink = 1; leaf(1); return 6;
+    case 5: sink = 3; return n * sink;
+    default: return n;
+    }
+}
+int entry(int n) { int sum = 0; while (n-- > 0) { sum += choose(sink); } last(sum); return sum; }
+"""
+LOST = """
+int entry(int n) { __asm volatile("mov sp, %0" : : "r"(n)); return 0; }
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools_are_here():
+    reason = emulate.missing()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def path(repository):
+    return repository / "models" / "digits-mlp.npz"
+
+
+@pytest.fixture(scope="module")
+def marks(path):
+    """What was measured on each core, by the core."""
+    return dict(zip(MACHINES, stack.measure(path), strict=True))
+
+
+@pytest.fixture(scope="module")
+def elfs(path, marks):
+    """The images that `marks` come from, by environment."""
+    return pio.build([machine.env for machine in MACHINES.values()], path, emulate.build_folder(load(path)))
+
+
+def compiled(folder, core, source):
+    """An elf with the function `entry`, and the compiler's call graph."""
+    (folder / "calls.c").write_text(source)
+    flags = (*TARGETS[f"cortex-{core}"].flags, "-Os", "-ffreestanding", "-ffunction-sections")
+    graph = (pio.COMPILER, *flags, "-fcallgraph-info=su", "-c", "calls.c", "-o", "calls.o")
+    link = (pio.COMPILER, *flags, "-nostdlib", "-nostartfiles", "-Wl,-e,entry", "calls.o", "-lgcc", "-o", "calls.elf")
+    for command in (graph, link):
+        subprocess.run(command, cwd=folder, check=True)
+    return folder / "calls.elf", (folder / "calls.ci").read_text()
+
+
+@CORES
+def test_the_depth_of_compiled_code_is_the_compiler_s(tmp_path, core):
+    """-fstack-usage counts as the machine code does, but for the four bytes or so that a tail call saves."""
+    elf, graph = compiled(tmp_path, core, CALLS)
+    code = Code(elf)
+    depth = code.depth(code.entry("entry"))
+    assert 333 + 36 < depth <= _deepest_path(graph, "entry") <= depth + 16
+
+
+@CORES
+def test_the_mark_stays_under_the_bound(marks, core):
+    found = marks[core]
+    assert found.held, found
+    assert found.used_bytes > 200 and found.bound.running_bytes < found.used_bytes + 150
+    frame = FRAME_BYTES_FLOATING_POINT if core == "m55" else FRAME_BYTES
+    assert found.bound.systick_bytes == frame  # its handler pushes nothing
+
+
+@pytest.mark.parametrize("core, forgotten", [*((core, "_call") for core in MACHINES), ("m3", "_call_by_register")])
+def test_a_bound_that_forgets_calls_does_not_hold(marks, elfs, core, forgotten, monkeypatch):
+    """The check itself: without what is called, or is called through the device's table, the bound is too small."""
+    monkeypatch.setattr(stack_depth._Path, forgotten, lambda *_: None)
+    found = dataclasses.replace(marks[core], bound=stack_depth.bound(elfs[MACHINES[core].env]))
+    assert not found.held
+    assert "NOT HELD" in str(found)
+
+
+def test_recursion_has_no_bound(tmp_path):
+    with pytest.raises(SignbitError, match=r"deeper\S* calls itself: no bound for the stack"):
+        stack_depth.bound(build_stub(tmp_path, MACHINES["m3"], HURT))
+
+
+@CORES
+def test_a_stack_pointer_that_comes_from_elsewhere_is_refused(tmp_path, core):
+    code = Code(compiled(tmp_path, core, LOST)[0])
+    with pytest.raises(SignbitError, match="entry changes the stack pointer by mov sp, r0"):
+        code.depth(code.entry("entry"))
+
+
+@pytest.mark.parametrize(
+    "operands, size",
+    [("{r3, lr}", 8), ("{r4, r5, r6, r7, r8, r9, sl, fp, pc}", 36), ("sp!, {d8-d15}", 64), ("{s16}", 4)],
+)
+def test_registers_have_their_sizes(operands, size):
+    assert stack_depth._list_bytes(operands) == size

@@ -1,0 +1,299 @@
+"""How deep the stack of a linked firmware can get, read from its machine code: compiled C, assembly kernels, libgcc.
+
+Every function is followed along its branches from its first instruction, and the stack pointer with it; where paths
+meet, the deeper one counts.  A call adds the callee's depth.  What is assumed, and is so in this firmware:
+
+- A call by register in C goes to a function whose address stands in the image outside the vector table.
+- The generated model has no function pointers: its assembly jumps and calls by register inside its own function, and
+  such a jump changes no depth.
+
+Recursion, and a change of the stack pointer that can't be followed, are errors.
+"""
+
+import re
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from qmodel.errors import SignbitError
+
+OBJDUMP, READELF, OBJCOPY = (f"arm-none-eabi-{tool}" for tool in ("objdump", "readelf", "objcopy"))
+HELIUM_TAG, HELIUM_MACHINE = "Tag_CPU_arch: v8.1-M", "armv8.1-m.main"
+GENERATED = "model_"
+VECTORS = 16
+# what the core stacks for an exception: 8 words, or 26 when floating-point registers are in use; and a word to align
+FRAME_BYTES, FRAME_BYTES_FLOATING_POINT = 32 + 4, 104 + 4
+RESET, FAULT, SYSTICK = "Reset_Handler", "Fault_Handler", "SysTick_Handler"
+
+CONDITION = "(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)"
+UNCONDITIONAL_BRANCH = re.compile(r"b(?:\.[nw])?$")
+TARGET = re.compile(r"(?:^|[ ,\t])([0-9a-f]+) <")
+REGISTER_LIST = re.compile(r"\{(.*)\}")
+WRITES_BACK = re.compile(r"\[sp, #-(\d+)\]!")
+MOVES_ON = re.compile(r"\[sp\], #(\d+)")
+TABLE_HELPER = "<__gnu_thumb1_case"
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One line of the disassembly; `next` is the address behind it."""
+
+    address: int
+    next: int
+    mnemonic: str
+    operands: str
+
+
+@dataclass(frozen=True)
+class Function:
+    """A symbol with code."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The deepest stack: of the program itself, and what exceptions put on top of it.
+
+    SysTick may come at the deepest place; a fault on top of that, and the watchdog's NMI on top of the fault's handler.
+    """
+
+    thread_bytes: int
+    systick_bytes: int
+    fault_bytes: int
+
+    @property
+    def running_bytes(self) -> int:
+        """What may be used while nothing is wrong."""
+        return self.thread_bytes + self.systick_bytes
+
+    @property
+    def bytes(self) -> int:
+        """What may be used at all."""
+        return self.running_bytes + 2 * self.fault_bytes
+
+
+def bound(elf: Path) -> Bound:
+    """The bound for the firmware `elf`; raises SignbitError when there is none."""
+    code = Code(elf)
+    return Bound(
+        code.depth(code.entry(RESET)),
+        code.frame_bytes + code.depth(code.entry(SYSTICK)),
+        code.frame_bytes + code.depth(code.entry(FAULT)),
+    )
+
+
+class Code:
+    """The machine code of an elf, and the depths found so far."""
+
+    def __init__(self, elf: Path):
+        self.functions = _functions(_output(READELF, "-sW", elf))
+        # by itself objdump reads vector instructions as those of an older architecture, where they are others
+        machine = ("-m", HELIUM_MACHINE) if HELIUM_TAG in _output(READELF, "-A", elf) else ()
+        self.instructions = _instructions(_output(OBJDUMP, "-d", "-z", "--show-raw-insn", *machine, elf))
+        self._words = _words(elf)
+        self._depths: dict[int, int] = {}
+        self._open: list[int] = []
+
+    @property
+    def frame_bytes(self) -> int:
+        """What the core stacks for an exception: more when any floating-point or vector instruction is in use."""
+        vector = any(line.mnemonic.startswith("v") for line in self.instructions.values())
+        return FRAME_BYTES_FLOATING_POINT if vector else FRAME_BYTES
+
+    @cached_property
+    def pointed_at(self) -> set[int]:
+        """Functions that may be called by register: their address, with the Thumb bit, is a word of the image."""
+        words = set(self._words[VECTORS:])
+        return {function.start for function in self.functions if function.start + 1 in words}
+
+    def entry(self, name: str) -> int:
+        """Address of a function."""
+        return next(function.start for function in self.functions if function.name == name)
+
+    def function_at(self, address: int) -> Function:
+        """The function that `address` lies in."""
+        for function in self.functions:
+            if function.start <= address < function.end:
+                return function
+        raise SignbitError(f"there is code outside all functions, at {address:#x}")
+
+    def depth(self, entry: int) -> int:
+        """Bytes that the code from `entry` on uses at most, with all that it calls."""
+        if entry not in self._depths:
+            if entry in self._open:
+                raise SignbitError(f"{self.function_at(entry).name} calls itself: no bound for the stack")
+            self._open.append(entry)
+            self._depths[entry] = _Path(self, entry).follow()
+            self._open.pop()
+        return self._depths[entry]
+
+
+class _Path:
+    """One function, followed from `entry` on: the deepest stack at each instruction, and with all calls."""
+
+    def __init__(self, code: Code, entry: int):
+        self.code = code
+        self.entry = entry
+        self.function = code.function_at(entry)
+        self.at: dict[int, int] = {}
+        self.computed: list[int] = []  # depths where it jumps to an address that it works out
+        self.deepest = 0
+
+    def follow(self) -> int:
+        self._walk(self.entry, 0)
+        # what no branch leads to is reached by computed jumps
+        while self.computed and (left := self._unreached()):
+            self._walk(left[0], max(self.computed))
+        return self.deepest
+
+    def _unreached(self) -> list[int]:
+        if self.entry != self.function.start:
+            return []
+        lines = (self.code.instructions.get(at) for at in range(self.function.start, self.function.end, 2))
+        return [line.address for line in lines if line and line.address not in self.at and line.mnemonic != "nop"]
+
+    def _walk(self, address: int, depth: int) -> None:
+        todo = [(address, depth)]
+        while todo:
+            address, depth = todo.pop()
+            if self.at.get(address, -1) >= depth:
+                continue
+            if depth > 1 << 16:
+                raise SignbitError(f"{self.function.name} pushes in a loop: no bound for the stack")
+            self.at[address] = depth
+            line = self.code.instructions[address]
+            after = depth + self._change(line)
+            self.deepest = max(self.deepest, depth, after)
+            todo += [(target, after) for target in self._next(line, after) if self._inside(target, line)]
+
+    def _inside(self, target: int, line: Instruction) -> bool:
+        """Whether the path goes on at `target`; behind a call that never returns there may be none, but padding."""
+        if self.function.start <= target < self.function.end and target in self.code.instructions:
+            return True
+        if target == line.next and line.mnemonic in ("bl", "blx", "bkpt", "udf", "nop"):
+            return False
+        raise SignbitError(f"{self.function.name} runs into what is no code, at {target:#x}")
+
+    def _next(self, line: Instruction, depth: int) -> list[int]:
+        """Where the path may go on after `line`; calls and tail calls are added up on the way."""
+        mnemonic, operands = line.mnemonic, line.operands
+        found = TARGET.search(operands)
+        target = int(found[1], 16) if found else None
+        if mnemonic == "bl":
+            self._call(target, depth)
+            if TABLE_HELPER in operands:
+                self.computed.append(depth)
+                return []
+            return [line.next]
+        if target is not None and not mnemonic.startswith(("ldr", "adr", "vldr", "pld")):
+            ends = UNCONDITIONAL_BRANCH.match(mnemonic)
+            if not self.function.start <= target < self.function.end:
+                self._call(target, depth)  # a tail call
+                return [] if ends else [line.next]
+            return [target] if ends else [target, line.next]
+        if mnemonic == "blx":
+            self._call_by_register(depth)
+            return [line.next]
+        if mnemonic in ("tbb", "tbh") or (mnemonic == "mov" and operands.startswith("pc, ") and operands != "pc, lr"):
+            self.computed.append(depth)
+            return []
+        if mnemonic == "bx" and operands != "lr":
+            self._call_by_register(depth)
+            return []
+        if _returns(line):
+            return []
+        return [line.next]
+
+    def _call(self, target: int, depth: int) -> None:
+        self.deepest = max(self.deepest, depth + self.code.depth(target))
+
+    def _call_by_register(self, depth: int) -> None:
+        if self.function.name.startswith(GENERATED):
+            self.computed.append(depth)
+            return
+        for target in self.code.pointed_at:
+            self._call(target, depth)
+
+    def _change(self, line: Instruction) -> int:
+        """Bytes by which an instruction moves the stack pointer down."""
+        mnemonic, operands = line.mnemonic, line.operands
+        plain = mnemonic.removesuffix(".w").removesuffix(".n")
+        if plain in ("push", "vpush", "pop", "vpop"):
+            return _list_bytes(operands) * (1 if "push" in plain else -1)
+        if plain in ("stmdb", "vstmdb", "ldmia", "vldmia") and operands.startswith("sp!"):
+            return _list_bytes(operands) * (1 if "stm" in plain else -1)
+        if found := WRITES_BACK.search(operands):
+            return int(found[1])
+        if found := MOVES_ON.search(operands):
+            return -int(found[1])
+        if plain in ("sub", "subw", "add", "addw") and (found := re.match(r"sp, (?:sp, )?#(\d+)$", operands)):
+            return int(found[1]) * (1 if plain.startswith("sub") else -1)
+        if self.function.name == FAULT and plain == "mov":
+            return 0  # back to the top, when the stack is lost
+        if re.match(r"sp\b", operands) and not plain.startswith(("cmp", "tst", "str", "cmn")):
+            raise SignbitError(f"{self.function.name} changes the stack pointer by {mnemonic} {operands}")
+        if plain == "msr" and operands.lower().startswith(("msp", "psp")):
+            raise SignbitError(f"{self.function.name} changes the stack pointer by {mnemonic} {operands}")
+        return 0
+
+
+def _returns(line: Instruction) -> bool:
+    operands = line.operands
+    if line.mnemonic == "bx" or operands == "pc, lr":
+        return True
+    loads = line.mnemonic.startswith(("pop", "ldm", "ldr"))
+    listed = REGISTER_LIST.search(operands)
+    return loads and (operands.startswith("pc,") or bool(listed and "pc" in listed[1]))
+
+
+def _list_bytes(operands: str) -> int:
+    """Bytes of the registers in {r4-r7, lr}, {d8, d9} or {s16}."""
+    count = size = 0
+    for part in REGISTER_LIST.search(operands)[1].split(", "):
+        first, _, last = part.partition("-")
+        size = 8 if first.startswith("d") else 4
+        count += size * (int(last[1:]) - int(first[1:]) + 1 if last else 1)
+    return count
+
+
+def _output(*command) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        raise SignbitError(f"{command[0]}: {done.stderr.strip()[:500]}")
+    return done.stdout
+
+
+def _functions(symbols: str) -> list[Function]:
+    """Those of readelf's table; aliases of one address count once."""
+    found = {}
+    for value, size, name in re.findall(r"^\s*\d+: ([0-9a-f]+)\s+(\d+) FUNC\s+\S+\s+\S+\s+\S+ (\S+)$", symbols, re.M):
+        start = int(value, 16) & ~1
+        found.setdefault(start, Function(name, start, start + int(size)))
+    return list(found.values())
+
+
+def _instructions(listing: str) -> dict[int, Instruction]:
+    """Lines of objdump by address, but for those of data."""
+    found = {}
+    for line in listing.splitlines():
+        match = re.match(r"\s*([0-9a-f]+):\t((?:[0-9a-f]{4} ?){1,2})\s*\t(\S+)\s*(.*)$", line)
+        if match:
+            address = int(match[1], 16)
+            operands = re.split(r"\s*[@;]", match[4])[0].strip()
+            found[address] = Instruction(address, address + len(match[2].split()) * 2, match[3], operands)
+    return {address: line for address, line in found.items() if not line.mnemonic.startswith(".")}
+
+
+def _words(elf: Path) -> tuple[int, ...]:
+    """The image as words, from its first byte on."""
+    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
+        image = Path(name) / "image"
+        _output(OBJCOPY, "-O", "binary", elf, image)
+        data = image.read_bytes()
+    return struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4])

@@ -2,6 +2,7 @@
 
 import configparser
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from qmodel.errors import SignbitError
 from qmodel.file import load, save
 from tools import firmware_sizes, pio
 from tools.emulator import MACHINES
+from tools.readme import block
 
 FLASH_BASES = {"nrf52840_dk_local": 0, "microbit_v1_local": 0, "pico_local": 0x10000000} | {
     machine.env: machine.code_base for machine in MACHINES.values()
@@ -199,6 +201,15 @@ def test_the_sizes_are_those_of_every_board(model_path, project):
     for entry in figures:
         assert 4096 < entry["flash_bytes"] < entry["part_flash_bytes"]
         assert entry["ram_bytes"] + entry["stack_bytes"] < entry["part_ram_bytes"]
+        assert 300 < entry["stack_bound_bytes"] < entry["stack_bytes"]
+
+
+def test_the_table_of_sizes_is_that_of_the_file(stock_envs):
+    entries = json.loads(firmware_sizes.FIGURES.read_text())
+    assert block(firmware_sizes.BLOCK) == firmware_sizes.table(entries)
+    assert (
+        len(firmware_sizes.table(entries).splitlines()) == 2 + len(stock_envs) + 3
+    )  # heading, rule, no stock platform
 
 
 def test_pio_passes_arguments_through():

@@ -1,6 +1,7 @@
 """The static bound of the stack: against the compiler's own figures, and against the mark on six emulated cores."""
 
 import dataclasses
+import json
 import subprocess
 
 import pytest
@@ -12,7 +13,9 @@ from qmodel.file import load
 from tests.stub_model import HURT, build_stub
 from tools import emulate, pio, stack, stack_depth
 from tools.emulator import MACHINES
-from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Code
+from tools.readme import block
+from tools.stack import Mark
+from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Bound, Code
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 
@@ -122,3 +125,9 @@ def test_a_stack_pointer_that_comes_from_elsewhere_is_refused(tmp_path, core):
 )
 def test_registers_have_their_sizes(operands, size):
     assert stack_depth._list_bytes(operands) == size
+
+
+def test_the_table_is_that_of_the_file_and_all_held():
+    marks = [Mark(**found | {"bound": Bound(**found["bound"])}) for found in json.loads(stack.FIGURES.read_text())]
+    assert block(stack.BLOCK, stack.DOCUMENT) == stack.table(marks)
+    assert len(marks) == 2 * len(MACHINES) and all(found.held for found in marks)

@@ -1,4 +1,7 @@
-"""`python -m tools.firmware_sizes`: what the firmware takes on every board and emulated core, as JSON."""
+"""`python -m tools.firmware_sizes`: what the firmware with the digits model takes on every board and emulated core.
+
+Writes bench/firmware_sizes.json and the README's table.
+"""
 
 import configparser
 import json
@@ -9,15 +12,19 @@ from pathlib import Path
 from qmodel.atomic import write_whole
 from qmodel.command import Parser, run_command
 from qmodel.errors import SignbitError
-from qmodel.file import load
 from tools import pio
+from tools.readme import markdown_table, replace_block
+from tools.stack_depth import bound
 
 MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
 BOARDS = pio.FIRMWARE / "platform" / "boards"
+FIGURES = pio.CHECKOUT / "bench" / "firmware_sizes.json"
+BLOCK = "firmware sizes"
 
 
 def measure(model: Path = MODEL) -> list[dict]:
-    """One entry for each default environment that serves a UART: its sizes, and what its part has; sections as linked.
+    """One entry for each default environment that serves a UART: its sections as linked, the bound of its stack with
+    all exceptions, and what its part has.
 
     Raises SignbitError when something can't be built.
     """
@@ -30,8 +37,28 @@ def measure(model: Path = MODEL) -> list[dict]:
         board = json.loads((BOARDS / f"{_board(project, f'env:{env}')}.json").read_text())
         flash_bytes, ram_bytes = (board["upload"][name] for name in ("maximum_size", "maximum_ram_size"))
         part = {"part_flash_bytes": flash_bytes, "part_ram_bytes": ram_bytes}
-        entries.append({"env": env, "board": board["name"], **asdict(pio.size(elfs[env])), **part})
+        used = {**asdict(pio.size(elfs[env])), "stack_bound_bytes": bound(elfs[env]).bytes}
+        entries.append({"env": env, "board": board["name"], "core": board["build"]["cpu"], **used, **part})
     return entries
+
+
+def table(entries: list[dict]) -> str:
+    """The boards among `entries`, without the emulated ones."""
+    headings = ["board", "core", "flash, bytes", "of", "RAM beside the stack, bytes", "stack at most, bytes", "of"]
+    rows = [
+        [
+            entry["board"],
+            entry["core"].removeprefix("cortex-").upper().replace("PLUS", "+"),
+            f"{entry['flash_bytes']:,}",
+            f"{entry['part_flash_bytes'] // 1024:,} KiB",
+            f"{entry['ram_bytes']:,}",
+            f"{entry['stack_bound_bytes']:,}",
+            f"{entry['part_ram_bytes'] // 1024:,} KiB",
+        ]
+        for entry in entries
+        if entry["env"].endswith("_local")
+    ]
+    return markdown_table(headings, rows, left=2)
 
 
 def _board(project: configparser.ConfigParser, section: str) -> str:
@@ -40,19 +67,15 @@ def _board(project: configparser.ConfigParser, section: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the figures, or write them to a file."""
-    parser = Parser(prog="python -m tools.firmware_sizes", description=__doc__.partition(": ")[2])
-    parser.add_argument("--model", metavar="MODEL", type=Path, default=MODEL, help="model file (default: digits-mlp)")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write there instead of printing")
-    options = parser.parse_args(arguments)
+    """Measure, write both files."""
+    parser = Parser(prog="python -m tools.firmware_sizes", description=__doc__.partition(": ")[2].partition("\n\n")[0])
+    parser.parse_args(arguments)
     if pio.missing():
         raise SignbitError(f"nothing was measured: {pio.missing()}")
-    figures = {"model": load(options.model).name, "environments": measure(options.model)}
-    text = json.dumps(figures, indent=2) + "\n"
-    if options.output:
-        write_whole(options.output, text.encode())
-    else:
-        print(text, end="")
+    entries = measure()
+    write_whole(FIGURES, (json.dumps(entries, indent=2) + "\n").encode())
+    replace_block(BLOCK, table(entries))
+    print(table(entries))
     return 0
 
 

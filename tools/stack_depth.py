@@ -3,7 +3,7 @@
 Every function is followed along its branches from its first instruction, and the stack pointer with it; where paths
 meet, the deeper one counts.  A call adds the callee's depth.  What is assumed, and is so in this firmware:
 
-- A call by register in C goes to a function whose address stands in the image outside the vector table.
+- A call by register in C goes to a function whose address stands in the image, and to none of the vector table.
 - The generated model has no function pointers: its assembly jumps and calls by register inside its own function, and
   such a jump changes no depth.
 
@@ -23,7 +23,6 @@ from qmodel.errors import SignbitError
 OBJDUMP, READELF, OBJCOPY = (f"arm-none-eabi-{tool}" for tool in ("objdump", "readelf", "objcopy"))
 HELIUM_TAG, HELIUM_MACHINE = "Tag_CPU_arch: v8.1-M", "armv8.1-m.main"
 GENERATED = "model_"
-VECTORS = 16
 # what the core stacks for an exception: 8 words, or 26 when floating-point registers are in use; and a word to align
 FRAME_BYTES, FRAME_BYTES_FLOATING_POINT = 32 + 4, 104 + 4
 RESET, FAULT, SYSTICK = "Reset_Handler", "Fault_Handler", "SysTick_Handler"
@@ -109,8 +108,8 @@ class Code:
     @cached_property
     def pointed_at(self) -> set[int]:
         """Functions that may be called by register: their address, with the Thumb bit, is a word of the image."""
-        words = set(self._words[VECTORS:])
-        return {function.start for function in self.functions if function.start + 1 in words}
+        functions = (function for function in self.functions if function.name not in (RESET, FAULT, SYSTICK))
+        return {function.start for function in functions if function.start + 1 in self._words}
 
     def entry(self, name: str) -> int:
         """Address of a function."""
@@ -290,10 +289,10 @@ def _instructions(listing: str) -> dict[int, Instruction]:
     return {address: line for address, line in found.items() if not line.mnemonic.startswith(".")}
 
 
-def _words(elf: Path) -> tuple[int, ...]:
-    """The image as words, from its first byte on."""
+def _words(elf: Path) -> set[int]:
+    """The words of the image."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         image = Path(name) / "image"
         _output(OBJCOPY, "-O", "binary", elf, image)
         data = image.read_bytes()
-    return struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4])
+    return {word for (word,) in struct.iter_unpack("<I", data[: len(data) // 4 * 4])}

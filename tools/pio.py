@@ -22,7 +22,7 @@ from qmodel.errors import SignbitError
 CHECKOUT = Path(__file__).resolve().parent.parent
 FIRMWARE = CHECKOUT / "firmware"
 CORE_DIR = CHECKOUT / ".pio-core"
-STOCK_PLATFORM = "ststm32"
+STOCK_PLATFORMS = ("ststm32", "nordicnrf51", "nordicnrf52")
 INSTALL = "python -m pip install platformio==6.2.0 scons==4.11.1"
 COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"
@@ -118,12 +118,11 @@ def missing() -> str | None:
     return None
 
 
-def stock_platform_missing() -> str | None:
-    """Why the environments on PlatformIO's own platform can't be built here; None if they can."""
-    for manifest in CORE_DIR.glob("platforms/*/platform.json"):
-        if json.loads(manifest.read_text()).get("name") == STOCK_PLATFORM:
-            return None
-    return f"{STOCK_PLATFORM} is not installed: python -m tools.pio pkg install -g -p {STOCK_PLATFORM}"
+def stock_platforms_missing() -> dict[str, str]:
+    """Which of PlatformIO's own platforms are not here, each with the line that installs it."""
+    here = {json.loads(path.read_text()).get("name") for path in CORE_DIR.glob("platforms/*/platform.json")}
+    missing = [name for name in STOCK_PLATFORMS if name not in here]
+    return {name: f"{name} is not installed: python -m tools.pio pkg install -g -p {name}" for name in missing}
 
 
 def register_scons() -> None:

@@ -1,11 +1,17 @@
-"""The Raspberry Pi Pico's image, byte by byte: second boot stage, its CRC, UF2.  It has never run on silicon."""
+"""The Raspberry Pi Pico's image: byte by byte (second boot stage, its CRC, UF2), and in an emulator of the RP2040.
+
+It has never run on silicon.
+"""
 
 import importlib.util
 import struct
 
 import pytest
 
+from qmodel.datasets import load_dataset
+from qmodel.file import load
 from tools import pio
+from tools.link import Link
 
 CRC_OF_123456789 = 0x0376E6E7  # CRC-32/MPEG-2 in the catalogue of parametrised CRC algorithms
 BLOCK_BYTES = 512
@@ -89,3 +95,63 @@ def test_the_second_stage_runs_where_the_boot_rom_puts_it(image):
     assert dict(writes[-1:]) == {0xE000ED08: 0x10000100}
     assert (0x18000008, 1) in writes and (0x180000F4, 0x03000218) in writes
     assert max(at for at, _ in writes) < 0xE000F000
+
+
+class EmulatedChip:
+    """The UF2 file in an emulator of the RP2040, from the second stage on; a stream for Link.
+
+    The emulator takes a pending interrupt that PRIMASK holds back, where the core only wakes.  So the UART raises
+    none, and the core is woken by hand when bytes have come.
+    """
+
+    FIFO_BYTES = 32
+
+    def __init__(self, uf2: bytes):
+        rp2040 = pytest.importorskip("rp2040py.rp2040", reason="rp2040py is missing: pip install rp2040py")
+        self.chip = rp2040.RP2040()
+        self.uart = self.chip.uart[0]
+        self.sent = bytearray()
+        for at in range(0, len(uf2), BLOCK_BYTES):
+            address, size = struct.unpack_from("<II", uf2, at + 12)
+            self.chip.flash[address - 0x10000000 : address - 0x10000000 + size] = uf2[at + 32 : at + 32 + size]
+        self.uart.check_interrupts = lambda: None
+        self.uart.on_byte = self.sent.append
+        self.chip.leave_reset()
+        self._run()
+
+    def _run(self):
+        while not self.chip.core.waiting:
+            self.chip.step()
+
+    def write(self, data):
+        for at in range(0, len(data), self.FIFO_BYTES):
+            for byte in data[at : at + self.FIFO_BYTES]:
+                self.uart.feed_byte(byte)
+            self.chip.core.waiting = False
+            self._run()
+
+    def read(self, timeout):
+        received, self.sent[:] = bytes(self.sent), b""
+        return received
+
+
+@pytest.fixture(scope="module")
+def chip(elf):
+    return EmulatedChip(elf.with_suffix(".uf2").read_bytes())
+
+
+def test_the_image_sets_up_uart_pins_and_led_in_an_emulator_of_the_chip(chip):
+    info = Link(chip).info()
+    assert (info.clock_hz, info.self_test_failed, info.core_id >> 4 & 0xFFF) == (12_000_000, False, 0xC60)
+    assert (chip.uart.word_length, chip.uart.fifos_enabled) == (8, True)
+    assert info.clock_hz / (16 * chip.uart.baud_divider) == pytest.approx(115_200, rel=0.002)
+    assert [chip.chip.gpio[pin].function_select for pin in (0, 1, 25)] == [2, 2, 5]  # UART, UART, SIO
+    assert chip.chip.gpio[25].value == 1  # the self-test passed
+    assert chip.chip.watchdog.timer.enable
+
+
+def test_every_digit_gives_the_logits_of_python_in_an_emulator_of_the_chip(chip, repository):
+    model, inputs = load(repository / "models" / "digits-mlp.npz"), load_dataset("digits").test.x
+    link = Link(chip)
+    assert [link.infer(x).logits for x in inputs] == [tuple(logits) for logits in model.run(inputs).tolist()]
+    assert link.repeated == 0

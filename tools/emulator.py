@@ -15,13 +15,16 @@ QEMU_APT = "apt install --no-install-recommends qemu-system-arm"
 
 @dataclass(frozen=True)
 class Machine:
-    """One emulated core: QEMU's machine, the PlatformIO environment and where its flash begins."""
+    """One emulated core: QEMU's machine, the PlatformIO environment and where its flash begins; `serial` is the number
+    of the machine's UART that the firmware uses.
+    """
 
     core: str
     title: str
     machine: str
     env: str
     code_base: int
+    serial: int = 0
 
     @property
     def batch_env(self) -> str:
@@ -40,6 +43,15 @@ MACHINES = {
         Machine("m55", "Cortex-M55", "mps3-an547", "qemu_m55", 0x00000000),
     )
 }
+
+# boards whose own image, not built for an emulator, starts and answers in QEMU as well
+BOARDS = (
+    Machine("m3", "Bluepill", "stm32vldiscovery", "bluepill_local", 0x08000000),
+    Machine("m3", "Nucleo-F103RB", "stm32vldiscovery", "nucleo_f103rb_local", 0x08000000, serial=1),
+    Machine("m4", "Nucleo-F401RE", "netduinoplus2", "nucleo_f401re_local", 0x08000000, serial=1),
+    Machine("m4", "Nucleo-F446RE", "netduinoplus2", "nucleo_f446re_local", 0x08000000, serial=1),
+    Machine("m0", "BBC micro:bit v1", "microbit", "microbit_v1_local", 0x00000000),
+)
 
 
 def add_cores_option(parser: ArgumentParser) -> None:
@@ -99,7 +111,8 @@ class EmulatedUart:
         self.machine = machine
         ours, theirs = socket.socketpair()
         with theirs:
-            uart = ["-chardev", f"socket,id=uart,fd={theirs.fileno()}", "-serial", "chardev:uart"]
+            others = ("-serial", "null") * machine.serial
+            uart = ["-chardev", f"socket,id=uart,fd={theirs.fileno()}", *others, "-serial", "chardev:uart"]
             try:
                 self.process = subprocess.Popen(
                     [*command(machine, elf), *uart],

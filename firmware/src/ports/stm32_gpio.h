@@ -1,6 +1,7 @@
-/** The GPIO ports of STM32F4, L4, H7 and G0.
+/** The GPIO ports of STM32F4, G0, H7 and L4.
  *
- * ST reference manuals RM0368, RM0390, RM0351, RM0394, RM0433 and RM0444, chapter "General-purpose I/Os (GPIO)".
+ * ST's reference manuals RM0368, RM0390, RM0351, RM0394, RM0433 and RM0444, chapter "General-purpose I/Os (GPIO)"; the
+ * registers were compared with the SVD files STM32F41x, STM32L4x2 and STM32L4x5.
  */
 #ifndef STM32_GPIO_H
 #define STM32_GPIO_H
@@ -35,11 +36,6 @@ static inline void gpio_use(uint32_t gpio, uint32_t pin, uint32_t function)
 static inline void gpio_drive(uint32_t gpio, uint32_t pin)
 {
     gpio_set_field(gpio + GPIO_MODER, 2, pin, GPIO_OUTPUT);
-}
-
-static inline void gpio_write(uint32_t gpio, uint32_t pin, uint32_t high)
-{
-    REG32(gpio + GPIO_BSRR) = 1u << (high ? pin : pin + 16u);
 }
 
 #endif

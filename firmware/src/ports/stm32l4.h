@@ -1,0 +1,55 @@
+/** STM32L432 and L476, from ST's reference manuals RM0394 and RM0351 (RCC, GPIO, USART, vector table).
+ *
+ * After reset the core and both peripheral buses run from the multi-speed oscillator at 4 MHz; 115200 baud are then
+ * 0.8 % slow, which a receiver bears.  USART2 sends on PA2.  From platformio.ini: STM32_RX_PIN and STM32_RX_FUNCTION
+ * of port A, PA3 with AF7 on the Nucleo-64 (UM1724), PA15 with AF3 on the Nucleo-L432KC (UM1956), and where the LED
+ * is: PA5 on the former, PB3 on the latter.
+ *
+ * Compared: addresses, bits and interrupt with the SVD files STM32L4x2 and STM32L4x5; alternate functions and memory
+ * with modm-devices; pins with Zephyr's nucleo_l432kc.dts and nucleo_l476rg.dts.
+ */
+#ifndef STM32L4_H
+#define STM32L4_H
+
+#include "stm32_gpio.h"
+
+#define STM32_USART_NEW
+#define CLOCK_HZ 4000000u
+
+#define RCC_AHB2ENR 0x4002104Cu
+#define RCC_APB1ENR1 0x40021058u
+#define AHB2_GPIOA (1u << 0)
+#define AHB2_GPIOB (1u << 1)
+#define APB1_USART2 (1u << 17)
+
+#define RESET_FLAGS 0x40021094u /* RCC_CSR */
+#define RESET_REMOVE (1u << 23)
+#define RESET_BY_SOFTWARE (1u << 28)
+#define RESET_BY_WATCHDOG (1u << 29)
+#define IWDG 0x40003000u
+
+#define GPIOA 0x48000000u
+#define GPIOB 0x48000400u
+#define USART 0x40004400u /* USART2 */
+#define USART_IRQ 38u
+#define TX_PIN 2u
+#define TX_FUNCTION 7u
+#define LED_BSRR (STM32_LED_GPIO + GPIO_BSRR)
+#define LED_PIN STM32_LED_PIN
+#define LED_LOW_IS_ON 0u
+
+static inline void family_clocks(void)
+{
+    REG32(RCC_AHB2ENR) |= AHB2_GPIOA | AHB2_GPIOB;
+    REG32(RCC_APB1ENR1) |= APB1_USART2;
+    (void)REG32(RCC_APB1ENR1); /* a peripheral answers two bus cycles after its clock is on */
+}
+
+static inline void family_pins(void)
+{
+    gpio_use(GPIOA, TX_PIN, TX_FUNCTION);
+    gpio_use(GPIOA, STM32_RX_PIN, STM32_RX_FUNCTION);
+    gpio_drive(STM32_LED_GPIO, LED_PIN);
+}
+
+#endif

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+import time
 import tty
 from types import SimpleNamespace
 
@@ -204,11 +205,49 @@ def test_a_socket_is_a_port_too(library, capsys):
         ("socket://nowhere", "a socket is written socket://HOST:PORT"),
         ("qemu:m9", "core 'm9' is unknown; there are m0, m3"),
         ("socket://127.0.0.1:1", "Connection refused"),
+        ("/dev/ttyACM_none", "/dev/ttyACM_none: there is no such port; .* list` shows those there are"),
     ],
 )
 def test_a_port_that_is_none_is_one_line(port, reason):
     with pytest.raises(SignbitError, match=reason):
         device.main(["info", "--port", port])
+
+
+def test_a_port_that_another_program_holds_is_told(board, plugged, capsys):
+    serial = pytest.importorskip("serial")
+    with serial.Serial(board, exclusive=True):
+        with pytest.raises(SignbitError, match=f"{board}: another program has the port open: close its monitor"):
+            device.main(["info", "--port", board])
+        plugged += usb(board)
+        assert device.main(["list"]) == 0
+        assert "another program" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_board_that_is_unplugged_during_verify_is_told(library, models, monkeypatch):
+    pytest.importorskip("serial")
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    host = HostDevice(library)
+
+    def serve_some():
+        for _ in range(40):
+            os.write(ours, host.serve(os.read(ours, 4096)))
+        os.close(ours)
+
+    pretend_data(monkeypatch, 30)
+    thread = threading.Thread(target=serve_some, daemon=True)
+    thread.start()
+    with pytest.raises(SignbitError, match="the port is gone: was the board unplugged"):
+        device.main(["verify", "--port", os.ttyname(theirs)])
+    thread.join(5)
+    os.close(theirs)
+
+
+def test_info_in_a_pipe_has_no_row_that_is_broken(board, model, capsys):
+    assert device.main(["info", "--port", board]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"model hash      {model.hash}" in lines
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_without_pyserial_its_extra_is_named(monkeypatch):
@@ -218,10 +257,12 @@ def test_without_pyserial_its_extra_is_named(monkeypatch):
 
 
 def test_an_emulated_board_is_a_board(repository, mnist, capsys):
-    """End to end within a minute, by the suite's bar: 200 MNIST digits on the smallest core."""
+    """End to end within a minute, its build included: 200 MNIST digits on the smallest core."""
     if emulate.missing():
         pytest.skip(emulate.missing())
     port = f"qemu:m0:{repository / 'models' / 'mnist-mlp.npz'}"
+    start = time.monotonic()
     assert device.main(["verify", "--port", port, "--data", "mnist", "--limit", "200", "--json"]) == 0
+    assert time.monotonic() - start < 60
     told = json.loads(capsys.readouterr().out)
     assert (told["inputs"], told["different"], told["repeated"]) == (200, 0, 0)

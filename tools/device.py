@@ -23,7 +23,7 @@ from tools.device_checks import core_target, model_on, profile, verify
 from tools.device_ports import candidates, find_port, open_port
 from tools.link import Link, LinkError, Stream
 from tools.pio import CHECKOUT
-from tools.protocol import Info, TickSource
+from tools.protocol import Info, Stats, TickSource
 
 MODELS = CHECKOUT / "models"
 PROFILE_INPUTS = 5
@@ -49,7 +49,7 @@ def info(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(dataclasses.asdict(found) | {"stats": dataclasses.asdict(stats)}, indent=2))
     else:
-        _screen().print(_info_table(found, stats))
+        _print_info(found, stats)
     return EXIT_DIFFERENT if found.self_test_failed else EXIT_OK
 
 
@@ -74,7 +74,8 @@ def check(options: argparse.Namespace) -> int:
         link = _link(stream, options)
         model = model_on(link.info(), options.model, MODELS)
         inputs = dataset_for(model, options.data, options.data_dir).test.x[: options.limit]
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"{model.name} on {options.port or 'the board'}", total=len(inputs))
             result = verify(link, model, inputs, lambda: bar.advance(task))
         unit = _unit(link.info())
@@ -98,7 +99,7 @@ def show_profile(options: argparse.Namespace) -> int:
         inputs = np.random.default_rng(0).integers(0, 256, (PROFILE_INPUTS, model.input_size), np.uint8)
         layers = profile(link, model, inputs, target)
     total = sum(layer.ticks for layer in layers) or 1
-    columns = ("layer", "shape", "MACs", "ticks", "share", f"instructions predicted for {target}")
+    columns = ("layer", "shape", "MACs", "ticks", "share", "instructions, predicted")
     table = Table(*columns[:2], box=box.SIMPLE, pad_edge=False)
     for column in columns[2:]:
         table.add_column(column, justify="right")
@@ -114,7 +115,7 @@ def show_profile(options: argparse.Namespace) -> int:
         )
     screen = _screen()
     screen.print(table)
-    screen.print(f"{_unit(found)}; the prediction is for the kernels of {target}")
+    screen.print(f"{_unit(found)}; predicted for the kernels of {target}", soft_wrap=True)
     return EXIT_OK
 
 
@@ -173,7 +174,7 @@ def _probe(port: str) -> str:
         return f"signbit {found.firmware_version}, model {found.model_name} ({found.model_hash[:8]})"
     except LinkError:
         return "nothing that speaks signbit's protocol"
-    except OSError as error:
+    except (SignbitError, OSError) as error:
         return str(error)
 
 
@@ -187,26 +188,28 @@ def _unit(info: Info) -> str:
     return "ticks of the emulator, no measure of a board" if info.emulated else f"cycles ({counter})"
 
 
-def _info_table(info: Info, stats) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
+def _print_info(info: Info, stats: Stats) -> None:
     state = f"{info.test_vectors - info.test_vectors_failed} of {info.test_vectors} vectors passed"
     rows = {
         "firmware": f"signbit {info.firmware_version}, protocol {info.protocol_version}",
-        "model": f"{info.model_name}, {info.model_hash}",
+        "model": info.model_name,
+        "model hash": info.model_hash,
         "input, outputs": f"{info.input_size} bytes, {info.output_size} classes: {' '.join(info.labels)}",
         "layers": f"{info.layer_count}, {info.scratch_bytes} bytes of scratch",
         "core": f"{core_target(info)} (CPUID {info.core_id:#010x}) at {info.clock_hz / 1e6:g} MHz",
         "emulated": "yes" if info.emulated else "no",
-        "self-test": f"[bold red]FAILED: {state}" if info.self_test_failed else state,
+        "self-test": f"FAILED: {state}" if info.self_test_failed else state,
         "last reset": info.reset_cause.name.lower(),
         "stack": f"{stats.stack_used_bytes} of {stats.stack_bytes} bytes used",
         "requests": f"{stats.answered} answered, {stats.refused} of them refused; {stats.dropped} broken frames",
     }
     if info.fault:
-        rows["fault"] = f"[bold red]{info.fault}"
-    for row in rows.items():
-        table.add_row(*row)
-    return table
+        rows["fault"] = str(info.fault)
+    alarms = {"fault"} | ({"self-test"} if info.self_test_failed else set())
+    screen = _screen()
+    for name, text in rows.items():
+        style = "bold red" if name in alarms else None
+        screen.print(f"{name:16}{text}", style=style, markup=False, soft_wrap=True)
 
 
 def _print_text(stream: Stream) -> None:

@@ -72,7 +72,8 @@ def model_on(info: Info, wanted: Path | None, folder: Path) -> QuantizedModel:
         model = load(wanted)
         if model.hash != info.model_hash:
             raise SignbitError(
-                f"{carried}, not {wanted} ({model.hash[:8]}): flash that with SIGNBIT_MODEL={wanted}, or name its file"
+                f"{carried}, not {wanted} ({model.hash[:8]}): flash it with SIGNBIT_MODEL={wanted}, or give --model"
+                " the file of what is on the board"
             )
         return model
     for path in sorted(folder.glob("*.npz")):

@@ -1,5 +1,6 @@
 """Lines to a device, by name: a serial port, `socket://HOST:PORT`, or `qemu:CORE[:MODEL]` for an emulated board."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,14 @@ BAUD = 115200
 SOCKET = "socket://"
 QEMU = "qemu:"
 QEMU_MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
+
+# what keeps a serial port from being opened
+OPEN_ERRORS = {
+    errno.ENOENT: "there is no such port; `python -m tools.device list` shows those there are",
+    errno.EACCES: "no permission; on Linux: sudo usermod -aG dialout $USER, then log in again",
+    errno.EBUSY: "another program has the port open: close its monitor",
+    errno.EAGAIN: "another program has the port open: close its monitor",
+}
 
 # USB vendors of debug probes and serial adapters that boards carry
 VENDORS = {
@@ -67,7 +76,7 @@ def open_port(name: str) -> Iterator[Stream]:
         with _connect(name) as connection:
             yield SocketStream(connection, name)
     else:
-        with _pyserial("serial").Serial(name, BAUD) as port:
+        with _open_serial(name) as port:
             yield SerialStream(port)
 
 
@@ -100,11 +109,30 @@ class SerialStream:
         self.port = port
 
     def read(self, timeout: float) -> bytes:
-        self.port.timeout = timeout
-        return self.port.read(max(self.port.in_waiting, 1))
+        with self._plugged():
+            self.port.timeout = timeout
+            return self.port.read(max(self.port.in_waiting, 1))
 
     def write(self, data: bytes) -> None:
-        self.port.write(data)
+        with self._plugged():
+            self.port.write(data)
+
+    @contextmanager
+    def _plugged(self) -> Iterator[None]:
+        """What pyserial raises on an open port, in words."""
+        try:
+            yield
+        except OSError as error:
+            raise SignbitError(f"{self.port.name}: the port is gone: was the board unplugged? ({error})") from None
+
+
+def _open_serial(name: str):
+    """A port of pyserial that no other program has open; the reason why not, and what to do, as SignbitError."""
+    serial = _pyserial("serial")
+    try:
+        return serial.Serial(name, BAUD, exclusive=True)
+    except OSError as error:
+        raise SignbitError(f"{name}: {OPEN_ERRORS.get(error.errno, error)}") from None
 
 
 def _emulated(name: str):

@@ -15,6 +15,7 @@ from hypothesis import settings
 from qmodel.command import run_command
 from qmodel.datasets import load_dataset
 from qmodel.mnist import DATA_DIR_VARIABLE
+from tests.host_device import HostDevice, device_model, load_device
 from trainer.cli import main
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
@@ -71,3 +72,21 @@ def parts(tmp_path):
         return path
 
     return write
+
+
+# -- the firmware's device, compiled for this computer ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def host_model():
+    return device_model()
+
+
+@pytest.fixture(scope="session")
+def host_library(tmp_path_factory):
+    return load_device(tmp_path_factory.mktemp("device"))
+
+
+@pytest.fixture
+def host_device(host_library):
+    return HostDevice(host_library)

@@ -13,30 +13,20 @@ import pytest
 
 from qmodel.errors import SignbitError
 from qmodel.file import save
-from tests.host_device import HostDevice, device_model, load_device
+from tests.host_device import HostDevice
 from tools import device, device_ports, emulate
 from tools.device_checks import verify
 from tools.link import Link
 from tools.protocol import Frame, Request, decode, encode
 
 
-@pytest.fixture(scope="module")
-def model():
-    return device_model()
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return load_device(tmp_path_factory.mktemp("device"))
-
-
 @pytest.fixture
-def board(library):
+def board(host_library):
     """Name of a serial port with the C device behind it: a pseudo terminal."""
     pytest.importorskip("serial", reason="pyserial is missing: pip install 'signbit[firmware]'")
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    host = HostDevice(library)
+    host = HostDevice(host_library)
 
     def serve():
         while True:
@@ -54,9 +44,9 @@ def board(library):
 
 
 @pytest.fixture
-def models(model, monkeypatch, tmp_path):
+def models(host_model, monkeypatch, tmp_path):
     """The folder that is searched for the board's model, with that model in it."""
-    save(model, tmp_path / "random.npz")
+    save(host_model, tmp_path / "random.npz")
     monkeypatch.setattr(device, "MODELS", tmp_path)
     return tmp_path
 
@@ -91,17 +81,17 @@ def test_no_board_and_two_boards_are_one_line(plugged):
         device_ports.find_port()
 
 
-def test_info_tells_what_runs(board, model, capsys):
+def test_info_tells_what_runs(board, host_model, capsys):
     assert device.main(["info", "--port", board, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["model_hash"], told["labels"], told["fault"]) == (model.hash, list(model.labels), None)
+    assert (told["model_hash"], told["labels"], told["fault"]) == (host_model.hash, list(host_model.labels), None)
     assert told["stats"]["dropped"] == 0
     assert device.main(["info", "--port", board]) == 0
     assert "2 of 2 vectors passed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["raw", "npy", "pgm"])
-def test_an_input_comes_from_a_file(board, model, capsys, tmp_path, kind):
+def test_an_input_comes_from_a_file(board, host_model, capsys, tmp_path, kind):
     x = np.random.default_rng(4).integers(0, 256, (1, 100), np.uint8)
     path = tmp_path / f"x.{kind}"
     header = {"raw": b"", "pgm": b"P5\n# a comment\n10 10\n255\n"}
@@ -111,8 +101,8 @@ def test_an_input_comes_from_a_file(board, model, capsys, tmp_path, kind):
         path.write_bytes(header[kind] + x.tobytes())
     assert device.main(["infer", str(path), "--port", board, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["logits"] == model.run(x)[0].tolist()
-    assert told["label"] == model.labels[model.predict(x)[0]]
+    assert told["logits"] == host_model.run(x)[0].tolist()
+    assert told["label"] == host_model.labels[host_model.predict(x)[0]]
 
 
 def test_an_input_of_another_size_or_type_is_refused(board, tmp_path):
@@ -145,7 +135,7 @@ def test_another_model_on_the_board_is_told(board, models, repository):
         device.main(["verify", "--port", board])
 
 
-def test_a_device_that_computes_wrongly_is_found_out(library, model):
+def test_a_device_that_computes_wrongly_is_found_out(host_library, host_model):
     """Its answers are sound but for one logit of each: what comes first is named, by the layer."""
 
     class Wrong(HostDevice):
@@ -158,7 +148,7 @@ def test_a_device_that_computes_wrongly_is_found_out(library, model):
             return answer
 
     x = np.random.default_rng(7).integers(0, 256, (3, 100), np.uint8)
-    link = Link(Wrong(library))
+    link = Link(Wrong(host_library))
     infer = link.infer
 
     def wrong_infer(x):
@@ -166,7 +156,7 @@ def test_a_device_that_computes_wrongly_is_found_out(library, model):
         return type(result)(**vars(result) | {"logits": (result.logits[0] + 1, *result.logits[1:])})
 
     link.infer = wrong_infer
-    result = verify(link, model, x, lambda: None)
+    result = verify(link, host_model, x, lambda: None)
     assert (result.different, result.equal) == (3, False)
     assert result.first == "input 0, layer 0 (1 of 12 values)"
 
@@ -183,8 +173,8 @@ def test_monitor_shows_the_text(board, monkeypatch, capsys):
     assert "self-test passed" in capsys.readouterr().out
 
 
-def test_a_socket_is_a_port_too(library, capsys):
-    host = HostDevice(library)
+def test_a_socket_is_a_port_too(host_library, capsys):
+    host = HostDevice(host_library)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
@@ -223,11 +213,11 @@ def test_a_port_that_another_program_holds_is_told(board, plugged, capsys):
         assert "another program" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_board_that_is_unplugged_during_verify_is_told(library, models, monkeypatch):
+def test_a_board_that_is_unplugged_during_verify_is_told(host_library, models, monkeypatch):
     pytest.importorskip("serial")
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    host = HostDevice(library)
+    host = HostDevice(host_library)
 
     def serve_some():
         for _ in range(40):
@@ -243,10 +233,10 @@ def test_a_board_that_is_unplugged_during_verify_is_told(library, models, monkey
     os.close(theirs)
 
 
-def test_info_in_a_pipe_has_no_row_that_is_broken(board, model, capsys):
+def test_info_in_a_pipe_has_no_row_that_is_broken(board, host_model, capsys):
     assert device.main(["info", "--port", board]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert f"model hash      {model.hash}" in lines
+    assert f"model hash      {host_model.hash}" in lines
     assert all(line == line.rstrip() for line in lines)
 
 

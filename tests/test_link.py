@@ -6,26 +6,11 @@ import struct
 import numpy as np
 import pytest
 
-from tests.host_device import HostDevice, device_model, load_device
+from tests.host_device import HostDevice
 from tools.link import DeviceError, Link, LinkError
 from tools.protocol import ErrorCode, Frame, Request, decode, encode
 
 OFFSET_0 = struct.pack("<I", 0)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return device_model()
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return load_device(tmp_path_factory.mktemp("device"))
-
-
-@pytest.fixture
-def device(library):
-    return HostDevice(library)
 
 
 def damager(seed: int, rate: float):
@@ -49,69 +34,69 @@ def damager(seed: int, rate: float):
     return damage
 
 
-def test_a_bad_line_gives_right_answers_all_the_same(library, model):
-    device = HostDevice(library, damager(5, 0.01))
-    link = Link(device, timeout=0.001, retries=50)
+def test_a_bad_line_gives_right_answers_all_the_same(host_library, host_model):
+    host_device = HostDevice(host_library, damager(5, 0.01))
+    link = Link(host_device, timeout=0.001, retries=50)
     x = np.random.default_rng(2).integers(0, 256, (100, 100), np.uint8)
-    logits = model.run(x)
+    logits = host_model.run(x)
     for row, expected in zip(x, logits, strict=True):
         assert link.infer(row).logits == tuple(expected)
     assert link.repeated > 100
 
 
-def test_an_input_that_arrived_wrong_is_sent_again(device, model):
+def test_an_input_that_arrived_wrong_is_sent_again(host_device, host_model):
     """A chunk acknowledged but not stored (here: overwritten behind the host's back) is found by INFER's check."""
-    link = Link(device)
+    link = Link(host_device)
     x = bytes(range(100))
-    send, spoiled = device.write, []
+    send, spoiled = host_device.write, []
 
     def write(data):
         if not spoiled and len(data) > 1 and decode(data[:-1]).type == Request.INFER:
-            spoiled.append(device.serve(encode(Frame(Request.INPUT, 9, OFFSET_0 + b"\xff"))))
+            spoiled.append(host_device.serve(encode(Frame(Request.INPUT, 9, OFFSET_0 + b"\xff"))))
         send(data)
 
-    device.write = write
-    assert link.infer(x).logits == tuple(model.run(np.frombuffer(x, np.uint8)[None])[0])
+    host_device.write = write
+    assert link.infer(x).logits == tuple(host_model.run(np.frombuffer(x, np.uint8)[None])[0])
     assert spoiled
 
 
-def test_a_stale_answer_is_not_taken(device, model):
+def test_a_stale_answer_is_not_taken(host_device, host_model):
     """An answer to another request, sound as it is, is not the one that was asked for."""
-    link = Link(device)
+    link = Link(host_device)
     link.info()
-    old = device.serve(encode(Frame(Request.INFO, (link._sequence - 1) & 0xFFFF, OFFSET_0)))
-    device.sent = old
+    old = host_device.serve(encode(Frame(Request.INFO, (link._sequence - 1) & 0xFFFF, OFFSET_0)))
+    host_device.sent = old
     x = bytes(100)
-    assert link.infer(x).logits == tuple(model.run(np.zeros((1, 100), np.uint8))[0])
+    assert link.infer(x).logits == tuple(host_model.run(np.zeros((1, 100), np.uint8))[0])
 
 
-def test_every_layer_can_be_seen(device, model):
+def test_every_layer_can_be_seen(host_device, host_model):
     x = np.random.default_rng(6).integers(0, 256, (1, 100), np.uint8)
-    assert Link(device).trace(x[0]) == [layer.tobytes() for layer in model.trace(x)]
+    assert Link(host_device).trace(x[0]) == [layer.tobytes() for layer in host_model.trace(x)]
 
 
-def test_every_layer_has_its_ticks(device):
-    assert [layer.ticks for layer in Link(device).profile(bytes(100))] == [0, 0]
+def test_every_layer_has_its_ticks(host_device):
+    assert [layer.ticks for layer in Link(host_device).profile(bytes(100))] == [0, 0]
 
 
-def test_the_self_test_runs_the_embedded_vectors(device):
-    link = Link(device)
+def test_the_self_test_runs_the_embedded_vectors(host_device):
+    link = Link(host_device)
     assert (link.self_test().vectors, link.self_test().failed) == (2, 0)
     assert (link.info().test_vectors, link.info().self_test_failed) == (2, False)
 
 
-def test_a_dead_line_is_given_up(device):
-    device.damage = lambda data: b""
+def test_a_dead_line_is_given_up(host_device):
+    host_device.damage = lambda data: b""
     with pytest.raises(LinkError, match="no sound answer after 3 attempts"):
-        Link(device, timeout=0.01, retries=2).info()
+        Link(host_device, timeout=0.01, retries=2).info()
 
 
-def test_a_refusal_says_why(device):
+def test_a_refusal_says_why(host_device):
     with pytest.raises(DeviceError, match="bad offset") as refusal:
-        Link(device).request(Request.INFO, struct.pack("<I", 1 << 20))
+        Link(host_device).request(Request.INFO, struct.pack("<I", 1 << 20))
     assert refusal.value.code == ErrorCode.BAD_OFFSET
 
 
-def test_an_input_of_the_wrong_size_is_not_sent(device):
+def test_an_input_of_the_wrong_size_is_not_sent(host_device):
     with pytest.raises(ValueError, match="99 bytes, but the model takes 100"):
-        Link(device).infer(bytes(99))
+        Link(host_device).infer(bytes(99))

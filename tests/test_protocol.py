@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qmodel import __version__
-from tests.host_device import HostDevice, compile_device, device_model, load_device
+from tests.host_device import HostDevice, compile_device
 from tools.link import Link
 from tools.protocol import (
     ANSWER,
@@ -60,38 +60,23 @@ frames = st.builds(
 )
 
 
-@pytest.fixture(scope="module")
-def model():
-    return device_model()
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return load_device(tmp_path_factory.mktemp("device"))
-
-
-@pytest.fixture
-def device(library):
-    return HostDevice(library)
-
-
-def ask(device, kind, payload=b"", sequence=77, version=1):
+def ask(host_device, kind, payload=b"", sequence=77, version=1):
     """The one answer to one request, decoded."""
-    answer = device.serve(encode(Frame(kind, sequence, payload, version)))
+    answer = host_device.serve(encode(Frame(kind, sequence, payload, version)))
     assert answer.endswith(b"\0") and answer.count(b"\0") == 1 and len(answer) <= ENCODED_BYTES_MAX + 1
     frame = decode(answer[:-1])
     assert frame.sequence == sequence and frame.version == 1
     return frame
 
 
-def send_input(device, x):
+def send_input(host_device, x):
     for offset in range(0, len(x), 48):
-        answer = ask(device, Request.INPUT, struct.pack("<I", offset) + x[offset : offset + 48])
+        answer = ask(host_device, Request.INPUT, struct.pack("<I", offset) + x[offset : offset + 48])
         assert answer.type == Request.INPUT | ANSWER and answer.payload == b""
 
 
-def refused(device, kind, payload=b"", version=1):
-    answer = ask(device, kind, payload, version=version)
+def refused(host_device, kind, payload=b"", version=1):
+    answer = ask(host_device, kind, payload, version=version)
     assert answer.type == ERROR and len(answer.payload) == 1
     return ErrorCode(answer.payload[0])
 
@@ -114,41 +99,41 @@ def test_python_reads_what_it_writes(frame):
 
 
 @given(frame=frames)
-def test_c_writes_the_same_bytes(library, frame):
+def test_c_writes_the_same_bytes(host_library, frame):
     content = struct.pack("<BBH", frame.version, frame.type, frame.sequence) + frame.payload
     wire = ctypes.create_string_buffer(b"\xaa" + content, 64)
-    length = library.protocol_encode(wire, len(content))
+    length = host_library.protocol_encode(wire, len(content))
     assert wire.raw[:length] == encode(frame)
 
 
 @given(frame=frames)
-def test_c_reads_what_python_writes(library, frame):
+def test_c_reads_what_python_writes(host_library, frame):
     encoded = encode(frame)[:-1]
     wire = ctypes.create_string_buffer(encoded, 64)
-    length = library.protocol_decode(wire, len(encoded))
+    length = host_library.protocol_decode(wire, len(encoded))
     assert wire.raw[1 : 1 + length] == struct.pack("<BBH", frame.version, frame.type, frame.sequence) + frame.payload
 
 
 @given(st.binary(max_size=300))
-def test_c_has_the_crc_of_zlib(library, data):
-    assert library.protocol_crc32(data, len(data)) == zlib.crc32(data)
+def test_c_has_the_crc_of_zlib(host_library, data):
+    assert host_library.protocol_crc32(data, len(data)) == zlib.crc32(data)
 
 
 @given(line=st.lists(st.integers(1, 255), max_size=70).map(bytes))
 @example(line=b"")
 @example(line=bytes([5, 1, 1, 2, 1]))
-def test_c_and_python_refuse_the_same_lines(library, line):
+def test_c_and_python_refuse_the_same_lines(host_library, line):
     wire = ctypes.create_string_buffer(line, 80)
     try:
         frame = decode(line)
     except FrameError:
-        assert library.protocol_decode(wire, len(line)) == 0
+        assert host_library.protocol_decode(wire, len(line)) == 0
     else:
-        assert library.protocol_decode(wire, len(line)) == 4 + len(frame.payload)
+        assert host_library.protocol_decode(wire, len(line)) == 4 + len(frame.payload)
 
 
 @given(frame=frames, data=st.data())
-def test_a_damaged_frame_is_no_frame(library, frame, data):
+def test_a_damaged_frame_is_no_frame(host_library, frame, data):
     encoded = bytearray(encode(frame)[:-1])
     at = data.draw(st.integers(0, len(encoded) - 1))
     kind = data.draw(st.sampled_from(("change", "drop", "insert", "cut")))
@@ -163,7 +148,7 @@ def test_a_damaged_frame_is_no_frame(library, frame, data):
         del encoded[at:]
     with pytest.raises(FrameError):
         decode(bytes(encoded))
-    assert library.protocol_decode(ctypes.create_string_buffer(bytes(encoded), 80), len(encoded)) == 0
+    assert host_library.protocol_decode(ctypes.create_string_buffer(bytes(encoded), 80), len(encoded)) == 0
 
 
 @given(parts=st.lists(st.one_of(frames, st.binary(min_size=1, max_size=200)), max_size=8), data=st.data())
@@ -184,7 +169,7 @@ def test_too_long_a_payload_is_not_sent():
         encode(Frame(Request.INPUT, 1, bytes(53)))
 
 
-def test_every_frame_of_the_document_is_right(repository, device):
+def test_every_frame_of_the_document_is_right(repository, host_device):
     """docs/PROTOCOL.md shows frames byte by byte; the codec and the device agree with each."""
     text = (repository / "docs" / "PROTOCOL.md").read_text()
     examples = re.findall(
@@ -201,20 +186,20 @@ def test_every_frame_of_the_document_is_right(repository, device):
 # -- device ---------------------------------------------------------------------------------------------------------
 
 
-def test_info_describes_the_model(device, model):
-    info = Link(device).info()
-    assert (info.model_hash, info.model_name, info.labels) == (model.hash, model.name, model.labels)
-    assert info.model_id == int(model.hash[:8], 16)
+def test_info_describes_the_model(host_device, host_model):
+    info = Link(host_device).info()
+    assert (info.model_hash, info.model_name, info.labels) == (host_model.hash, host_model.name, host_model.labels)
+    assert info.model_id == int(host_model.hash[:8], 16)
     assert (info.input_size, info.output_size, info.layer_count) == (100, 13, 2)
-    assert (info.input_shift, info.logit_shift) == (model.input_shift, model.logit_shift)
+    assert (info.input_shift, info.logit_shift) == (host_model.input_shift, host_model.logit_shift)
     assert info.protocol_version == 1 and not info.emulated
 
 
-def test_infer_equals_python(device, model):
-    link = Link(device)
+def test_infer_equals_python(host_device, host_model):
+    link = Link(host_device)
     x = np.random.default_rng(1).integers(0, 256, (50, 100), np.uint8)
-    logits = model.run(x)
-    for row, expected, confidence in zip(x, logits, model.confidence(logits), strict=True):
+    logits = host_model.run(x)
+    for row, expected, confidence in zip(x, logits, host_model.confidence(logits), strict=True):
         result = link.infer(row)
         assert result.logits == tuple(expected)
         assert result.class_index == expected.argmax()
@@ -222,117 +207,118 @@ def test_infer_equals_python(device, model):
     assert link.repeated == 0
 
 
-def test_infer_answer_carries_both_sums(device, model):
+def test_infer_answer_carries_both_sums(host_device, host_model):
     x = bytes(range(100))
-    send_input(device, x)
-    answer = InferAnswer.parse(ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload)
-    logits = model.run(np.frombuffer(x, np.uint8)[None])
+    send_input(host_device, x)
+    answer = InferAnswer.parse(ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload)
+    logits = host_model.run(np.frombuffer(x, np.uint8)[None])
     assert answer.input_crc == zlib.crc32(x)
     assert answer.logits_crc == zlib.crc32(logits.astype("<i4").tobytes())
     assert answer.output_size == 13
 
 
-def test_each_error_has_its_code(device):
-    assert refused(device, 0x0A) == ErrorCode.UNKNOWN_TYPE
-    assert refused(device, 0x00) == ErrorCode.UNKNOWN_TYPE
-    assert refused(device, Request.INFO, OFFSET_0, version=2) == ErrorCode.BAD_VERSION
+def test_each_error_has_its_code(host_device):
+    assert refused(host_device, 0x0A) == ErrorCode.UNKNOWN_TYPE
+    assert refused(host_device, 0x00) == ErrorCode.UNKNOWN_TYPE
+    assert refused(host_device, Request.INFO, OFFSET_0, version=2) == ErrorCode.BAD_VERSION
     lengths = {Request.TRACE: 10, Request.PROFILE: 6, Request.SELFTEST: 0, Request.STATS: 0, Request.RESET: 0}
     for kind, length in {Request.INFO: 4, Request.INFER: 4, Request.LOGITS: 4, **lengths}.items():
         for wrong in {max(length - 1, 1), length + 1}:
-            assert refused(device, kind, bytes(wrong)) == ErrorCode.BAD_LENGTH
-    assert refused(device, Request.INPUT, bytes(4)) == ErrorCode.BAD_LENGTH
-    assert refused(device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
-    assert refused(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)) ^ 1)) == ErrorCode.INPUT_DIFFERS
+            assert refused(host_device, kind, bytes(wrong)) == ErrorCode.BAD_LENGTH
+    assert refused(host_device, Request.INPUT, bytes(4)) == ErrorCode.BAD_LENGTH
+    assert refused(host_device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
+    assert refused(host_device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)) ^ 1)) == ErrorCode.INPUT_DIFFERS
     for offset in (100, 101, 53, 0xFFFFFFFF, 0xFFFFFFD0):
-        assert refused(device, Request.INPUT, struct.pack("<I", offset) + bytes(48)) == ErrorCode.BAD_OFFSET
+        assert refused(host_device, Request.INPUT, struct.pack("<I", offset) + bytes(48)) == ErrorCode.BAD_OFFSET
     for offset in (1000, 0xFFFFFFFF, 0xFFFFFFD0):
-        assert refused(device, Request.INFO, struct.pack("<I", offset)) == ErrorCode.BAD_OFFSET
-    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
-    assert refused(device, Request.LOGITS, struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
+        assert refused(host_device, Request.INFO, struct.pack("<I", offset)) == ErrorCode.BAD_OFFSET
+    assert ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
+    assert refused(host_device, Request.LOGITS, struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
 
 
-def test_trace_and_profile_check_input_and_layer(device):
+def test_trace_and_profile_check_input_and_layer(host_device):
     crc, layer, beyond = (struct.pack("<I", zlib.crc32(bytes(100))), struct.pack("<H", 1), struct.pack("<H", 2))
     for kind, offset in ((Request.TRACE, OFFSET_0), (Request.PROFILE, b"")):
-        assert refused(device, kind, b"\1\2\3\4" + layer + offset) == ErrorCode.INPUT_DIFFERS
-        assert refused(device, kind, crc + beyond + offset) == ErrorCode.NO_SUCH_LAYER
-        assert ask(device, kind, crc + layer + offset).type == kind | ANSWER
-    assert refused(device, Request.TRACE, crc + layer + struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
-    assert ask(device, Request.LOGITS, OFFSET_0).type == Request.LOGITS | ANSWER
+        assert refused(host_device, kind, b"\1\2\3\4" + layer + offset) == ErrorCode.INPUT_DIFFERS
+        assert refused(host_device, kind, crc + beyond + offset) == ErrorCode.NO_SUCH_LAYER
+        assert ask(host_device, kind, crc + layer + offset).type == kind | ANSWER
+    assert refused(host_device, Request.TRACE, crc + layer + struct.pack("<I", 52)) == ErrorCode.BAD_OFFSET
+    assert ask(host_device, Request.LOGITS, OFFSET_0).type == Request.LOGITS | ANSWER
 
 
-def test_stats_count_what_came(device):
-    link = Link(device)
+def test_stats_count_what_came(host_device):
+    link = Link(host_device)
     assert (link.stats().answered, link.stats().refused, link.stats().dropped) == (1, 0, 0)
-    refused(device, 0x7E)
-    device.serve(b"noise\0\0" + encode(Frame(ERROR, 1, b"\1")))
+    refused(host_device, 0x7E)
+    host_device.serve(b"noise\0\0" + encode(Frame(ERROR, 1, b"\1")))
     assert (link.stats().answered, link.stats().refused, link.stats().dropped) == (5, 1, 1)
 
 
-def test_reset_forgets_the_input_and_the_counts(device):
-    link = Link(device)
+def test_reset_forgets_the_input_and_the_counts(host_device):
+    link = Link(host_device)
     link.infer(bytes([1] * 100))
     link.reset()
     assert link.stats().answered == 1
-    assert refused(device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
-    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
+    assert refused(host_device, Request.LOGITS, OFFSET_0) == ErrorCode.NOT_INFERRED
+    assert ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(bytes(100)))).type == Request.INFER | ANSWER
 
 
-def test_a_person_at_a_terminal_is_answered(device, model):
-    text = f"\r\nsignbit {__version__}\r\nmodel {model.name}, id {model.hash[:8]}\r\nself-test passed\r\n\0".encode()
+def test_a_person_at_a_terminal_is_answered(host_device, host_model):
+    model = f"model {host_model.name}, id {host_model.hash[:8]}"
+    text = f"\r\nsignbit {__version__}\r\n{model}\r\nself-test passed\r\n\0".encode()
     for newline in (b"\r\n", b"\n\n", b"\r\r"):
-        assert device.serve(newline) == text
-    assert device.serve(b"\n") == b"" and device.idle() == b"" and device.idle() == text
-    assert device.idle() == device.idle() == b""
-    assert device.serve(b"ab\r\n") == b"" and device.idle() == device.idle() == b""
+        assert host_device.serve(newline) == text
+    assert host_device.serve(b"\n") == b"" and host_device.idle() == b"" and host_device.idle() == text
+    assert host_device.idle() == host_device.idle() == b""
+    assert host_device.serve(b"ab\r\n") == b"" and host_device.idle() == host_device.idle() == b""
 
 
-def test_a_frame_that_begins_with_a_newline_is_a_frame(device):
+def test_a_frame_that_begins_with_a_newline_is_a_frame(host_device):
     """INFER's first code is mostly 13: nothing in it is zero."""
     x = bytes([7] * 100)
-    send_input(device, x)
+    send_input(host_device, x)
     frame = encode(Frame(Request.INFER, 0x0101, struct.pack("<I", zlib.crc32(x))))
     assert frame.startswith(b"\r")
-    device.serve(frame[:1])
-    assert device.idle() == b""
-    assert decode(device.serve(frame[1:])[:-1]).type == Request.INFER | ANSWER
+    host_device.serve(frame[:1])
+    assert host_device.idle() == b""
+    assert decode(host_device.serve(frame[1:])[:-1]).type == Request.INFER | ANSWER
 
 
-def test_the_last_byte_of_the_input_can_be_written(device):
+def test_the_last_byte_of_the_input_can_be_written(host_device):
     x = bytes(99) + b"\x07"
-    assert ask(device, Request.INPUT, struct.pack("<I", 99) + b"\x07").type == Request.INPUT | ANSWER
-    assert ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).type == Request.INFER | ANSWER
+    assert ask(host_device, Request.INPUT, struct.pack("<I", 99) + b"\x07").type == Request.INPUT | ANSWER
+    assert ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(x))).type == Request.INFER | ANSWER
 
 
-def test_every_request_may_be_repeated(device):
+def test_every_request_may_be_repeated(host_device):
     x = bytes(range(100))
     for _ in range(2):
-        send_input(device, x)
-        answers = {ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload for _ in range(2)}
-        answers |= {ask(device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload}
+        send_input(host_device, x)
+        answers = {ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload for _ in range(2)}
+        answers |= {ask(host_device, Request.INFER, struct.pack("<I", zlib.crc32(x))).payload}
         assert len(answers) == 1
-        assert len({ask(device, Request.LOGITS, OFFSET_0).payload for _ in range(2)}) == 1
+        assert len({ask(host_device, Request.LOGITS, OFFSET_0).payload for _ in range(2)}) == 1
 
 
-def test_an_answer_is_never_answered(device):
+def test_an_answer_is_never_answered(host_device):
     """Else a line that echoes would keep a device talking to itself."""
-    answer = device.serve(encode(Frame(Request.INFO, 1, OFFSET_0)))
-    assert answer and device.serve(answer) == b""
-    assert device.serve(encode(Frame(ERROR, 1, b"\x01"))) == b""
+    answer = host_device.serve(encode(Frame(Request.INFO, 1, OFFSET_0)))
+    assert answer and host_device.serve(answer) == b""
+    assert host_device.serve(encode(Frame(ERROR, 1, b"\x01"))) == b""
 
 
 @given(noise=st.binary(max_size=300))
-def test_any_bytes_leave_the_device_answering(library, noise):
-    device = HostDevice(library)
-    device.serve(noise + b"\0")
-    assert ask(device, Request.INFO, OFFSET_0).type == Request.INFO | ANSWER
+def test_any_bytes_leave_the_device_answering(host_library, noise):
+    host_device = HostDevice(host_library)
+    host_device.serve(noise + b"\0")
+    assert ask(host_device, Request.INFO, OFFSET_0).type == Request.INFO | ANSWER
 
 
 @given(requests=st.lists(frames.map(lambda frame: Frame(frame.type % 11, frame.sequence, frame.payload)), max_size=20))
-def test_any_sound_frames_are_answered_one_by_one(library, requests):
-    device = HostDevice(library)
+def test_any_sound_frames_are_answered_one_by_one(host_library, requests):
+    host_device = HostDevice(host_library)
     for request in requests:
-        answer = decode(device.serve(encode(request))[:-1])
+        answer = decode(host_device.serve(encode(request))[:-1])
         assert answer.sequence == request.sequence and answer.type in (request.type | ANSWER, ERROR)
 
 

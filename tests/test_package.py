@@ -11,6 +11,7 @@ from codegen.package import FORMATS
 from qmodel.command import run_command
 from qmodel.file import save
 from tests.builders import random_model
+from tools import pio
 
 ARDUINO_H = """
 #include <stddef.h>
@@ -23,6 +24,34 @@ struct Port {
     size_t println(unsigned long);
 };
 extern Port Serial;
+"""
+
+MAIN_C = """
+#include "wren.h"
+wren_scratch_t scratch;
+uint8_t input[WREN_INPUT_SIZE];
+int32_t logits[WREN_OUTPUT_SIZE];
+int main(void) { wren_infer(input, logits, &scratch); return (int)wren_argmax(logits); }
+"""
+PLATFORMIO_INI = """
+[env:m3]
+platform = symlink://{platform}
+board = qemu_m3
+build_flags = -ffreestanding -nostdlib -Wl,-e,main
+"""
+ZEPHYR_SHIM = """
+cmake_minimum_required(VERSION 3.13)
+project(shim LANGUAGES C)
+macro(zephyr_include_directories folder)
+    include_directories(${CMAKE_CURRENT_SOURCE_DIR}/${folder})
+endmacro()
+macro(zephyr_library)
+    get_filename_component(module ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+endmacro()
+macro(zephyr_library_sources)
+    add_library(${module} STATIC ${ARGN})
+endmacro()
+add_subdirectory(wren)
 """
 
 
@@ -61,6 +90,24 @@ def test_platformio_library_is_whole(model, tmp_path):
     subprocess.run(command, check=True)
 
 
+def test_platformio_builds_a_project_with_the_library(model, tmp_path):
+    """In `lib/`, found by its header, with the firmware's local platform for a Cortex-M3."""
+    if pio.missing():
+        pytest.skip(pio.missing())
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "lib").mkdir()
+    assert package(model, "platformio", project / "lib" / "wren") == 0
+    (project / "src" / "main.c").write_text(MAIN_C)
+    (project / "platformio.ini").write_text(PLATFORMIO_INI.format(platform=pio.FIRMWARE / "platform"))
+    command = pio.command(["run", "-d", str(project)])
+    done = subprocess.run(command, env=pio.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    elf = project / ".pio" / "build" / "m3" / "firmware.elf"
+    symbols = subprocess.run(["arm-none-eabi-nm", elf], capture_output=True, text=True, check=True).stdout
+    assert " T wren_infer\n" in symbols and " U " not in symbols
+
+
 def test_cmake_target_builds_and_its_example_classifies(model, tmp_path):
     if not shutil.which("cmake"):
         pytest.skip("cmake is not installed (apt install cmake)")
@@ -82,6 +129,20 @@ def test_zephyr_module_names_its_files(model, tmp_path):
     assert (folder / "Kconfig").read_text().startswith("config WREN\n\tbool ")
     assert "src/wren.c" in (folder / "CMakeLists.txt").read_text()
     assert (folder / "src" / "wren.c").is_file() and (folder / "include" / "wren.h").is_file()
+
+
+def test_zephyr_module_builds_where_its_option_is_set(model, tmp_path):
+    """With CMake, and a few lines in the place of Zephyr's own functions."""
+    if not shutil.which("cmake"):
+        pytest.skip("cmake is not installed (apt install cmake)")
+    assert package(model, "zephyr", tmp_path / "wren") == 0
+    (tmp_path / "CMakeLists.txt").write_text(ZEPHYR_SHIM)
+    for chosen, archives in (("y", 1), ("n", 0)):
+        build = tmp_path / f"build-{chosen}"
+        configure = ["cmake", "-S", str(tmp_path), "-B", str(build), f"-DCONFIG_WREN={chosen}"]
+        for command in (configure, ["cmake", "--build", str(build)]):
+            subprocess.run(command, check=True, capture_output=True)
+        assert len(list(build.rglob("libwren.a"))) == archives
 
 
 @pytest.mark.parametrize("name", FORMATS)

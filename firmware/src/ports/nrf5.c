@@ -5,6 +5,9 @@
  * the LED: it shines while NRF_LED_LOW_PIN is low and, on the micro:bit's matrix, NRF_LED_HIGH_PIN high.
  *
  * SysTick stops while the core sleeps, so nothing happens then; the watchdog is told to stop too.
+ *
+ * Compared: every address, bit and value with the SVD files nrf51 and nrf52840; memory with modm-devices; pins with
+ * Zephyr's pin files of bbc_microbit and nrf52840dk.  Run in QEMU as micro:bit.
  */
 #include "core.h"
 #include "port.h"

@@ -1,7 +1,11 @@
-/** Raspberry Pi RP2040, from its datasheet (clocks, resets, GPIO, UART, watchdog).  Never run on silicon.
+/** Raspberry Pi RP2040, from its datasheet (clocks, resets, GPIO, UART, watchdog).
  *
  * The ring oscillator that it starts with is too inexact for a UART: the core and the UART run from the board's 12 MHz
  * crystal, without PLL.  UART0 is on GPIO0 and GPIO1, the Pico's LED on GPIO25.
+ *
+ * Compared: addresses with the Pico SDK's addressmap.h, XOSC and watchdog with its xosc.h and watchdog.h, reset and
+ * power-on bits with its resets.h and psm.h.  Never run on silicon; run in an emulator of the chip, rp2040py, which
+ * answers with the right UART set-up, pins and logits but has no real clocks.
  */
 #include "core.h"
 #include "port.h"

@@ -1,8 +1,11 @@
-/** RP2040's second stage: what the boot ROM copies from the first 252 bytes of flash to RAM and runs.  Never on silicon.
+/** RP2040's second stage: what the boot ROM copies from the first 252 bytes of flash to RAM and runs.
  *
  * It sets up the flash for execution in place with the plain read command, 0x03, which every chip knows, and goes on to
  * the vector table behind it.  The four bytes that follow are a CRC-32, which scripts/rp2040_image.py fills in after
  * the link.  RP2040 datasheet, "Boot Sequence" and "SSI".
+ *
+ * Compared: what is written to SSI with the Pico SDK's boot2_generic_03h.S, which does the same.  Never run on silicon;
+ * run in two emulators, of the core and of the chip.
  */
 #include <stdint.h>
 

@@ -1,5 +1,6 @@
 """Faults on the line and fuzzed bytes: short versions of `python -m tools.faults` and `python -m tools.fuzz`."""
 
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from qmodel.file import load
 from tools import emulate, faults, fuzz
 from tools.pio import FIRMWARE
+from tools.readme import block
 
 PROTOCOL = FIRMWARE / "src" / "protocol.c"
 
@@ -46,6 +48,28 @@ def test_the_emulated_core_bears_faults_too():
     outcome = faults.inject_core(faults.MODEL, 500, 2)
     assert outcome.faults >= 500 and outcome.repeats > 100
     assert (outcome.wrong, outcome.lost) == (0, 0)
+
+
+def test_the_table_is_that_of_the_long_run():
+    figures = json.loads(faults.FIGURES.read_text())
+    assert block(faults.BLOCK, faults.DOCUMENT) == faults.table(figures["devices"])
+    host, weak, core = (figures["devices"][name] for name in (faults.HOST, faults.WEAK, faults.CORE))
+    assert host["faults"] >= faults.FAULTS and core["faults"] >= faults.CORE_FAULTS
+    assert [row["wrong"] + row["lost"] for row in (host, core)] == [0, 0] and weak["wrong"] > 0
+
+
+def test_a_short_run_leaves_the_table_alone(model, capsys):
+    before = faults.FIGURES.read_bytes(), faults.DOCUMENT.read_bytes()
+    # so few faults that CRC-16 does as well, which the check does not take
+    assert faults.main(["--faults", "1000", "--core-faults", "0"]) == 1
+    assert "has to be wrong at least once" in (out := capsys.readouterr().out) and "FAILED" in out
+    assert (faults.FIGURES.read_bytes(), faults.DOCUMENT.read_bytes()) == before
+
+
+def test_the_fuzzer_s_line_is_that_of_the_long_run():
+    figures = json.loads(fuzz.FIGURES.read_text())
+    assert block(fuzz.BLOCK, fuzz.DOCUMENT) == fuzz.line(figures)
+    assert figures["runs"] >= fuzz.RUNS and figures["finding"] is None
 
 
 @pytest.fixture

@@ -40,6 +40,14 @@ NOINLINE static int choose(int n)
 }
 int entry(int n) { int sum = 0; while (n-- > 0) { sum += choose(sink); } last(sum); return sum; }
 """
+# what a compiler may write and this one did not: conditional returns, a jump through a table of addresses
+ASSEMBLY = """
+__asm(".text\\n.syntax unified\\n.thumb\\n.globl entry\\n.type entry, %function\\n"
+      "entry: push {r4, lr}\\n cmp r0, #0\\n it eq\\n popeq {r4, pc}\\n sub sp, #40\\n str r0, [sp, #-8]!\\n"
+      "cmp r0, #3\\n it hi\\n addhi sp, #8\\n bhi 1f\\n ldr pc, [r1, r0, lsl #2]\\n"
+      "1: add sp, #40\\n pop {r4, pc}\\n 2: push {r0-r3}\\n bl 3f\\n add sp, #64\\n pop {r4, pc}\\n"
+      "3: push {lr}\\n ldr pc, [sp], #4\\n .size entry, . - entry");
+"""
 LOST = """
 int entry(int n) { __asm volatile("mov sp, %0" : : "r"(n)); return 0; }
 """
@@ -105,6 +113,12 @@ def test_a_bound_that_forgets_calls_does_not_hold(marks, elfs, core, forgotten, 
     found = dataclasses.replace(marks[core], bound=stack_depth.bound(elfs[MACHINES[core].env]))
     assert not found.held
     assert "NOT HELD" in str(found)
+
+
+def test_conditions_and_jumps_through_addresses_are_followed(tmp_path):
+    code = Code(compiled(tmp_path, "m3", ASSEMBLY)[0])
+    # 8 and 40 and 8, and where the table leads to 16, and 4 in what is called from there
+    assert code.depth(code.entry("entry")) == 8 + 40 + 8 + 16 + 4
 
 
 def test_recursion_has_no_bound(tmp_path):

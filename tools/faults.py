@@ -2,18 +2,22 @@
 
 Bits flip, bytes are lost, doubled, overwritten or drowned in bursts of noise, in both directions.  A wrong answer that
 is accepted, or a request that is never answered, fails.  So does the check itself if CRC-16 would have done.
+
+A run with at least the default numbers writes bench/faults.json and the table in docs/PROTOCOL.md.
 """
 
+import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from qmodel.atomic import write_whole
 from qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, run_command
 from qmodel.file import load
 from qmodel.model import QuantizedModel
@@ -22,6 +26,7 @@ from tools.emulate import build_folder, missing
 from tools.emulator import EmulatedUart
 from tools.link import Link, LinkError, Stream
 from tools.pio import CHECKOUT, FIRMWARE
+from tools.readme import markdown_table, replace_block
 
 FAULTS = 10_000_000
 CORE_FAULTS = 10_000
@@ -32,6 +37,10 @@ CORE_RATE = 0.01
 CORE_TIMEOUT_S = 0.015
 MODEL = CHECKOUT / "models" / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("faults.c")
+FIGURES = CHECKOUT / "bench" / "faults.json"
+DOCUMENT = CHECKOUT / "docs" / "PROTOCOL.md"
+BLOCK = "faults"
+HOST, WEAK, CORE = "this computer", "this computer, CRC-16 instead", "emulated Cortex-M0"
 
 # how protocol.c looks with CRC-16 (polynomial 0xA001 reflected) in place of CRC-32
 CRC_16 = (
@@ -158,23 +167,36 @@ def inject_core(path: Path, faults: int, seed: int, core: str = "m0") -> Outcome
     return Outcome(line.faults, line.bytes, link.asked, link.repeated, inferences, wrong, lost)
 
 
+def table(outcomes: dict[str, dict]) -> str:
+    """What every device went through."""
+    columns = ["faults", "requests", "repeats", "inferences", "wrong", "lost"]
+    headings = ["device", "faults", "requests", "repeats", "inferences", "wrong accepted", "never answered"]
+    rows = [[name, *(f"{outcome[column]:,}" for column in columns)] for name, outcome in outcomes.items()]
+    return markdown_table(headings, rows)
+
+
 def main(arguments: list[str]) -> int:
     """Returns 1 when an answer was wrong or lost, or when CRC-16 would have done as well."""
     options = _parser().parse_args(arguments)
     model = load(MODEL)
     start = time.monotonic()
-    good = inject(model, options.faults, options.seed)
-    print(f"host  seed {options.seed}: {good}")
-    bad = inject(model, options.faults, options.seed, crc_16=True)
-    print(f"host with CRC-16 instead, seed {options.seed}: {bad} (has to be wrong at least once)")
-    passed = not good.wrong and not good.lost and bool(bad.wrong)
+    outcomes = {}
+    for name, crc_16 in ((HOST, False), (WEAK, True)):
+        outcomes[name] = inject(model, options.faults, options.seed, crc_16)
+        print(f"{name}, seed {options.seed}: {outcomes[name]}{' (has to be wrong at least once)' if crc_16 else ''}")
     if options.core_faults and missing():
-        print(f"emulated core: NOT RUN: {missing()}")
+        print(f"{CORE}: NOT RUN: {missing()}")
     elif options.core_faults:
-        core = inject_core(MODEL, options.core_faults, options.seed)
-        print(f"emulated Cortex-M0, seed {options.seed}: {core}")
-        passed = passed and not core.wrong and not core.lost
+        outcomes[CORE] = inject_core(MODEL, options.core_faults, options.seed)
+        print(f"{CORE}, seed {options.seed}: {outcomes[CORE]}")
+    weak = outcomes[WEAK]
+    sound = [outcome for outcome in outcomes.values() if outcome is not weak]
+    passed = bool(weak.wrong) and not any(outcome.wrong or outcome.lost for outcome in sound)
     print(f"{'passed' if passed else 'FAILED'} in {time.monotonic() - start:.0f} s")
+    if CORE in outcomes and options.faults >= FAULTS and options.core_faults >= CORE_FAULTS:
+        rows = {name: asdict(outcome) for name, outcome in outcomes.items()}
+        write_whole(FIGURES, (json.dumps({"seed": options.seed, "devices": rows}, indent=2) + "\n").encode())
+        replace_block(BLOCK, table(rows), DOCUMENT)
     return EXIT_OK if passed else EXIT_DIFFERENT
 
 

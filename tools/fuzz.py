@@ -1,20 +1,26 @@
-"""`python -m tools.fuzz`: libFuzzer on the protocol's decoder and device, with ASan and UBSan."""
+"""`python -m tools.fuzz`: libFuzzer on the protocol's decoder and device, with ASan and UBSan.
 
+A run of at least the default length writes bench/fuzz.json and its line in docs/PROTOCOL.md.
+"""
+
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from qmodel.atomic import write_whole
 from qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, run_command
 from qmodel.errors import SignbitError
 from qmodel.file import load
 from tools import host_build
 from tools.pio import CHECKOUT
 from tools.protocol import Frame, Request, encode
+from tools.readme import replace_block
 
 RUNS = 25_000_000
 SEED = 1
@@ -22,6 +28,9 @@ INPUT_BYTES_MAX = 128
 SANITIZERS = "-fsanitize=fuzzer,address,undefined"
 MODEL = CHECKOUT / "models" / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("fuzz.c")
+FIGURES = CHECKOUT / "bench" / "fuzz.json"
+DOCUMENT = CHECKOUT / "docs" / "PROTOCOL.md"
+BLOCK = "fuzz"
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,15 @@ def fuzz(runs: int, seed: int, protocol: Path | None = None) -> Outcome:
     return Outcome(int(done_runs[-1]) if done_runs else 0, int(edges[-1]) if edges else 0, finding)
 
 
+def line(outcome: dict) -> str:
+    """The sentence of the document."""
+    edges, finding = outcome["coverage_edges"], outcome["finding"] or "nothing found"
+    return f"libFuzzer, {outcome['runs']:,} runs, {edges} edges covered: {finding}."
+
+
 def main(arguments: list[str]) -> int:
     """Returns 1 when there is a finding."""
-    parser = Parser(prog="python -m tools.fuzz", description=__doc__.partition(": ")[2])
+    parser = Parser(prog="python -m tools.fuzz", description=__doc__.partition(": ")[2].partition("\n\n")[0])
     parser.add_argument("--runs", metavar="N", type=int, default=RUNS, help=f"of the fuzzer (default: {RUNS:,})")
     parser.add_argument("--seed", metavar="N", type=int, default=SEED, help=f"of the fuzzer (default: {SEED})")
     options = parser.parse_args(arguments)
@@ -72,6 +87,9 @@ def main(arguments: list[str]) -> int:
         f"{outcome.runs:,} runs, seed {options.seed}, {outcome.coverage_edges} edges covered,"
         f" {time.monotonic() - start:.0f} s: {outcome.finding or '0 findings'}"
     )
+    if options.runs >= RUNS:
+        write_whole(FIGURES, (json.dumps({"seed": options.seed, **asdict(outcome)}, indent=2) + "\n").encode())
+        replace_block(BLOCK, line(asdict(outcome)), DOCUMENT)
     return EXIT_DIFFERENT if outcome.finding else EXIT_OK
 
 

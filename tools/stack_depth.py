@@ -27,22 +27,27 @@ GENERATED = "model_"
 FRAME_BYTES, FRAME_BYTES_FLOATING_POINT = 32 + 4, 104 + 4
 RESET, FAULT, SYSTICK = "Reset_Handler", "Fault_Handler", "SysTick_Handler"
 
-CONDITION = "(?:eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)"
-UNCONDITIONAL_BRANCH = re.compile(r"b(?:\.[nw])?$")
+# an instruction that may move the stack pointer or leave the path, and its condition within an IT block
+CONDITIONAL = re.compile(
+    r"(push|pop|vpush|vpop|stmdb|vstmdb|ldmia|vldmia|ldr|ldrd|str|strd|sub|subw|add|addw|mov|bl|blx|bx|b)"
+    r"(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$"
+)
 TARGET = re.compile(r"(?:^|[ ,\t])([0-9a-f]+) <")
 REGISTER_LIST = re.compile(r"\{(.*)\}")
-WRITES_BACK = re.compile(r"\[sp, #-(\d+)\]!")
+WRITES_BACK = re.compile(r"\[sp, #(-?\d+)\]!")
 MOVES_ON = re.compile(r"\[sp\], #(\d+)")
+READS_FIRST_OPERAND = ("cmp", "cmn", "tst", "str", "ldm", "stm")
 TABLE_HELPER = "<__gnu_thumb1_case"
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of the disassembly; `next` is the address behind it."""
+    """One line of the disassembly; `next` is the address behind it, `mnemonic` has neither width nor condition."""
 
     address: int
     next: int
     mnemonic: str
+    conditional: bool
     operands: str
 
 
@@ -170,6 +175,8 @@ class _Path:
             after = depth + self._change(line)
             self.deepest = max(self.deepest, depth, after)
             todo += [(target, after) for target in self._next(line, after) if self._inside(target, line)]
+            if line.conditional and self._inside(line.next, line):
+                todo.append((line.next, depth))
 
     def _inside(self, target: int, line: Instruction) -> bool:
         """Whether the path goes on at `target`; behind a call that never returns there may be none, but padding."""
@@ -180,7 +187,7 @@ class _Path:
         raise SignbitError(f"{self.function.name} runs into what is no code, at {target:#x}")
 
     def _next(self, line: Instruction, depth: int) -> list[int]:
-        """Where the path may go on after `line`; calls and tail calls are added up on the way."""
+        """Where the path goes on when `line` is carried out; calls and tail calls are added up on the way."""
         mnemonic, operands = line.mnemonic, line.operands
         found = TARGET.search(operands)
         target = int(found[1], 16) if found else None
@@ -191,21 +198,21 @@ class _Path:
                 return []
             return [line.next]
         if target is not None and not mnemonic.startswith(("ldr", "adr", "vldr", "pld")):
-            ends = UNCONDITIONAL_BRANCH.match(mnemonic)
-            if not self.function.start <= target < self.function.end:
-                self._call(target, depth)  # a tail call
-                return [] if ends else [line.next]
-            return [target] if ends else [target, line.next]
+            onward = [] if mnemonic == "b" else [line.next]
+            if self.function.start <= target < self.function.end:
+                return [target, *onward]
+            self._call(target, depth)  # a tail call
+            return onward
         if mnemonic == "blx":
             self._call_by_register(depth)
             return [line.next]
-        if mnemonic in ("tbb", "tbh") or (mnemonic == "mov" and operands.startswith("pc, ") and operands != "pc, lr"):
-            self.computed.append(depth)
+        if _returns(line):
             return []
-        if mnemonic == "bx" and operands != "lr":
+        if mnemonic == "bx":
             self._call_by_register(depth)
             return []
-        if _returns(line):
+        if mnemonic in ("tbb", "tbh") or (mnemonic in ("mov", "ldr") and operands.startswith("pc,")):
+            self.computed.append(depth)
             return []
         return [line.next]
 
@@ -222,33 +229,30 @@ class _Path:
     def _change(self, line: Instruction) -> int:
         """Bytes by which an instruction moves the stack pointer down."""
         mnemonic, operands = line.mnemonic, line.operands
-        plain = mnemonic.removesuffix(".w").removesuffix(".n")
-        if plain in ("push", "vpush", "pop", "vpop"):
-            return _list_bytes(operands) * (1 if "push" in plain else -1)
-        if plain in ("stmdb", "vstmdb", "ldmia", "vldmia") and operands.startswith("sp!"):
-            return _list_bytes(operands) * (1 if "stm" in plain else -1)
-        if found := WRITES_BACK.search(operands):
-            return int(found[1])
-        if found := MOVES_ON.search(operands):
+        if mnemonic in ("push", "vpush", "pop", "vpop"):
+            return _list_bytes(operands) * (1 if "push" in mnemonic else -1)
+        if mnemonic in ("stmdb", "vstmdb", "ldmia", "vldmia") and operands.startswith("sp!"):
+            return _list_bytes(operands) * (1 if "stm" in mnemonic else -1)
+        if found := WRITES_BACK.search(operands) or MOVES_ON.search(operands):
             return -int(found[1])
-        if plain in ("sub", "subw", "add", "addw") and (found := re.match(r"sp, (?:sp, )?#(\d+)$", operands)):
-            return int(found[1]) * (1 if plain.startswith("sub") else -1)
-        if self.function.name == FAULT and plain == "mov":
+        if mnemonic in ("sub", "subw", "add", "addw") and (found := re.match(r"sp, (?:sp, )?#(\d+)$", operands)):
+            return int(found[1]) * (1 if mnemonic.startswith("sub") else -1)
+        if self.function.name == FAULT and mnemonic == "mov":
             return 0  # back to the top, when the stack is lost
-        if re.match(r"sp\b", operands) and not plain.startswith(("cmp", "tst", "str", "cmn")):
-            raise SignbitError(f"{self.function.name} changes the stack pointer by {mnemonic} {operands}")
-        if plain == "msr" and operands.lower().startswith(("msp", "psp")):
+        by_name = re.match(r"[mp]sp\b", operands, re.IGNORECASE) and mnemonic == "msr"
+        if by_name or (re.match(r"sp\b", operands) and not mnemonic.startswith(READS_FIRST_OPERAND)):
             raise SignbitError(f"{self.function.name} changes the stack pointer by {mnemonic} {operands}")
         return 0
 
 
 def _returns(line: Instruction) -> bool:
+    """Whether it goes back to the caller: by lr, or by a pc that comes from the stack."""
     operands = line.operands
-    if line.mnemonic == "bx" or operands == "pc, lr":
+    if (line.mnemonic, operands) in (("bx", "lr"), ("mov", "pc, lr")):
         return True
-    loads = line.mnemonic.startswith(("pop", "ldm", "ldr"))
-    listed = REGISTER_LIST.search(operands)
-    return loads and (operands.startswith("pc,") or bool(listed and "pc" in listed[1]))
+    if line.mnemonic in ("pop", "ldmia"):
+        return "pc" in REGISTER_LIST.search(operands)[1]
+    return line.mnemonic == "ldr" and operands.startswith("pc, [sp")
 
 
 def _list_bytes(operands: str) -> int:
@@ -285,7 +289,11 @@ def _instructions(listing: str) -> dict[int, Instruction]:
         if match:
             address = int(match[1], 16)
             operands = re.split(r"\s*[@;]", match[4])[0].strip()
-            found[address] = Instruction(address, address + len(match[2].split()) * 2, match[3], operands)
+            mnemonic = match[3].removesuffix(".w").removesuffix(".n")
+            condition = CONDITIONAL.match(mnemonic)
+            width = 2 * len(match[2].split())
+            name = condition[1] if condition else mnemonic
+            found[address] = Instruction(address, address + width, name, bool(condition), operands)
     return {address: line for address, line in found.items() if not line.mnemonic.startswith(".")}
 
 

@@ -13,9 +13,10 @@ from qmodel.file import load
 from tests.stub_model import HURT, build_stub
 from tools import emulate, pio, stack, stack_depth
 from tools.emulator import MACHINES
+from tools.machine_code import MachineCode
 from tools.readme import block
 from tools.stack import Mark
-from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Bound, Code
+from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Bound, Depths
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 
@@ -88,12 +89,16 @@ def compiled(folder, core, source):
     return folder / "calls.elf", (folder / "calls.ci").read_text()
 
 
+def depth_of_entry(elf) -> int:
+    code = MachineCode(elf)
+    return Depths(code).depth(code.entry("entry"))
+
+
 @CORES
 def test_the_depth_of_compiled_code_is_the_compiler_s(tmp_path, core):
     """-fstack-usage counts as the machine code does, but for the four bytes or so that a tail call saves."""
     elf, graph = compiled(tmp_path, core, CALLS)
-    code = Code(elf)
-    depth = code.depth(code.entry("entry"))
+    depth = depth_of_entry(elf)
     assert 333 + 36 < depth <= _deepest_path(graph, "entry") <= depth + 16
 
 
@@ -116,9 +121,9 @@ def test_a_bound_that_forgets_calls_does_not_hold(marks, elfs, core, forgotten, 
 
 
 def test_conditions_and_jumps_through_addresses_are_followed(tmp_path):
-    code = Code(compiled(tmp_path, "m3", ASSEMBLY)[0])
+    elf, _ = compiled(tmp_path, "m3", ASSEMBLY)
     # 8 and 40 and 8, and where the table leads to 16, and 4 in what is called from there
-    assert code.depth(code.entry("entry")) == 8 + 40 + 8 + 16 + 4
+    assert depth_of_entry(elf) == 8 + 40 + 8 + 16 + 4
 
 
 def test_recursion_has_no_bound(tmp_path):
@@ -128,9 +133,9 @@ def test_recursion_has_no_bound(tmp_path):
 
 @CORES
 def test_a_stack_pointer_that_comes_from_elsewhere_is_refused(tmp_path, core):
-    code = Code(compiled(tmp_path, core, LOST)[0])
+    elf, _ = compiled(tmp_path, core, LOST)
     with pytest.raises(SignbitError, match="entry changes the stack pointer by mov sp, r0"):
-        code.depth(code.entry("entry"))
+        depth_of_entry(elf)
 
 
 @pytest.mark.parametrize(

@@ -11,53 +11,24 @@ Recursion, and a change of the stack pointer that can't be followed, are errors.
 """
 
 import re
-import struct
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from qmodel.errors import SignbitError
+from tools.machine_code import Instruction, MachineCode
 
-OBJDUMP, READELF, OBJCOPY = (f"arm-none-eabi-{tool}" for tool in ("objdump", "readelf", "objcopy"))
-HELIUM_TAG, HELIUM_MACHINE = "Tag_CPU_arch: v8.1-M", "armv8.1-m.main"
 GENERATED = "model_"
 # what the core stacks for an exception: 8 words, or 26 when floating-point registers are in use; and a word to align
 FRAME_BYTES, FRAME_BYTES_FLOATING_POINT = 32 + 4, 104 + 4
 RESET, FAULT, SYSTICK = "Reset_Handler", "Fault_Handler", "SysTick_Handler"
 
-# an instruction that may move the stack pointer or leave the path, and its condition within an IT block
-CONDITIONAL = re.compile(
-    r"(push|pop|vpush|vpop|stmdb|vstmdb|ldmia|vldmia|ldr|ldrd|str|strd|sub|subw|add|addw|mov|bl|blx|bx|b)"
-    r"(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$"
-)
 TARGET = re.compile(r"(?:^|[ ,\t])([0-9a-f]+) <")
 REGISTER_LIST = re.compile(r"\{(.*)\}")
 WRITES_BACK = re.compile(r"\[sp, #(-?\d+)\]!")
 MOVES_ON = re.compile(r"\[sp\], #(\d+)")
 READS_FIRST_OPERAND = ("cmp", "cmn", "tst", "str", "ldm", "stm")
 TABLE_HELPER = "<__gnu_thumb1_case"
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One line of the disassembly; `next` is the address behind it, `mnemonic` has neither width nor condition."""
-
-    address: int
-    next: int
-    mnemonic: str
-    conditional: bool
-    operands: str
-
-
-@dataclass(frozen=True)
-class Function:
-    """A symbol with code."""
-
-    name: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -84,67 +55,50 @@ class Bound:
 
 def bound(elf: Path) -> Bound:
     """The bound for the firmware `elf`; raises SignbitError when there is none."""
-    code = Code(elf)
-    return Bound(
-        code.depth(code.entry(RESET)),
-        code.frame_bytes + code.depth(code.entry(SYSTICK)),
-        code.frame_bytes + code.depth(code.entry(FAULT)),
-    )
+    depths = Depths(MachineCode(elf))
+    thread, systick, fault = (depths.depth(depths.code.entry(name)) for name in (RESET, SYSTICK, FAULT))
+    return Bound(thread, depths.frame_bytes + systick, depths.frame_bytes + fault)
 
 
-class Code:
-    """The machine code of an elf, and the depths found so far."""
+class Depths:
+    """The depths of the functions of `code`, each found once."""
 
-    def __init__(self, elf: Path):
-        self.functions = _functions(_output(READELF, "-sW", elf))
-        # by itself objdump reads vector instructions as those of an older architecture, where they are others
-        machine = ("-m", HELIUM_MACHINE) if HELIUM_TAG in _output(READELF, "-A", elf) else ()
-        self.instructions = _instructions(_output(OBJDUMP, "-d", "-z", "--show-raw-insn", *machine, elf))
-        self._words = _words(elf)
-        self._depths: dict[int, int] = {}
+    def __init__(self, code: MachineCode):
+        self.code = code
+        self._found: dict[int, int] = {}
         self._open: list[int] = []
 
     @property
     def frame_bytes(self) -> int:
         """What the core stacks for an exception: more when any floating-point or vector instruction is in use."""
-        vector = any(line.mnemonic.startswith("v") for line in self.instructions.values())
+        vector = any(line.mnemonic.startswith("v") for line in self.code.instructions.values())
         return FRAME_BYTES_FLOATING_POINT if vector else FRAME_BYTES
 
     @cached_property
     def pointed_at(self) -> set[int]:
         """Functions that may be called by register: their address, with the Thumb bit, is a word of the image."""
-        functions = (function for function in self.functions if function.name not in (RESET, FAULT, SYSTICK))
-        return {function.start for function in functions if function.start + 1 in self._words}
-
-    def entry(self, name: str) -> int:
-        """Address of a function."""
-        return next(function.start for function in self.functions if function.name == name)
-
-    def function_at(self, address: int) -> Function:
-        """The function that `address` lies in."""
-        for function in self.functions:
-            if function.start <= address < function.end:
-                return function
-        raise SignbitError(f"there is code outside all functions, at {address:#x}")
+        functions = (function for function in self.code.functions if function.name not in (RESET, FAULT, SYSTICK))
+        return {function.start for function in functions if function.start + 1 in self.code.words}
 
     def depth(self, entry: int) -> int:
         """Bytes that the code from `entry` on uses at most, with all that it calls."""
-        if entry not in self._depths:
+        if entry not in self._found:
             if entry in self._open:
-                raise SignbitError(f"{self.function_at(entry).name} calls itself: no bound for the stack")
+                raise SignbitError(f"{self.code.function_at(entry).name} calls itself: no bound for the stack")
             self._open.append(entry)
-            self._depths[entry] = _Path(self, entry).follow()
+            self._found[entry] = _Path(self, entry).follow()
             self._open.pop()
-        return self._depths[entry]
+        return self._found[entry]
 
 
 class _Path:
     """One function, followed from `entry` on: the deepest stack at each instruction, and with all calls."""
 
-    def __init__(self, code: Code, entry: int):
-        self.code = code
+    def __init__(self, depths: Depths, entry: int):
+        self.depths = depths
+        self.code = depths.code
         self.entry = entry
-        self.function = code.function_at(entry)
+        self.function = depths.code.function_at(entry)
         self.at: dict[int, int] = {}
         self.computed: list[int] = []  # depths where it jumps to an address that it works out
         self.deepest = 0
@@ -217,13 +171,13 @@ class _Path:
         return [line.next]
 
     def _call(self, target: int, depth: int) -> None:
-        self.deepest = max(self.deepest, depth + self.code.depth(target))
+        self.deepest = max(self.deepest, depth + self.depths.depth(target))
 
     def _call_by_register(self, depth: int) -> None:
         if self.function.name.startswith(GENERATED):
             self.computed.append(depth)
             return
-        for target in self.code.pointed_at:
+        for target in self.depths.pointed_at:
             self._call(target, depth)
 
     def _change(self, line: Instruction) -> int:
@@ -263,44 +217,3 @@ def _list_bytes(operands: str) -> int:
         size = 8 if first.startswith("d") else 4
         count += size * (int(last[1:]) - int(first[1:]) + 1 if last else 1)
     return count
-
-
-def _output(*command) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {done.stderr.strip()[:500]}")
-    return done.stdout
-
-
-def _functions(symbols: str) -> list[Function]:
-    """Those of readelf's table; aliases of one address count once."""
-    found = {}
-    for value, size, name in re.findall(r"^\s*\d+: ([0-9a-f]+)\s+(\d+) FUNC\s+\S+\s+\S+\s+\S+ (\S+)$", symbols, re.M):
-        start = int(value, 16) & ~1
-        found.setdefault(start, Function(name, start, start + int(size)))
-    return list(found.values())
-
-
-def _instructions(listing: str) -> dict[int, Instruction]:
-    """Lines of objdump by address, but for those of data."""
-    found = {}
-    for line in listing.splitlines():
-        match = re.match(r"\s*([0-9a-f]+):\t((?:[0-9a-f]{4} ?){1,2})\s*\t(\S+)\s*(.*)$", line)
-        if match:
-            address = int(match[1], 16)
-            operands = re.split(r"\s*[@;]", match[4])[0].strip()
-            mnemonic = match[3].removesuffix(".w").removesuffix(".n")
-            condition = CONDITIONAL.match(mnemonic)
-            width = 2 * len(match[2].split())
-            name = condition[1] if condition else mnemonic
-            found[address] = Instruction(address, address + width, name, bool(condition), operands)
-    return {address: line for address, line in found.items() if not line.mnemonic.startswith(".")}
-
-
-def _words(elf: Path) -> set[int]:
-    """The words of the image."""
-    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
-        image = Path(name) / "image"
-        _output(OBJCOPY, "-O", "binary", elf, image)
-        data = image.read_bytes()
-    return {word for (word,) in struct.iter_unpack("<I", data[: len(data) // 4 * 4])}

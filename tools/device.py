@@ -21,6 +21,7 @@ from qmodel.datasets import dataset_for
 from qmodel.errors import SignbitError
 from tools.device_checks import core_target, model_on, profile, verify
 from tools.device_ports import candidates, find_port, open_port
+from tools.emulate import PIPE_COLUMNS
 from tools.link import Link, LinkError, Stream
 from tools.pio import CHECKOUT
 from tools.protocol import Info, Stats, TickSource
@@ -218,7 +219,8 @@ def _print_text(stream: Stream) -> None:
 
 
 def _screen() -> Console:
-    return Console(highlight=False)
+    # a pipe has no width, and rich would cut the columns to 80
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def main(arguments: list[str]) -> int:

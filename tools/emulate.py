@@ -30,6 +30,7 @@ from tools.link import Link
 
 EXIT_NOT_RUN = 3
 UART_INPUTS = 20
+PIPE_COLUMNS = 100
 STACK_WORD = np.dtype("<u4")
 
 
@@ -202,7 +203,9 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
     else:
-        Console(highlight=False).print(table(results))
+        # a pipe has no width, and rich would cut the columns to 80
+        columns = None if sys.stdout.isatty() else PIPE_COLUMNS
+        Console(highlight=False, width=columns).print(table(results))
     return EXIT_OK if all(result.equal for result in results) else EXIT_DIFFERENT
 
 

@@ -32,15 +32,14 @@ RECORD = ROOT / "bench" / "ablation.json"
 DOCUMENT = ROOT / "docs" / "TRAINING.md"
 BLOCK = "ablation"
 SEEDS = (0, 1, 2)
-BASE = {"model": IMAGES["tiny"], "epochs": 6}
+BASE = {"model": IMAGES["tiny"], "epochs": 4}
 CHANGES: dict[str, dict] = {
-    "base: 6 epochs, `--augment affine`": {},
-    "`--epochs 18`": {"epochs": 18},
-    "`--epochs 18 --augment none`": {"epochs": 18, "augment": "none"},
-    "`--epochs 18 --augment elastic`": {"epochs": 18, "augment": "elastic"},
+    "base: 4 epochs, `--augment affine`": {},
+    "`--epochs 12`": {"epochs": 12},
+    "`--epochs 12 --augment none`": {"epochs": 12, "augment": "none"},
+    "`--epochs 12 --augment elastic`": {"epochs": 12, "augment": "elastic"},
     "`--frozen-epochs 1`": {"frozen_epochs": 1},
     "`--lr 0.003`": {"lr": 0.003},
-    "`--lr 0.03`": {"lr": 0.03},
     "`--schedule constant`": {"schedule": "constant"},
     "`--label-smoothing 0.1`": {"label_smoothing": 0.1},
     "`--input-noise 16`": {"input_noise": 16.0},

@@ -1,0 +1,147 @@
+"""Architectures from text, TOML and presets, and what they will cost."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qmodel.errors import SignbitError
+from tests.test_networks import EVERYTHING
+from trainer import presets
+from trainer.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
+from trainer.settings import default_settings
+from trainer.summary import summarize, summary_json, summary_text
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("text", [*EVERYTHING, *presets.IMAGES.values(), *presets.SMALL_IMAGES.values()])
+def test_text_form_is_read_and_written(text):
+    architecture = parse(text if text.endswith(("dense", "dense ternary")) else f"{text}, dense")
+    assert parse(architecture_text(architecture)) == architecture
+
+
+def test_text_by_hand():
+    assert parse("conv5x3s2pad1:16 pool2x1 sign, depthwise3pad ternary, globalavg, flatten, dense:10") == (
+        LayerSpec("conv", 16, (5, 3), 2, 1, (2, 1), "sign"),
+        LayerSpec("depthwise", 0, (3, 3), 1, "same", ternary=True),
+        LayerSpec("avgpool", 0, (0, 0)),
+        LayerSpec("dense", 10),
+    )
+
+
+def test_toml_is_the_same_as_text(tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text("""
+[[layers]]
+kind = "conv"
+outputs = 16
+kernel = [5, 5]
+stride = 2
+padding = "same"
+pool = [2, 2]
+activation = "sign"
+
+[[layers]]
+kind = "dense"
+ternary = true
+""")
+    assert read_toml(path) == parse("conv5x5s2pad:16 pool2 sign, dense ternary")
+    assert default_settings(model=str(path)).model == "conv5x5s2pad:16 pool2 sign, dense ternary"
+
+
+BAD_TEXTS = {
+    "nothing": ("", "not understood"),
+    "unknown kind": ("lstm:3, dense", "lstm:3"),
+    "unknown word": ("conv3x3:4 tanh, dense", "tanh"),
+    "no outputs": ("conv3x3, dense", "outputs"),
+    "no kernel": ("conv:8, dense", "kernel"),
+    "zero outputs": ("conv3x3:0, dense", "outputs"),
+    "zero stride": ("conv3x3s0:8, dense", "stride"),
+    "huge kernel": ("conv300x3:8, dense", "kernel"),
+    "pooled dense": ("dense:8 pool2, dense", "pool"),
+    "depthwise with outputs": ("depthwise3x3:8, dense", "outputs"),
+    "last is a convolution": ("conv3x3:8", "last layer"),
+    "last has an activation": ("conv3x3:8, dense sign", "last layer"),
+    "image behind dense": ("dense:9, conv3x3:8, dense", "image"),
+    "dense without a size": ("dense, dense", "dense:N"),
+    "average of bits": ("conv3x3:8 sign, globalavg, dense", "one-bit"),
+    "too many layers": (", ".join(["conv1x1:1"] * 64 + ["dense"]), "64"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXTS)
+def test_bad_texts_are_refused_by_the_layer(case):
+    text, said = BAD_TEXTS[case]
+    with pytest.raises(SignbitError, match="--model") as caught:
+        parse(text)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+BAD_TOML = {
+    "syntax": "layers = [",
+    "no layers": "x = 1",
+    "not a table": "layers = [1]",
+    "no kind": "layers = [{outputs = 3}]",
+    "unknown key": 'layers = [{kind = "dense", size = 3}]',
+    "wrong type": 'layers = [{kind = "dense", outputs = "3"}]',
+    "boolean": 'layers = [{kind = "dense", outputs = true}]',
+    "kernel of three": 'layers = [{kind = "conv", outputs = 3, kernel = [1, 2, 3]}, {kind = "dense"}]',
+    "padding text": 'layers = [{kind = "conv", outputs = 3, kernel = [3, 3], padding = "x"}, {kind = "dense"}]',
+    "negative padding": 'layers = [{kind = "conv", outputs = 3, kernel = [3, 3], padding = -1}, {kind = "dense"}]',
+    "unknown kind": 'layers = [{kind = "lstm"}]',
+    "unknown activation": 'layers = [{kind = "dense", outputs = 3, activation = "tanh"}, {kind = "dense"}]',
+}
+
+
+@pytest.mark.parametrize("case", BAD_TOML)
+def test_bad_toml_is_one_line(tmp_path, case):
+    path = tmp_path / "net.toml"
+    path.write_text(BAD_TOML[case])
+    with pytest.raises(SignbitError, match="--model") as caught:
+        read_toml(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SignbitError, match="can't be read"):
+        read_toml(tmp_path / "missing.toml")
+
+
+def test_layers_that_do_not_fit_the_data_are_refused():
+    for text, shape, classes, said in (
+        ("conv9x9:4, dense", (8, 8, 1), 3, "larger"),
+        ("conv3x3:4, conv3x3:4 pool5, dense", (8, 8, 1), 3, "larger"),
+        ("conv3x3:4, dense", (64,), 3, "image"),
+        ("globalavg, dense", (64,), 3, "image"),
+        ("conv3x3:4, dense:10", (8, 8, 1), 3, "3 classes"),
+    ):
+        with pytest.raises(SignbitError, match=said):
+            resolve(parse(text), shape, classes)
+    with pytest.raises(SignbitError, match="for images"):
+        presets.text("small", (64,))
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 8, 1)])
+def test_presets_grow(shape):
+    sizes = [summarize(resolve(parse(presets.text(name, shape)), shape, 10), shape, 10) for name in presets.NAMES]
+    flash_bytes = [size.flash_bytes for size in sizes]
+    assert flash_bytes == sorted(flash_bytes)
+
+
+def test_summary_is_the_plans():
+    """By hand: 5x5 kernels at 2x2 places, 3x3 pooled, then 2x2x4 values to 3 classes."""
+    result = summarize(resolve(parse("conv3x3:4 pool2, dense"), (6, 6, 1), 3), (6, 6, 1), 3)
+    conv, dense = result.rows
+    assert (conv.output_shape, conv.weight_bits, conv.macs) == ((2, 2, 4), 36, 16 * 36)
+    assert (dense.output_shape, dense.weight_bits, dense.macs) == ((3,), 48, 48)
+    # 9 or 16 bits a row in bytes or words, 6 bytes of parameters a neuron
+    assert conv.flash_bytes >= 4 * (2 + 6) and dense.flash_bytes >= 3 * (2 + 6)
+    assert result.flash_bytes == conv.flash_bytes + dense.flash_bytes
+    text = summary_text(result)
+    assert f"{result.arena_bytes:,} bytes of RAM" in text and "cortex-m4" in text
+    assert json.loads(json.dumps(summary_json(result)))["macs"] == 16 * 36 + 48
+
+
+def test_mlp_helper_ends_in_classes():
+    assert architecture_text(resolve(mlp((8, 6)), (4,), 3)) == "dense:8, dense:6, dense:3"

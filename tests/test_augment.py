@@ -1,0 +1,72 @@
+"""Images that are moved and bent, inputs with noise."""
+
+import numpy as np
+import pytest
+
+from qmodel.errors import SignbitError
+from trainer.augment import AUGMENTATIONS, Augmenter, add_noise
+from trainer.run import run
+from trainer.settings import default_settings
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_noise_has_its_spread_and_stays_in_range(rng):
+    grey = np.full((200, 300), 128, np.uint8)
+    noisy = add_noise(grey, 12.0, rng).astype(float)
+    assert noisy.mean() == pytest.approx(128, abs=0.3) and noisy.std() == pytest.approx(12, rel=0.02)
+    ends = add_noise(np.tile(np.array([0, 255], np.uint8), (100, 1)), 40.0, rng)
+    assert ends.min() == 0 and ends.max() == 255 and len(np.unique(ends)) > 20
+
+
+def test_noise_makes_another_network(digits):
+    one, other = (run(default_settings(epochs=1, input_noise=spread), digits) for spread in (0.0, 20.0))
+    assert one.model.hash != other.model.hash
+
+
+def test_no_warp_changes_nothing(rng):
+    images = rng.integers(256, size=(3, 12 * 10 * 2), dtype=np.uint8)
+    augmenter = Augmenter((12, 10, 2), "elastic", 1e-9, rng)
+    np.testing.assert_array_equal(augmenter.warp(images), images)
+
+
+def test_a_shift_by_whole_pixels(rng, monkeypatch):
+    augmenter = Augmenter((6, 5, 1), "shift", 1.0, rng)
+    rows, columns = np.mgrid[0:6, 0:5].astype(float)
+    monkeypatch.setattr(augmenter, "_random_places", lambda: (rows - 2, columns + 1))
+    image = rng.integers(1, 256, size=(6, 5), dtype=np.uint8)
+    moved = augmenter.warp(image.reshape(1, -1)).reshape(6, 5)
+    np.testing.assert_array_equal(moved[2:, :-1], image[:-2, 1:])
+    assert not moved[:2].any() and not moved[:, -1].any()
+
+
+def test_half_a_pixel_is_the_mean_of_two(rng, monkeypatch):
+    augmenter = Augmenter((3, 4, 1), "shift", 1.0, rng)
+    rows, columns = np.mgrid[0:3, 0:4].astype(float)
+    monkeypatch.setattr(augmenter, "_random_places", lambda: (rows, columns + 0.5))
+    image = np.array([[0, 10, 20, 250]] * 3, np.uint8)
+    assert augmenter.warp(image.reshape(1, -1)).reshape(3, 4).tolist() == [[5, 15, 135, 125]] * 3
+
+
+@pytest.mark.parametrize("name", [name for name, strength in AUGMENTATIONS.items() if strength])
+def test_warps_move_as_far_as_they_say(rng, name):
+    side = 28
+    augmenter = Augmenter((side, side, 1), name, 1.0, rng)
+    still = np.mgrid[0:side, 0:side]
+    moves = np.array([np.subtract(augmenter._random_places(), still) for _ in range(200)])
+    strength = AUGMENTATIONS[name]
+    middle = moves[:, :, side // 2, side // 2]
+    if not strength.bend:
+        assert np.abs(middle).max() <= strength.shift * side + 0.5
+    else:
+        bends = np.array([augmenter._smooth() for _ in range(200)])
+        assert bends.std() == pytest.approx(1, abs=0.25) and abs(bends.mean()) < 0.1
+    assert np.abs(middle).std() > 0.1
+
+
+def test_augmentation_is_for_images(rng):
+    with pytest.raises(SignbitError, match="--augment"):
+        Augmenter((64,), "shift", 1.0, rng)

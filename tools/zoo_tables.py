@@ -85,9 +85,9 @@ def readme_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
                 f"- {rival['name']}: {rival['style']}. From {rival['source']}. Bytes: {rival['sizes']}.{_cycles(rival)}"
                 for rival in rivals
             ),
-            "Searches over 8-bit networks, such as SpArSe (Fedorov et al., NeurIPS 2019) and µNAS (Liberis, Dudziak and "
-            "Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables were not at hand to be checked, "
-            "so they are not drawn.",
+            "Searches over 8-bit networks, such as SpArSe (Fedorov et al., NeurIPS 2019) and µNAS (Liberis, Dudziak "
+            "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables were not at hand to be "
+            "checked, so they are not drawn.",
         ]
     )
 

@@ -18,7 +18,7 @@ RIVAL_STYLES = (
     {"color": GREEN, "marker": "^", "linestyle": "--"},
     {"color": PURPLE, "marker": "D", "linestyle": "none"},
 )
-ABOVE, BELOW, LEFT, RIGHT = (-6, 10, "center"), (0, -18, "center"), (-7, 4, "right"), (7, -12, "left")
+BELOW, LEFT, RIGHT = (0, -18, "center"), (-7, 4, "right"), (7, -12, "left")
 """Where a label stands: points to the right and up, and which part of it is there."""
 RIVAL_LABELS = ((LEFT,) * 4 + (RIGHT,) * 2, (RIGHT,) * 2, (RIGHT,) * 2, (BELOW,))
 """For each point of bench/rivals.json."""
@@ -31,7 +31,7 @@ def accuracy_flash(rows: Sequence[dict], rivals: Sequence[dict]):
     shown = [row for row in rows if row["data"] == "mnist" and _inside(row)]
     convolutional = sorted((row for row in shown if "conv" in row["network"]), key=lambda row: row["flash_bytes"])
     dense = [row for row in shown if row not in convolutional]
-    _draw_ours(axis, convolutional, "signbit, convolutions", {"linestyle": "-"}, ABOVE)
+    _draw_ours(axis, convolutional, "signbit, convolutions", {"linestyle": "-"}, LEFT)
     _draw_ours(axis, dense, "signbit, dense", {"linestyle": "none", "markerfacecolor": "white"}, RIGHT)
     for rival, style, places in zip(rivals, RIVAL_STYLES, RIVAL_LABELS, strict=True):
         _draw_rival(axis, rival, style, places)

@@ -62,7 +62,7 @@ RECIPES = (
     Recipe(
         "digits-conv.npz",
         "digits",
-        '--model "conv3x3pad:16, conv3x3pad:28 pool2, dense" --epochs 70',
+        '--model "conv3x3pad:16, conv3x3pad:28 pool2, dense" --epochs 100',
         "8×8 digits by convolutions",
         seeds=(0, 1, 2, 3, 4),
         folds=True,

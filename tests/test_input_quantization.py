@@ -219,8 +219,8 @@ BAD_FILES = {
         "int32 does not hold",
     ),
     "other values": ({"replace": {"input.multiplier.npy": npy(np.zeros(40, np.int16))}}, "hash does not fit"),
-    "no shape": ({"change_header": header_change(input_shape=[])}, "not one a model has"),
-    "negative shape": ({"change_header": header_change(input_shape=[-40])}, "not one a model has"),
+    "no shape": ({"change_header": header_change(input_shape=[])}, "not one a signbit model file has"),
+    "negative shape": ({"change_header": header_change(input_shape=[-40])}, "not one a signbit model file has"),
 }
 
 

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,6 +240,12 @@ def test_another_trainer_runs_all_again_unless_told_otherwise(places, call, monk
     assert records(places) == first
     assert call("train", "--only", "tiny-mlp")[0] == 0
     assert all(records(places)[name] != first[name] for name in first)
+
+
+def test_source_is_hashed_by_several_threads():
+    """CPython 3.11 raised SystemError when two threads parsed at a time."""
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: zoo_runs.source_hash(), range(8)))) == 1
 
 
 def test_code_counts_as_source_and_comments_do_not(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,15 +150,20 @@ def runs_of(recipe: Recipe, cache: Path) -> list[Run]:
     return [Run(recipe, seed, cache) for seed in recipe.seeds]
 
 
+# CPython 3.11's parser counts its depth in one place for all threads: two at a time end in a SystemError
+_PARSER = threading.Lock()
+
+
 def source_hash() -> str:
     """SHA-256 over the code of trainer and qmodel; comments, layout and docstrings don't count."""
     digest = hashlib.sha256()
-    for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(getattr(node, "body", None), list):
-                node.body = [part for part in node.body if not _is_text(part)]
-        digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
+    with _PARSER:
+        for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(getattr(node, "body", None), list):
+                    node.body = [part for part in node.body if not _is_text(part)]
+            digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """The zoo: what its rows and documents say is so, and the command trains, measures and writes whole or not at all."""
 
 import contextlib
+import gc
 import os
 import re
 import shlex
@@ -242,10 +243,23 @@ def test_another_trainer_runs_all_again_unless_told_otherwise(places, call, monk
     assert all(records(places)[name] != first[name] for name in first)
 
 
-def test_source_is_hashed_by_several_threads():
-    """CPython 3.11 raised SystemError when two threads parsed at a time."""
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(lambda _: zoo_runs.source_hash(), range(8)))) == 1
+def test_threads_hash_sources_and_read_models_at_a_time():
+    """CPython 3.11 raised SystemError when one made a syntax tree while the garbage collector let another run."""
+
+    def switch(*_):
+        sum(range(200))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    gc.callbacks.append(switch)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            sources = [pool.submit(zoo_runs.source_hash) for _ in range(8)]
+            models = [pool.submit(zoo_runs.saved_hash, MODELS / "digits-mlp.npz") for _ in range(200)]
+        assert len({future.result() for future in sources}) == len({future.result() for future in models}) == 1
+    finally:
+        gc.callbacks.remove(switch)
+        sys.setswitchinterval(interval)
 
 
 def test_code_counts_as_source_and_comments_do_not(tmp_path, monkeypatch):

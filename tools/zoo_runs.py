@@ -32,6 +32,10 @@ SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 """Exit codes of a trainer that was asked to stop and did so in order."""
 LOG_LINES = 20
 
+PARSER = threading.Lock()
+"""CPython 3.11 counts the depth of syntax trees in one place for all threads: two that make some end in a SystemError.
+`ast.parse` makes one, and so does numpy of an array's header."""
+
 
 class Stopped(Exception):
     """A signal ended the run."""
@@ -110,7 +114,7 @@ class Run:
             reason = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
             raise SignbitError(f"{self.title}: {reason}")
         report = json.loads(text)
-        if load(self.model).hash != report["model"]["hash"]:
+        if saved_hash(self.model) != report["model"]["hash"]:
             raise SignbitError(f"{self.title}: the model that was saved is not the one that was reported")
         self._write(RECORD, {"source": source, "cpu_s": round(cpu_s, 1), "report": report})
         (self.folder / STOPPED).unlink(missing_ok=True)
@@ -150,14 +154,15 @@ def runs_of(recipe: Recipe, cache: Path) -> list[Run]:
     return [Run(recipe, seed, cache) for seed in recipe.seeds]
 
 
-# CPython 3.11's parser counts its depth in one place for all threads: two at a time end in a SystemError
-_PARSER = threading.Lock()
+def saved_hash(model: Path) -> str:
+    with PARSER:
+        return load(model).hash
 
 
 def source_hash() -> str:
     """SHA-256 over the code of trainer and qmodel; comments, layout and docstrings don't count."""
     digest = hashlib.sha256()
-    with _PARSER:
+    with PARSER:
         for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
             tree = ast.parse(path.read_text())
             for node in ast.walk(tree):

@@ -14,15 +14,17 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
     the temporary file.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
-        target.write_bytes(data)
-        return
+    is_device = target.exists() and not target.is_file() and not target.is_dir()
     try:
-        _replace(target, data)
+        if is_device:
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
     except OSError as error:
         # the user knows the file by the name that was given, not by the temporary one
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
-    _sync_folder(target.parent)
+    if not is_device:
+        _sync_folder(target.parent)
 
 
 def _replace(target: Path, data: bytes) -> None:

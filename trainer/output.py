@@ -1,6 +1,5 @@
 """What a run leaves behind: a model file, a run folder, both or nothing; a checkpoint while it is not finished."""
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 from qmodel.dataset import Dataset
 from qmodel.errors import SignbitError
 from qmodel.file import save
-from qmodel.model import QuantizedModel
 from trainer.checkpoint import Task
 from trainer.run import Run
 from trainer.run_folder import RunFolder
@@ -64,7 +62,7 @@ class Output:
 
     def finish(self, result: Run, data: Dataset) -> None:
         if self._out is not None:
-            _save(result.model, self._out)
+            save(result.model, self._out)
         if self._folder is not None:
             self._folder.finish(result, data)
 
@@ -107,10 +105,3 @@ def _check_writable(out: Path) -> None:
 def _is_device(path: Path) -> bool:
     """Such as /dev/stdout, which `write_whole` writes directly."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _save(model: QuantizedModel, out: str | os.PathLike) -> None:
-    try:
-        save(model, out)
-    except OSError as error:
-        raise SignbitError(f"--out {out}: the model could not be written ({error.strerror})") from None

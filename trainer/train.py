@@ -197,17 +197,6 @@ class Training:
         state.order, state.position, state.loss_sum, state.right = None, 0, 0.0, 0
 
 
-def train(
-    network: Network,
-    data: Dataset,
-    settings: Settings,
-    rng: np.random.Generator,
-    watch: Callable[[Epoch], None] = lambda epoch: None,
-) -> History:
-    """A whole `Training` in one call."""
-    return Training(network, data, settings, rng).run(watch)
-
-
 def _augmenter(data: Dataset, settings: Settings, rng: np.random.Generator) -> Augmenter | None:
     if settings.augment == "none":
         return None

@@ -32,7 +32,7 @@ CASES = {
         "input_noise": 9.0,
     },
     "average pool": {"model": "conv3x3:6, avgpool2, dense", "epochs": 2},
-    "stochastic": {"binarize": "stochastic", "epochs": 3},
+    "stochastic, dropout": {"binarize": "stochastic", "dropout": 0.2, "epochs": 3},
     "ternary, sgd": {"model": "dense:16 ternary, dense", "optimizer": "sgd", "lr": 0.3, "epochs": 3},
 }
 

@@ -123,6 +123,7 @@ BAD = {
     "fold of nothing": (["--fold", "7"], "--fold"),
     "run folder in no folder": (["--run", "no/such/folder"], "no/such"),
     "resume nothing": (["--resume", "nothing"], "--resume"),
+    "all dropped": (["--dropout", "1"], "--dropout"),
     "smoothing of all": (["--label-smoothing", "1"], "--label-smoothing"),
     "summary of nothing": (["summary", "--model", "nope"], "nope"),
     "negative lr": (["--lr", "-1"], "--lr"),

@@ -22,7 +22,7 @@ MACHINES: tuple[dict[str, str], ...] = (
 
 RUNS: dict[str, dict] = {
     "mlp": {"model": "mlp", "hidden": [64], "epochs": 4},
-    "stochastic": {"model": "mlp", "binarize": "stochastic", "epochs": 3, "schedule": "exponential"},
+    "stochastic": {"model": "mlp", "binarize": "stochastic", "epochs": 3, "schedule": "exponential", "dropout": 0.2},
     "conv": {
         "model": "conv3x3pad:12, conv3x3pad:16 pool2, dense",
         "epochs": 3,

@@ -45,6 +45,7 @@ CHOICES = {
 WHOLE = {"epochs": (1, 100_000), "frozen_epochs": (0, 100_000), "batch_size": (2, 1_000_000), "high": (1, 255)}
 """Lowest and highest."""
 POSITIVE = ("lr", "norm_rate", "logit_gamma", "augment_amount")
+FRACTIONS = ("dropout", "label_smoothing")
 
 
 class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
@@ -86,6 +87,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         augment="none",
         augment_amount=None,
         input_noise=None,
+        dropout=0.0,
         label_smoothing=0.0,
         class_weights="none",
         high=127,
@@ -111,6 +113,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         self.augment = augment
         self.augment_amount = augment_amount
         self.input_noise = input_noise
+        self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.high = high
@@ -283,8 +286,9 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
                 raise SignbitError(f"{name} is {value!r}, but must be a number above 0")
         if self.input_noise is not None and not 0 <= self.input_noise <= 255:
             raise SignbitError(f"input_noise is {self.input_noise!r}, but must be 0 to 255")
-        if not 0 <= self.label_smoothing < 1:
-            raise SignbitError(f"label_smoothing is {self.label_smoothing!r}, but must be from 0 to below 1")
+        for name in FRACTIONS:
+            if not 0 <= getattr(self, name) < 1:
+                raise SignbitError(f"{name} is {getattr(self, name)!r}, but must be from 0 to below 1")
         if not 0 < self.validation_fraction <= 0.5:
             raise SignbitError(f"validation_fraction is {self.validation_fraction!r}, but must be above 0, at most 0.5")
 

@@ -14,6 +14,7 @@ from qmodel.layers import Layer as IntegerLayer
 from qmodel.model import LOGIT_SHIFT_MAX
 from qmodel.window import Window
 from trainer.convolution import Conv2D, DepthwiseConv2D
+from trainer.dropout import Dropout
 from trainer.frozen import Folded, IntegerActivation
 from trainer.layers import BatchNorm, Dense, QuantizedRelu, Sign
 from trainer.network import Network
@@ -47,10 +48,13 @@ class Group:
 
 
 def groups(network: Network) -> list[Group | AveragePool]:
-    """The network's layers, one group an integer layer; raises SignbitError where they have no integer form."""
+    """The network's layers, one group an integer layer; raises SignbitError where they have no integer form.
+
+    Dropout has none and needs none: it is for training.
+    """
     refusal = SignbitError("only a binarized network has an integer model; train with --binarize deterministic")
     found: list[Group | AveragePool] = []
-    rest = list(network.layers)
+    rest = [layer for layer in network.layers if not isinstance(layer, Dropout)]
     while rest:
         layer = rest.pop(0)
         if isinstance(layer, AveragePool):

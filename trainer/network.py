@@ -9,6 +9,7 @@ from qmodel.layers import size_of
 from qmodel.window import Shape
 from trainer.architecture import Architecture, LayerSpec
 from trainer.convolution import Conv2D, DepthwiseConv2D
+from trainer.dropout import Dropout
 from trainer.layer import Layer, Mode, Parameter
 from trainer.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
 from trainer.pool import AveragePool, MaxPool
@@ -70,11 +71,10 @@ class Network:
 
     def backward(self, gradient: np.ndarray) -> None:
         """Set every parameter's gradient, from dLoss/dlogits of the last forward pass."""
-        first, *others = self.layers
-        for layer in reversed(others):
+        first = next(index for index, layer in enumerate(self.layers) if layer.parameters)
+        for layer in reversed(self.layers[first + 1 :]):
             gradient = layer.backward(gradient)
-        if isinstance(first, Weighted):
-            first.backward(gradient, wants_dx=False)
+        self.layers[first].backward(gradient, wants_dx=False)
 
     def clip(self) -> None:
         """Bring latent weights back into -1..1: beyond, they would grow without changing any sign."""
@@ -115,12 +115,15 @@ def build(
     high: int = 127,
     logit_gamma: float = 1.0,
     norm_rate: float = 1.0,
+    dropout: float = 0.0,
     dtype=np.float32,
 ) -> Network:
     """The network of a resolved architecture (`trainer.architecture.resolve`).
 
     Float:      x / 255 -> [weights with bias -> max-pool -> ReLU]... -> dense with bias
     Binarized:  x >> shift -> [one-bit weights -> max-pool -> batch norm -> activation]... -> dense -> batch norm
+
+    In front of each dense layer, `dropout` is the part of its inputs that are left out in training.
 
     In a binarized network activations go from 0 to `high`, and inputs lose their lowest bit where `high` has
     7 bits or less, so that all layers can use the same kernel on the microcontroller.
@@ -140,6 +143,8 @@ def build(
             layers.append(AveragePool(spec.kernel, dtype, factor))
         else:
             weighted = _weighted(spec, shape, binarize, rng, dtype, one_bit)
+            if dropout and spec.kind == "dense":
+                layers.append(Dropout(dropout, rng, 1.0 if binarize != "none" else 1 / (1 - dropout)))
             layers += [weighted, *([MaxPool(spec.pool)] if spec.pool != (1, 1) else [])]
             gamma = logit_gamma if is_last else 1.0
             if binarize != "none":

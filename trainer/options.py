@@ -95,6 +95,12 @@ def train_parser() -> Parser:
         help="standard deviation of noise added to inputs, whose values are 0 to 255 (default: 0)",
     )
     training.add_argument(
+        "--dropout",
+        type=_fraction,
+        metavar="PART",
+        help="part of each dense layer's inputs left out in training, at random (default: 0)",
+    )
+    training.add_argument(
         "--label-smoothing", type=_fraction, metavar="PART", help="part of the target given to all classes (default: 0)"
     )
     training.add_argument(

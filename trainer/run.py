@@ -71,6 +71,7 @@ def begin(settings: Settings, data: Dataset) -> Training:
         high=settings.high,
         logit_gamma=settings.logit_gamma,
         norm_rate=settings.norm_rate,
+        dropout=settings.dropout,
     )
     return Training(network, data, settings, rng)
 

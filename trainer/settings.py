@@ -43,6 +43,8 @@ class Settings:
     """Multiplies how far warps go."""
     input_noise: float
     """Standard deviation of noise added to the inputs, whose values are 0 to 255."""
+    dropout: float
+    """Part of each dense layer's inputs that is left out in training."""
     label_smoothing: float
     class_weights: str
     high: int
@@ -138,6 +140,7 @@ def default_settings(
         "augment": "affine" if is_conv else "none",
         "augment_amount": AUGMENT_AMOUNT[known],
         "input_noise": 0.0,
+        "dropout": 0.0,
         "label_smoothing": 0.0,
         "class_weights": "none",
         "high": 127,

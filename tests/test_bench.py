@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from codegen.plan import make_plan
 from qmodel.command import run_command
 from qmodel.errors import SignbitError
+from qmodel.file import load
 from tools import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables, cores
 from tools.emulator import MACHINES
-from tools.readme import block
+from tools.readme import ROOT, block
 
 PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
@@ -133,6 +135,16 @@ def test_counter_is_calibrated_on_every_core(core, tmp_path):
     (tmp_path / "main.c").write_text(program([]))
     elf = cores.build(tmp_path / "main.c", MACHINES[core])
     assert cores.execute(elf, MACHINES[core], b"", count=True).instructions == []
+
+
+@needs_cores
+def test_an_m0s_code_counts_the_same_on_the_large_machine(digits, monkeypatch):
+    """A model beyond the micro:bit's memory is counted on a machine with an M3."""
+    plan = make_plan(load(ROOT / "models" / "digits-conv.npz"), target="cortex-m0", optimize="speed")
+    usual = cores.run([plan], [digits.test.x[:2]], "m0", offset=0, count=True)
+    monkeypatch.setattr(cores, "M0_MODEL_BYTES", 0)
+    assert cores.machine_for([plan], "m0").machine == "mps2-an385"
+    assert cores.run([plan], [digits.test.x[:2]], "m0", offset=0, count=True) == usual
 
 
 @needs_cores

@@ -41,6 +41,7 @@ BARS = {
     "mnist-7k.npz": (6.8, 99.5),
     "mnist-12k.npz": (12.0, 99.58),
     "mnist-logistic.npz": (None, 91.4),
+    "mnist-pi.npz": (None, 98.8),
     "digits-conv.npz": (1.5, 99.4),
 }
 CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,11 @@ STREAM = TOOLS / "streams" / "core"
 SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
 LINKER_SCRIPTS = {"microbit": "nrf51822.ld", "mps2-an505": "mps2_an505.ld", "mps3-an547": "mps3_an547.ld"}
 LINKER_SCRIPT = "mps2.ld"
+LARGE_M0 = replace(MACHINES["m0"], title="Cortex-M0 (large)", machine="mps2-an385")
+"""For models beyond the 256 KiB of the micro:bit: a machine with 4 MiB and an M3, which executes M0 code as it is, so
+that counts are the M0's."""
+M0_MODEL_BYTES = 245 << 10
+"""What weights and parameters may take on the micro:bit, so that the code fits as well."""
 CORE_OF_TARGET = {f"cortex-{core}": core for core in MACHINES} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
@@ -68,12 +73,18 @@ def run(
     `count` also counts instructions, with QEMU's plugin `counter.c`.  Raises SignbitError when the program can't be
     built or ends with a fault.
     """
-    machine = MACHINES[core]
+    machine = machine_for(plans, core)
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count)
         elf = build(source, machine, optimize)
         return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
+
+
+def machine_for(plans: list[Plan], core: str) -> Machine:
+    """The core's machine, or the large one."""
+    is_large = core == "m0" and sum(plan.data_bytes for plan in plans) > M0_MODEL_BYTES
+    return LARGE_M0 if is_large else MACHINES[core]
 
 
 def build(

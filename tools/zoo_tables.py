@@ -22,7 +22,8 @@ Accuracy is the integer model's on the test part, mean ± standard deviation ove
 once, at its end. One run's model ships: the best on the validation part, the lowest seed on a tie; of folds, the first.
 Bytes are weights and parameters, and scratch, as `python -m codegen inspect FILE --target portable --optimize size`
 prints them. Instructions are exact, counted on emulated cores with the plan for speed, which may take more scratch;
-cycles are estimates from Arm's timing tables with zero wait states, and no physical board took part. "Different" are
+the M0's of a model beyond 245 KiB on a machine with an M3, which executes an M0's code as it is. Cycles are
+estimates from Arm's timing tables with zero wait states, and no physical board took part. "Different" are
 test inputs, of all runs together, that the fake-quantized network and the integer model label differently
 (`trainer/evaluate.py` says what these are). CPU time is that of a whole run on one core.
 

@@ -33,6 +33,19 @@ def test_no_warp_changes_nothing(rng):
     np.testing.assert_array_equal(augmenter.warp(images), images)
 
 
+def test_mild_epochs_move_half_as_far(digits, monkeypatch):
+    amounts, warp = [], Augmenter.warp
+
+    def record(self, images):
+        amounts.append(self.amount)
+        return warp(self, images)
+
+    monkeypatch.setattr(Augmenter, "warp", record)
+    run(default_settings(model="tiny", epochs=3, mild_epochs=1, augment="shift", augment_amount=0.8), digits)
+    blocks = len(amounts) // 3
+    assert amounts == [0.8] * 2 * blocks + [0.4] * blocks
+
+
 def test_a_shift_by_whole_pixels(rng, monkeypatch):
     augmenter = Augmenter((6, 5, 1), "shift", 1.0, rng)
     rows, columns = np.mgrid[0:6, 0:5].astype(float)

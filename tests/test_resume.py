@@ -29,6 +29,7 @@ CASES = {
         "model": "conv3x3:6 pool2, conv2x2:8 sign, dense",
         "epochs": 3,
         "frozen_epochs": 1,
+        "mild_epochs": 2,
         "input_noise": 9.0,
     },
     "average pool": {"model": "conv3x3:6, avgpool2, dense", "epochs": 2},

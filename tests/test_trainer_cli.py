@@ -119,6 +119,8 @@ BAD = {
     "augmentation of nothing": (["--augment", "wobble"], "--augment"),
     "frozen from the start": (["--epochs", "3", "--frozen-epochs", "3"], "--frozen-epochs"),
     "frozen floats": (["--binarize", "none", "--frozen-epochs", "1"], "--frozen-epochs"),
+    "mild from the start": (["--model", "tiny", "--epochs", "3", "--mild-epochs", "3"], "--mild-epochs"),
+    "mild without augmentation": (["--mild-epochs", "1"], "--mild-epochs"),
     "negative noise": (["--input-noise", "-1"], "--input-noise"),
     "fold of nothing": (["--fold", "7"], "--fold"),
     "run folder in no folder": (["--run", "no/such/folder"], "no/such"),

@@ -28,6 +28,7 @@ RUNS: dict[str, dict] = {
         "epochs": 3,
         "frozen_epochs": 1,
         "augment": "elastic",
+        "mild_epochs": 1,
         "input_noise": 8.0,
         "label_smoothing": 0.1,
     },

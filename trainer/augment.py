@@ -58,8 +58,8 @@ class Augmenter:
         if len(input_shape) != 3:
             raise SignbitError(f"--augment {name} is for images, but the inputs are {input_shape}; use --augment none")
         self.height, self.width, self.channels = input_shape
+        self.amount = amount
         self._strength = AUGMENTATIONS[name]
-        self._amount = amount
         self._rng = rng
         self._filters = _binomial_filter(self.height), _binomial_filter(self.width)
         self._spread = 1 / math.sqrt(np.prod([float((kernel**2).sum(axis=1).max()) for kernel in self._filters]))
@@ -86,7 +86,7 @@ class Augmenter:
 
     def _random_places(self) -> tuple[np.ndarray, np.ndarray]:
         """For each pixel of the new image, row and column in the old one."""
-        strength, amount = self._strength, self._amount
+        strength, amount = self._strength, self.amount
         shift_y, shift_x, turn, shear, scale_y, scale_x = amount * noise.uniform(self._rng, -1, 1, (6,))
         middle_y, middle_x = (self.height - 1) / 2, (self.width - 1) / 2
         y, x = self._grid[0] - middle_y, self._grid[1] - middle_x

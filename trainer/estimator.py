@@ -42,7 +42,13 @@ CHOICES = {
     "augment": tuple(AUGMENTATIONS),
     "class_weights": CLASS_WEIGHTS,
 }
-WHOLE = {"epochs": (1, 100_000), "frozen_epochs": (0, 100_000), "batch_size": (2, 1_000_000), "high": (1, 255)}
+WHOLE = {
+    "epochs": (1, 100_000),
+    "frozen_epochs": (0, 100_000),
+    "mild_epochs": (0, 100_000),
+    "batch_size": (2, 1_000_000),
+    "high": (1, 255),
+}
 """Lowest and highest."""
 POSITIVE = ("lr", "norm_rate", "logit_gamma", "augment_amount")
 FRACTIONS = ("dropout", "label_smoothing")
@@ -86,6 +92,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         logit_gamma=None,
         augment="none",
         augment_amount=None,
+        mild_epochs=None,
         input_noise=None,
         dropout=0.0,
         label_smoothing=0.0,
@@ -112,6 +119,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         self.logit_gamma = logit_gamma
         self.augment = augment
         self.augment_amount = augment_amount
+        self.mild_epochs = mild_epochs
         self.input_noise = input_noise
         self.dropout = dropout
         self.label_smoothing = label_smoothing

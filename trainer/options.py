@@ -89,6 +89,12 @@ def train_parser() -> Parser:
         help="multiplies how far (default: by data)",
     )
     training.add_argument(
+        "--mild-epochs",
+        type=_whole(0, 100_000),
+        metavar="N",
+        help="the last epochs, in which images are moved half as far (default: 0)",
+    )
+    training.add_argument(
         "--input-noise",
         type=_not_negative,
         metavar="SPREAD",

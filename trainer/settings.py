@@ -41,6 +41,8 @@ class Settings:
     augment: str
     augment_amount: float
     """Multiplies how far warps go."""
+    mild_epochs: int
+    """The last of `epochs`, in which warps go half as far (`trainer.train.MILD_FACTOR`)."""
     input_noise: float
     """Standard deviation of noise added to the inputs, whose values are 0 to 255."""
     dropout: float
@@ -139,6 +141,7 @@ def default_settings(
         "logit_gamma": 3.0 if is_conv else 1.0,
         "augment": "affine" if is_conv else "none",
         "augment_amount": AUGMENT_AMOUNT[known],
+        "mild_epochs": 0,
         "input_noise": 0.0,
         "dropout": 0.0,
         "label_smoothing": 0.0,
@@ -151,8 +154,10 @@ def default_settings(
     )
     if settings.frozen_epochs and binarize == "none":
         raise SignbitError("--frozen-epochs is for integers, which --binarize none does not have; leave it out")
-    if settings.frozen_epochs >= settings.epochs:
-        raise SignbitError(
-            f"--frozen-epochs is {settings.frozen_epochs}, but must be below --epochs, {settings.epochs}"
-        )
+    if settings.mild_epochs and settings.augment == "none":
+        raise SignbitError("--mild-epochs is for --augment, which is none here; leave it out")
+    for name in ("frozen_epochs", "mild_epochs"):
+        if getattr(settings, name) >= settings.epochs:
+            option = f"--{name.replace('_', '-')}"
+            raise SignbitError(f"{option} is {getattr(settings, name)}, but must be below --epochs, {settings.epochs}")
     return settings

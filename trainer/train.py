@@ -35,6 +35,9 @@ from trainer.quantize import freeze
 from trainer.settings import Settings
 from trainer.weights import Weighted
 
+MILD_FACTOR = 0.5
+"""What `augment_amount` is multiplied by in the mild epochs."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -159,6 +162,8 @@ class Training:
     def _train_block(self, block: np.ndarray) -> None:
         inputs, classes = self.data.train.x[block], self.data.train.y[block]
         if self._augmenter is not None:
+            is_mild = len(self.state.epochs) >= self.settings.epochs - self.settings.mild_epochs
+            self._augmenter.amount = self.settings.augment_amount * (MILD_FACTOR if is_mild else 1.0)
             inputs = self._augmenter.warp(inputs)
         if self.settings.input_noise:
             inputs = add_noise(inputs, self.settings.input_noise, self.rng)

@@ -37,7 +37,7 @@ BARS = {
     "mnist-1k.npz": (1.0, 98.4),
     "mnist-1k5.npz": (1.5, 98.75),
     "mnist-2k.npz": (2.2, 99.2),
-    "mnist-4k.npz": (3.8, 99.39),
+    "mnist-4k.npz": (3.8, 99.4),
     "mnist-7k.npz": (6.8, 99.5),
     "mnist-12k.npz": (12.0, 99.58),
     "mnist-logistic.npz": (None, 91.4),

@@ -108,7 +108,7 @@ RECIPES = (
         "mnist-7k.npz",
         "mnist",
         '--model "conv5x5s2:21, conv3x3:42 pool2, conv3x3pad:42, conv3x3:46, dense" '
-        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 0.8",
+        "--epochs 40 --mild-epochs 8 --augment elastic --augment-amount 0.8",
         "convolutions in 6.8 KiB",
     ),
     Recipe(

@@ -1,10 +1,11 @@
 """python -m tools.bench_trainer: seconds of an epoch, beside torch's for the same network if torch is there.
 
-Both train in float32 on one thread of this machine, in turn, on random images of MNIST's size, without augmentation;
-torch runs eagerly with the same layers, latent weights, straight-through estimators, Adam and clipping.  The figures
-are CPU time, of which a busy machine takes less away than of the clock's.  The networks are the zoo's, in batches of
-the size that they were trained with; a last column says what it costs that the same seed gives the same bytes.  With
-torch there, it writes bench/trainer.json and the README's table.
+Both train in float32 on one thread of this machine, each with the kernels that its library chooses for the processor,
+in turn, on random images of MNIST's size, without augmentation; torch runs eagerly with the same layers, latent
+weights, straight-through estimators, Adam and clipping.  The figures are CPU time, of which a busy machine takes less
+away than of the clock's.  The networks are the zoo's, in batches of the size that they were trained with; a last column
+says what it costs that the same seed gives the same bytes.  With torch there, it writes bench/trainer.json and the
+README's table.
 """
 
 import os
@@ -12,6 +13,10 @@ import os
 # before numpy and torch are imported: one thread each
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+if __name__ == "__main__":
+    # torch chooses its kernels by the processor, so numpy's BLAS does, too
+    for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(variable, None)
 
 import importlib  # noqa: E402
 import importlib.util  # noqa: E402

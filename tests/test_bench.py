@@ -1,6 +1,8 @@
 """The benchmark: a counter that is exact, cycles as worked out by hand, predictions that hold, tables that agree."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -226,6 +228,17 @@ def test_wrong_output_is_no_measurement(monkeypatch):
     monkeypatch.setattr(cores, "execute", one_bit_off)
     with pytest.raises(bench_layers.WrongOutput, match="layer 0, input 0, value 0"):
         bench_layers.measure("dense 784→10", "m3")
+
+
+@pytest.mark.skipif(bench_rivals.packages_missing() is not None, reason=str(bench_rivals.packages_missing()))
+def test_a_rival_leaves_numpys_errors_as_they_were(tmp_path):
+    """Where emlearn had been imported, an underflow elsewhere raised FloatingPointError."""
+    program = (
+        "import sys; import numpy as np; from pathlib import Path; from tools import bench_rivals as rivals\n"
+        "rivals.write_c(rivals.train(rivals.RIVALS['digits-mlp']), Path(sys.argv[1]))\n"
+        "assert 'emlearn' in sys.modules and np.geterr()['under'] == 'ignore', np.geterr()"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path], cwd=ROOT, check=True)
 
 
 @needs_cores

@@ -159,9 +159,10 @@ def train(rival: Rival):
 
 def write_c(classifier, folder: Path) -> str:
     """Write rival.h as emlearn makes it by default; returns the folder of the headers that it includes."""
-    import emlearn
+    # emlearn leaves numpy raising on every underflow, and a folder `tmp` where it is called
+    with np.errstate(), contextlib.chdir(folder):
+        import emlearn
 
-    with contextlib.chdir(folder):  # emlearn leaves a folder `tmp` where it is called
         emlearn.convert(classifier).save(file=str(folder / f"{PREFIX}.h"), name=PREFIX)
     return emlearn.includedir
 

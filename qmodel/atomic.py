@@ -14,17 +14,22 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
     the temporary file.
     """
     target = Path(os.path.realpath(path))
-    is_device = target.exists() and not target.is_file() and not target.is_dir()
     try:
-        if is_device:
-            target.write_bytes(data)
-        else:
-            _replace(target, data)
+        if is_device(path):
+            # by the name that was given: a pipe behind /dev/stdout has no path of its own
+            Path(path).write_bytes(data)
+            return
+        _replace(target, data)
     except OSError as error:
         # the user knows the file by the name that was given, not by the temporary one
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
-    if not is_device:
-        _sync_folder(target.parent)
+    _sync_folder(target.parent)
+
+
+def is_device(path: str | os.PathLike) -> bool:
+    """Such as /dev/stdout, a pipe or a terminal."""
+    path = Path(path)
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _replace(target: Path, data: bytes) -> None:

@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -224,6 +226,12 @@ def test_inputs_of_another_shape_are_refused(model, shape):
 def test_inputs_of_another_type_are_refused(model):
     with pytest.raises(SignbitError, match="inputs are float64"):
         model.run(np.zeros((1, 40)))
+
+
+def test_a_pipe_is_written_directly():
+    """/dev/stdout leads to a pipe, whose own path does not exist."""
+    program = "from qmodel.atomic import write_whole; write_whole('/dev/stdout', b'whole')"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"whole"
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):

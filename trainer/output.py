@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from qmodel.atomic import is_device
 from qmodel.dataset import Dataset
 from qmodel.errors import SignbitError
 from qmodel.file import save
@@ -39,7 +40,7 @@ class Output:
     def checkpoint(self) -> Path | None:
         if self._folder is not None:
             return self._folder.checkpoint
-        if self._out is None or _is_device(self._out):
+        if self._out is None or is_device(self._out):
             return None
         return self._out.with_name(self._out.name + SUFFIX)
 
@@ -90,7 +91,7 @@ def beside(checkpoint: Path, task: Task) -> Task:
 def _check_writable(out: Path) -> None:
     if out.is_dir():
         raise SignbitError(f"--out {out}: is a folder; name a file in it")
-    if _is_device(out):
+    if is_device(out):
         return
     folder = out.resolve().parent
     if not folder.is_dir():
@@ -100,8 +101,3 @@ def _check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise SignbitError(f"--out {out}: can't write to the folder {folder} ({error.strerror})") from None
-
-
-def _is_device(path: Path) -> bool:
-    """Such as /dev/stdout, which `write_whole` writes directly."""
-    return path.exists() and not path.is_file() and not path.is_dir()

@@ -2,8 +2,8 @@
 
 import sys
 
-from codegen.cli import main
-from qmodel.command import run_command
+from signbit.codegen.commands.cli import main
+from signbit.qmodel.command import run_command
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from codegen.arena import aligned
-from codegen.kernels.base import Cost, Job, Kernel
-from qmodel.errors import SignbitError
+from signbit.codegen.arena import aligned
+from signbit.codegen.kernels.base import Cost, Job, Kernel
+from signbit.qmodel.errors import SignbitError
 
 SIZE, SPEED = "size", "speed"
 FRONT_MAX = 4096

@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from importlib import resources
 
-from codegen.plan import Plan
+from signbit.codegen.plan import Plan
 
-COEFFICIENTS = json.loads((resources.files("codegen") / "kernels" / "code_bytes.json").read_text())
-"""COEFFICIENTS[target][optimize][term]: bytes as gcc compiles them, measured by `python -m tools.fit_code_size`."""
+COEFFICIENTS = json.loads((resources.files("signbit.codegen") / "kernels" / "code_bytes.json").read_text())
+"""COEFFICIENTS[target][optimize][term]: bytes as gcc compiles them, measured by `python -m tools fit_code_size`."""
 
 
 def terms(plan: Plan) -> dict[str, int]:

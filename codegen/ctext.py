@@ -2,7 +2,7 @@
 
 import re
 
-from qmodel.errors import SignbitError
+from signbit.qmodel.errors import SignbitError
 
 PREFIX_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 SAFE_IN_STRING = re.compile(r"[A-Za-z0-9 .,:;+=_()<>/*-]", re.ASCII)

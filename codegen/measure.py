@@ -12,10 +12,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.choose import SIZE
-from codegen.plan import Plan
-from codegen.render import header_text
-from qmodel.errors import SignbitError
+from signbit.codegen.choose import SIZE
+from signbit.codegen.plan import Plan
+from signbit.codegen.render import header_text
+from signbit.qmodel.errors import SignbitError
 
 COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"

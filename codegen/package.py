@@ -1,7 +1,7 @@
 """A plan as a library for other people's projects: files by their path in the package's folder."""
 
-from codegen.plan import Plan
-from codegen.render import header_text, render
+from signbit.codegen.plan import Plan
+from signbit.codegen.render import header_text, render
 
 IMPLEMENTATION = "package/implementation.c.j2"
 

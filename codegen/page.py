@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codegen.measure import Measured
-from codegen.plan import LayerPlan, Plan
-from codegen.report import shape_text
-from qmodel.layers import Dense, Weighted
+from signbit.codegen.measure import Measured
+from signbit.codegen.plan import LayerPlan, Plan
+from signbit.codegen.report import shape_text
+from signbit.qmodel.layers import Dense, Weighted
 
 PICTURES_MAX = 64
 PICTURE_PIXELS = 84
@@ -30,7 +30,7 @@ class Bar:
 
 def page_text(plan: Plan, measured: Measured | None) -> str:
     """The page; `measured` adds what the compiler found."""
-    environment = Environment(loader=PackageLoader("codegen"), undefined=StrictUndefined, autoescape=True)
+    environment = Environment(loader=PackageLoader("signbit.codegen"), undefined=StrictUndefined, autoescape=True)
     environment.filters["shape"] = shape_text
     template = environment.get_template("report.html.j2")
     instructions = [layer.cost.instructions for layer in plan.layers]

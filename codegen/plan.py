@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.arena import place
-from codegen.choose import SPEED, choose
-from codegen.ctext import check_prefix, prefix_from, string_literal
-from codegen.kernels import candidates
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
-from codegen.targets import PORTABLE, TARGETS, Target
-from qmodel import __version__
-from qmodel.activations import Logits, Requantize, Sign
-from qmodel.errors import SignbitError
-from qmodel.layers import Layer
-from qmodel.model import QuantizedModel
-from qmodel.ranges import LayerRange
-from qmodel.window import Shape
+from signbit import __version__
+from signbit.codegen.arena import place
+from signbit.codegen.choose import SPEED, choose
+from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
+from signbit.codegen.kernels import candidates
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.targets import PORTABLE, TARGETS, Target
+from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import Layer
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.ranges import LayerRange
+from signbit.qmodel.window import Shape
 
 TEST_VECTORS_MAX = 256
 

@@ -2,8 +2,8 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from codegen.kernels.base import CArray
-from codegen.plan import LayerPlan, Plan
+from signbit.codegen.kernels.base import CArray
+from signbit.codegen.plan import LayerPlan, Plan
 
 LINE_COLUMNS = 120
 INT32_MIN = -(2**31)
@@ -31,12 +31,12 @@ def render(template: str, plan: Plan) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("codegen"),
+        loader=PackageLoader("signbit.codegen"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # C, not HTML; all user text has gone through codegen.ctext
+        autoescape=False,  # C, not HTML; all user text has gone through signbit.codegen.ctext
     )
     environment.filters["values"] = values
     environment.filters["i32"] = int32_literal

@@ -3,9 +3,9 @@
 from rich import box
 from rich.table import Table
 
-from codegen.code_size import predicted_code_bytes
-from codegen.measure import Measured
-from codegen.plan import LayerPlan, Plan
+from signbit.codegen.code_size import predicted_code_bytes
+from signbit.codegen.measure import Measured
+from signbit.codegen.plan import LayerPlan, Plan
 
 
 def table(plan: Plan) -> Table:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from codegen.plan import Plan
-from codegen.render import harness_text, header_text, quantizing_harness_text
-from qmodel import integer
-from qmodel.errors import SignbitError
-from qmodel.integer import INT16_MAX, INT16_MIN
-from qmodel.layers import Dense
-from qmodel.model import QuantizedModel
+from signbit.codegen.plan import Plan
+from signbit.codegen.render import harness_text, header_text, quantizing_harness_text
+from signbit.qmodel import integer
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN
+from signbit.qmodel.layers import Dense
+from signbit.qmodel.model import QuantizedModel
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from qmodel import integer
-from qmodel.errors import SignbitError
+from signbit.qmodel import integer
+from signbit.qmodel.errors import SignbitError
 
 Entries = dict[str, tuple[str, tuple[int, ...]]]
 """Arrays in the model file: name -> (dtype, shape)."""

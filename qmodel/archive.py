@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.lib import format as npy
 
-from qmodel.activations import Entries
-from qmodel.errors import SignbitError
-from qmodel.model import canonical_json
+from signbit.qmodel.activations import Entries
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import canonical_json
 
 HEADER = "header"
 HEADER_BYTES_MAX = 1 << 20

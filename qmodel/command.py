@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from qmodel import __version__
-from qmodel.errors import SignbitError
+from signbit import __version__
+from signbit.qmodel.errors import SignbitError
 
 EXIT_OK = 0
 EXIT_DIFFERENT = 1

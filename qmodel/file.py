@@ -4,12 +4,12 @@ import math
 import os
 from pathlib import Path
 
-from qmodel import archive
-from qmodel.atomic import write_whole
-from qmodel.errors import SignbitError
-from qmodel.input_quantization import InputQuantization
-from qmodel.layers import layer_kind
-from qmodel.model import LAYERS_MAX, WORDS_MAX, QuantizedModel
+from signbit.qmodel import archive
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.layers import layer_kind
+from signbit.qmodel.model import LAYERS_MAX, WORDS_MAX, QuantizedModel
 
 FORMAT = "signbit-model"
 VERSION = 1

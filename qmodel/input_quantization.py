@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmodel import integer
-from qmodel.activations import Entries, whole_number
-from qmodel.errors import SignbitError
-from qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN
+from signbit.qmodel import integer
+from signbit.qmodel.activations import Entries, whole_number
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN
 
 OUTLIERS_PER_MILLE = 1
 """Part of the training values at either end that may be clipped."""

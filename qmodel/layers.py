@@ -1,7 +1,7 @@
 """Integer layers: what a quantized model is made of.
 
 A layer gives exact int32 accumulators, takes the maximum over a pool's window if it has one, and ends in an activation
-(`qmodel.activations`).  All are frozen; a new kind is one class here and one row in `LAYER_KINDS`.
+(`signbit.qmodel.activations`).  All are frozen; a new kind is one class here and one row in `LAYER_KINDS`.
 
 Between layers run uint8 values, shape (batch, H, W, C) or (batch, n), or one-bit values of +1 and -1 as int8; the
 dtype says which.
@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from qmodel import integer
-from qmodel.activations import Activation, Entries, Requantize, activation_kind, whole_number
-from qmodel.errors import SignbitError
-from qmodel.window import PLAIN, Shape, Window, sides
+from signbit.qmodel import integer
+from signbit.qmodel.activations import Activation, Entries, Requantize, activation_kind, whole_number
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.window import PLAIN, Shape, Window, sides
 
 NEURONS_MAX = 65_535
 

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from qmodel import integer, ranges
-from qmodel.activations import Logits, Sign
-from qmodel.errors import SignbitError
-from qmodel.input_quantization import InputQuantization
-from qmodel.layers import AveragePool, Layer, Shape, size_of
+from signbit.qmodel import integer, ranges
+from signbit.qmodel.activations import Logits, Sign
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.layers import AveragePool, Layer, Shape, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
 LABEL_BYTES_MAX = 64

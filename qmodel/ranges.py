@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmodel.activations import Requantize, Sign
-from qmodel.errors import SignbitError
-from qmodel.integer import INT32_MAX, INT32_MIN
-from qmodel.layers import Layer, Range
+from signbit.qmodel.activations import Requantize, Sign
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import INT32_MAX, INT32_MIN
+from signbit.qmodel.layers import Layer, Range
 
 ONE_BIT = (-1, 1)
 """Inputs behind a sign activation."""

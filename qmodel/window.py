@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qmodel.activations import whole_number
-from qmodel.errors import SignbitError
+from signbit.qmodel.activations import whole_number
+from signbit.qmodel.errors import SignbitError
 
 Shape = tuple[int, ...]
 SIDE_MAX = 255

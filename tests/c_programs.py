@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.plan import Plan, make_plan
-from codegen.verify import RANDOM_INPUTS, Comparison, edge_inputs
-from qmodel.model import QuantizedModel
-from tools.programs import STREAM_HERE, compare_all, write_program
+from signbit.codegen.plan import Plan, make_plan
+from signbit.codegen.verify import RANDOM_INPUTS, Comparison, edge_inputs
+from signbit.qmodel.model import QuantizedModel
+from tools.cores.programs import STREAM_HERE, compare_all, write_program
 
 WARNINGS = (
     "all extra pedantic conversion sign-conversion shadow cast-align undef strict-aliasing=2 missing-prototypes error"

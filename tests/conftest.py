@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
-from qmodel.mnist import DATA_DIR_VARIABLE
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
+from signbit.qmodel.data.named import load_dataset
+from signbit.trainer.command.cli import main
 from tests.host_device import HostDevice, device_model, load_device
-from trainer.cli import main
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from qmodel.model import QuantizedModel
-from tests.builders import random_model
-from tools import host_build
+from signbit.qmodel.model import QuantizedModel
+from tools.networks.random import random_model
+from tools.prove import host_build
 
 FLAGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror")
 

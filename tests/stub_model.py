@@ -5,8 +5,8 @@ from pathlib import Path
 
 from platformio.project.config import ProjectConfig
 
-from tools import pio
-from tools.emulator import Machine
+from signbit.emulate import pio
+from signbit.emulate.machines import Machine
 
 SOURCES = ("main.c", "device.c", "protocol.c", "startup.c", "core.c", "ticks.c")
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from qmodel.file import load
-from trainer.evaluate import evaluate
+from signbit.qmodel.file import load
+from signbit.trainer.learning.evaluate import evaluate
 
 
 def scores_of(repository, *arguments):

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from qmodel.errors import SignbitError
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network import presets
+from signbit.trainer.network.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
+from signbit.trainer.report.summary import summarize, summary_json, summary_text
 from tests.test_networks import EVERYTHING
-from trainer import presets
-from trainer.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
-from trainer.settings import default_settings
-from trainer.summary import summarize, summary_json, summary_text
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from qmodel.errors import SignbitError
-from trainer.augment import AUGMENTATIONS, Augmenter, add_noise
-from trainer.run import run
-from trainer.settings import default_settings
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.learning.augment import AUGMENTATIONS, Augmenter, add_noise
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from codegen.plan import make_plan
-from qmodel.command import run_command
-from qmodel.errors import SignbitError
-from qmodel.file import load
-from tools import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables, cores
-from tools.emulator import MACHINES
-from tools.readme import ROOT, block
+from signbit.codegen.plan import make_plan
+from signbit.emulate.machines import MACHINES
+from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from tools.cores import emulated as cores
+from tools.documents.blocks import ROOT, block
+from tools.measure import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables
 
 PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))

@@ -6,11 +6,12 @@ QEMU emulates the UARTs of STM32F1, F4 and nRF51 and ignores clocks and pins; th
 
 import pytest
 
-from qmodel.datasets import load_dataset
-from qmodel.file import load
-from tools import emulate, pio
-from tools.emulator import BOARDS, EmulatedUart
-from tools.link import Link
+from signbit.emulate import command as emulate
+from signbit.emulate import pio
+from signbit.emulate.machines import BOARDS, EmulatedUart
+from signbit.line.link import Link
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.file import load
 
 INPUTS = 50
 CLOCKS_HZ = {"stm32vldiscovery": 8_000_000, "netduinoplus2": 16_000_000, "microbit": 16_000_000}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from codegen import measure
-from codegen.code_size import predicted_code_bytes
-from codegen.plan import make_plan
-from qmodel.file import load
+from signbit.codegen import measure
+from signbit.codegen.code_size import predicted_code_bytes
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.file import load
 
 WITHIN = 0.05
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from codegen.cli import main as codegen
-from qmodel.command import run_command
-from tools.motion import motion_csv
-from tools.readme import ROOT
-from trainer.options import train_parser
+from signbit.codegen.commands.cli import main as codegen
+from signbit.qmodel.command import run_command
+from signbit.trainer.command.options import train_parser
+from tools.documents.blocks import ROOT
+from tools.zoo.motion import motion_csv
 
 TRAINING_TIME_S = 120
 

@@ -6,9 +6,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from qmodel import mnist as mnist_files
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
+from signbit.qmodel.data import mnist as mnist_files
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.errors import SignbitError
 from tests.own_files import idx
 
 DIGITS_HASH = "6de7c8903132b19a02df2184c09c5ed5843ba24e7e2ea2dd106ac5b7c0846567"

@@ -1,4 +1,4 @@
-"""`python -m tools.device` and the C device of this computer, behind a pseudo terminal and a socket; and QEMU."""
+"""`signbit device` and the C device of this computer, behind a pseudo terminal and a socket; and QEMU."""
 
 import json
 import os
@@ -11,13 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from qmodel.errors import SignbitError
-from qmodel.file import save
+from signbit.device import command as device
+from signbit.device import ports as device_ports
+from signbit.device.checks import verify
+from signbit.emulate import command as emulate
+from signbit.line.link import Link
+from signbit.line.protocol import Frame, Request, decode, encode
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import save
 from tests.host_device import HostDevice
-from tools import device, device_ports, emulate
-from tools.device_checks import verify
-from tools.link import Link
-from tools.protocol import Frame, Request, decode, encode
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from signbit.trainer.learning.quantize import freeze
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network.architecture import parse, resolve
+from signbit.trainer.network.dropout import Dropout
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.layers import BatchNorm
+from signbit.trainer.network.network import build
 from tests.test_gradients import build_mlp
-from trainer.architecture import parse, resolve
-from trainer.dropout import Dropout
-from trainer.layer import Mode
-from trainer.layers import BatchNorm
-from trainer.network import build
-from trainer.quantize import freeze
-from trainer.run import run
-from trainer.settings import default_settings
 
 RATE = 0.25
 

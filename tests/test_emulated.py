@@ -9,12 +9,14 @@ import subprocess
 import numpy as np
 import pytest
 
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
-from qmodel.file import load
-from tools import emulate, emulator, pio
-from tools.emulator import MACHINES, EmulatedUart
-from tools.link import Link
+from signbit.emulate import command as emulate
+from signbit.emulate import machines as emulator
+from signbit.emulate import pio
+from signbit.emulate.machines import MACHINES, EmulatedUart
+from signbit.line.link import Link
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 

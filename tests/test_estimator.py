@@ -20,17 +20,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from codegen.cli import main as codegen
-from codegen.plan import make_plan
-from codegen.verify import find_compiler, verify, verify_input
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
-from qmodel.file import load, to_bytes
-from qmodel.split import split_fraction
+from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import find_compiler, verify, verify_input
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data import counts
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.split import split_fraction
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load, to_bytes
+from signbit.trainer.estimator import BinaryConnectClassifier
 from tests.test_data_docs import blocks
-from trainer import counts
-from trainer.estimator import BinaryConnectClassifier
 
 SHORT = {"epochs": 3, "hidden": (8,)}
 
@@ -327,7 +327,7 @@ def test_provenance_has_no_path_and_no_clock(fitted):
 
 
 def test_without_scikit_learn_the_extra_is_named(repository):
-    program = "import sys; sys.modules['sklearn'] = None; import trainer.run; import trainer.estimator"
+    program = "import sys; sys.modules['sklearn'] = None; from signbit.trainer import learning, estimator"
     done = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and last.startswith("ImportError: ") and 'pip install "signbit[sklearn]"' in last

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
-from trainer.cli import main
-from trainer.confusion_report import confusion_json, confusion_text
-from trainer.evaluate import Z_95, Confusion, Score
-from trainer.report import run_json, run_text
-from trainer.run import run
-from trainer.settings import default_settings
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data.named import load_dataset
+from signbit.trainer.command.cli import main
+from signbit.trainer.learning.evaluate import Z_95, Confusion, Score
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.report.confusion import confusion_json, confusion_text
+from signbit.trainer.report.results import run_json, run_text
 
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 LONG = ("walking upstairs with a heavy bag", "sitting", "跑步", "stand\x1b[2Jing", "lying", "a", "b", "c")

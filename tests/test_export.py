@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.cli import main
-from codegen.ctext import check_prefix, string_literal
-from codegen.plan import make_plan
-from codegen.render import header_text
-from qmodel.command import run_command
-from qmodel.errors import SignbitError
-from qmodel.file import load, save
-from tests.builders import random_model
+from signbit.codegen.commands.cli import main
+from signbit.codegen.ctext import check_prefix, string_literal
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
+from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load, save
+from tools.networks.random import random_model
 
 GOLDEN = {"version1": 2, "version1_counts": 0}
 """Models in tests/fixtures, and how many test vectors their headers in tests/golden have."""

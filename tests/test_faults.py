@@ -1,14 +1,15 @@
-"""Faults on the line and fuzzed bytes: short versions of `python -m tools.faults` and `python -m tools.fuzz`."""
+"""Faults on the line and fuzzed bytes: short versions of `python -m tools faults` and `python -m tools fuzz`."""
 
 import json
 import shutil
 
 import pytest
 
-from qmodel.file import load
-from tools import emulate, faults, fuzz
-from tools.pio import FIRMWARE
-from tools.readme import block
+from signbit.emulate import command as emulate
+from signbit.emulate.pio import FIRMWARE
+from signbit.qmodel.file import load
+from tools.documents.blocks import block
+from tools.prove import faults, fuzz
 
 PROTOCOL = FIRMWARE / "src" / "protocol.c"
 

@@ -11,14 +11,15 @@ import warnings
 
 import pytest
 
-from codegen.measure import measure
-from codegen.plan import make_plan
-from qmodel import __version__
-from qmodel.errors import SignbitError
-from qmodel.file import load, save
-from tools import firmware_sizes, pio
-from tools.emulator import MACHINES
-from tools.readme import block
+from signbit import __version__
+from signbit.codegen.measure import measure
+from signbit.codegen.plan import make_plan
+from signbit.emulate import pio
+from signbit.emulate.machines import MACHINES
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load, save
+from tools.documents.blocks import block
+from tools.measure import firmware_sizes
 
 FLASH_BASES = {"nrf52840_dk_local": 0, "microbit_v1_local": 0, "pico_local": 0x10000000} | {
     machine.env: machine.code_base for machine in MACHINES.values()
@@ -220,7 +221,10 @@ def test_the_table_of_sizes_is_that_of_the_file(stock_envs):
 
 def test_pio_passes_arguments_through():
     done = subprocess.run(
-        [sys.executable, "-m", "tools.pio", "project", "config"], cwd=pio.CHECKOUT, capture_output=True, text=True
+        [sys.executable, "-m", "signbit.emulate.pio", "project", "config"],
+        cwd=pio.CHECKOUT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0
     assert "env:qemu_m55_batch" in done.stdout

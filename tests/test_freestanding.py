@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from codegen.plan import make_plan
-from codegen.render import header_text
-from tests.builders import random_model
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
+from tools.networks.random import random_model
 
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
 OPTIMIZATIONS = ("-O0", "-O1", "-Os", "-O2", "-O3")

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from qmodel.activations import Logits, Requantize
+from signbit.qmodel.activations import Logits, Requantize
+from signbit.trainer.learning.frozen import Folded, IntegerActivation
+from signbit.trainer.learning.quantize import freeze, quantize
+from signbit.trainer.learning.run import begin
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.weights import Weighted
 from tests.test_networks import EVERYTHING, LABELS, SHAPE, calibrated
-from trainer.frozen import Folded, IntegerActivation
-from trainer.layer import Mode
-from trainer.quantize import freeze, quantize
-from trainer.run import begin
-from trainer.settings import default_settings
-from trainer.weights import Weighted
 
 
 @pytest.fixture

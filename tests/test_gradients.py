@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from qmodel.window import Window
-from trainer.architecture import mlp, parse, resolve
-from trainer.convolution import Conv2D, DepthwiseConv2D
-from trainer.layer import Mode
-from trainer.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
-from trainer.loss import balanced_weights, cross_entropy, softmax
-from trainer.network import Network, build
-from trainer.pool import AveragePool, MaxPool
-from trainer.weights import TERNARY_THRESHOLD
+from signbit.qmodel.window import Window
+from signbit.trainer.learning.loss import balanced_weights, cross_entropy, softmax
+from signbit.trainer.network.architecture import mlp, parse, resolve
+from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
+from signbit.trainer.network.network import Network, build
+from signbit.trainer.network.pool import AveragePool, MaxPool
+from signbit.trainer.network.weights import TERNARY_THRESHOLD
 
 STEP = 1e-6
 BATCH, FEATURES = 7, 5

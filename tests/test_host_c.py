@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from codegen.plan import make_plan
-from codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
-from qmodel.errors import SignbitError
-from tests.builders import random_model, random_network
+from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
+from signbit.qmodel.errors import SignbitError
 from tests.c_programs import STRICT, STRICT_CPP, inputs_for, plans_for, run_here
+from tools.networks.random import random_model, random_network
 
 MODELS_A_PROGRAM = 50
 INPUTS_A_MODEL = 8
@@ -86,7 +86,7 @@ def test_short_output_is_no_success():
 
 def test_broken_kernel_is_found(monkeypatch, tmp_path):
     """Drop the sign of one weight bit in the generated C: verify must say different."""
-    import codegen.verify as module
+    import signbit.codegen.verify as module
 
     model = random_model(6, (64, 10, 4))
     text = module.header_text(make_plan(model))

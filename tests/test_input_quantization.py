@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.cli import main as codegen
-from codegen.plan import make_plan
-from codegen.render import header_text
-from codegen.verify import count_sweep, find_compiler, verify_input
-from qmodel import file
-from qmodel.command import run_command
-from qmodel.errors import SignbitError
-from qmodel.input_quantization import InputQuantization, fit
-from qmodel.integer import INT16_MAX, INT16_MIN
-from tests.builders import random_input_quantization, random_model, random_network, with_counts
+from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
+from signbit.codegen.verify import count_sweep, find_compiler, verify_input
+from signbit.qmodel import file
+from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import InputQuantization, fit
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from tests.test_host_c import BUILDS
 from tests.test_model_file import header_change, npy, rewrite
+from tools.networks.random import random_input_quantization, random_model, random_network, with_counts
 
 FIXTURE = "tests/fixtures/version1_counts.npz"
 FIXTURE_HASH = "af6dfe1ce7d8953a065733b40b1047f002023880786dcbf73cf7fe6cb2aa5171"

@@ -1,4 +1,4 @@
-"""qmodel.integer against exact rational arithmetic."""
+"""signbit.qmodel.integer against exact rational arithmetic."""
 
 import math
 from fractions import Fraction
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmodel import integer
-from qmodel.activations import Logits, Sign
-from qmodel.integer import INT32_MAX, INT32_MIN
-from qmodel.layers import AveragePool, Dense, DepthwiseConv2D
-from tests.builders import networks
+from signbit.qmodel import integer
+from signbit.qmodel.activations import Logits, Sign
+from signbit.qmodel.integer import INT32_MAX, INT32_MIN
+from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
+from tools.networks.random import networks
 
 
 @given(st.integers(1, 5), st.integers(1, 100), st.integers(0, 2**32 - 1))

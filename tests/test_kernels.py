@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from codegen.kernels import KERNELS
-from codegen.targets import TARGETS
+from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels.targets import TARGETS
 from tests.c_programs import STRICT, inputs_for, run_here
-from tests.kernel_models import models_for
-from tools import cores
-from tools.programs import compare_all
+from tools.cores import emulated as cores
+from tools.cores.programs import compare_all
+from tools.networks.forced import models_for
 
 MODELS = 32
 INPUTS_A_MODEL = 4

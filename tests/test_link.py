@@ -6,9 +6,9 @@ import struct
 import numpy as np
 import pytest
 
+from signbit.line.link import DeviceError, Link, LinkError
+from signbit.line.protocol import ErrorCode, Frame, Request, decode, encode
 from tests.host_device import HostDevice
-from tools.link import DeviceError, Link, LinkError
-from tools.protocol import ErrorCode, Frame, Request, decode, encode
 
 OFFSET_0 = struct.pack("<I", 0)
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmodel import file
-from qmodel.activations import Logits, Requantize
-from qmodel.atomic import write_whole
-from qmodel.errors import SignbitError
-from qmodel.layers import Dense
-from tests.builders import networks, random_model
+from signbit.qmodel import file
+from signbit.qmodel.activations import Logits, Requantize
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import Dense
+from tools.networks.random import networks, random_model
 
 FIXTURE = "tests/fixtures/version1.npz"
 FIXTURE_HASH = "417c45f8b650d9073faa963c14e1d72f4e6b60cf6bd4e5acb6960e4106a5cfd3"
@@ -230,7 +230,7 @@ def test_inputs_of_another_type_are_refused(model):
 
 def test_a_pipe_is_written_directly():
     """/dev/stdout leads to a pipe, whose own path does not exist."""
-    program = "from qmodel.atomic import write_whole; write_whole('/dev/stdout', b'whole')"
+    program = "from signbit.qmodel.atomic import write_whole; write_whole('/dev/stdout', b'whole')"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"whole"
 
 

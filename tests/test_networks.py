@@ -6,18 +6,18 @@ import sys
 import numpy as np
 import pytest
 
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
-from qmodel.file import load
-from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
-from trainer.architecture import parse, resolve
-from trainer.layer import Mode
-from trainer.layers import BatchNorm, QuantizedRelu, Sign
-from trainer.network import build
-from trainer.pool import AveragePool as FloatAveragePool
-from trainer.quantize import quantize
-from trainer.run import run
-from trainer.settings import default_settings
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
+from signbit.trainer.learning.quantize import quantize
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network.architecture import parse, resolve
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.layers import BatchNorm, QuantizedRelu, Sign
+from signbit.trainer.network.network import build
+from signbit.trainer.network.pool import AveragePool as FloatAveragePool
 
 SHAPE = (9, 8, 2)
 LABELS = ("a", "b", "c")

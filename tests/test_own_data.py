@@ -7,20 +7,21 @@ import re
 import numpy as np
 import pytest
 
-from codegen.cli import main as codegen
-from qmodel import own_data, series, split
-from qmodel.command import run_command
-from qmodel.datasets import dataset_for, load_dataset
-from qmodel.errors import SignbitError
-from qmodel.file import load, save
-from qmodel.loading import LoadingOptions
-from qmodel.sources.samples import Samples
+from signbit.codegen.commands.cli import main as codegen
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data import own as own_data
+from signbit.qmodel.data import series, split
+from signbit.qmodel.data.named import dataset_for, load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.samples import Samples
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load, save
+from signbit.trainer.command.cli import main as trainer
+from signbit.trainer.command.own_data import model_name
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, save_npz
 from tests.test_input_quantization import FIXTURE
-from tools.motion import motion_csv
-from trainer.cli import main as trainer
-from trainer.own_data import model_name
+from tools.zoo.motion import motion_csv
 
 MOTION = (
     "--group-column",

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from codegen.cli import main
-from codegen.package import FORMATS
-from qmodel.command import run_command
-from qmodel.file import save
-from tests.builders import random_model
-from tools import pio
+from signbit.codegen.commands.cli import main
+from signbit.codegen.package import FORMATS
+from signbit.emulate import pio
+from signbit.qmodel.command import run_command
+from signbit.qmodel.file import save
+from tools.networks.random import random_model
 
 ARDUINO_H = """
 #include <stddef.h>

@@ -10,16 +10,16 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip insta
 
 import matplotlib
 
-from qmodel.datasets import Dataset, Split, load_dataset
-from qmodel.loading import LoadingOptions
-from tools.motion import motion_csv
-from trainer.evaluate import Confusion, evaluate
-from trainer.figure import style
-from trainer.pictures import confusion_matrix, curves, draw
-from trainer.run import run
-from trainer.settings import default_settings
-from trainer.tiles import BACKGROUND, SAMPLES_MAX, first_weights, misclassified
-from trainer.train import Epoch, History
+from signbit.qmodel.data.named import Dataset, Split, load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.trainer.learning.evaluate import Confusion, evaluate
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.learning.train import Epoch, History
+from signbit.trainer.report.figure import style
+from signbit.trainer.report.pictures import confusion_matrix, curves, draw
+from signbit.trainer.report.tiles import BACKGROUND, SAMPLES_MAX, first_weights, misclassified
+from tools.zoo.motion import motion_csv
 
 ALL = ["curves.png", "confusion.png", "misclassified.png", "weights.png"]
 
@@ -95,17 +95,19 @@ def test_users_matplotlib_is_neither_heard_nor_changed(done, digits, tmp_path):
 
 
 def test_no_window_system_is_asked(repository):
-    program = "import sys, trainer.pictures as p, trainer.figure as f\nwith f.style(): f.new_figure(1, 1)\n"
+    program = (
+        "import sys\nfrom signbit.trainer.report import pictures, figure as f\nwith f.style(): f.new_figure(1, 1)\n"
+    )
     program += "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)
 
 
 def test_without_matplotlib_the_extra_is_named(repository, tmp_path):
-    program = "import sys; sys.modules['matplotlib'] = None\nfrom trainer.pictures import draw\n"
+    program = "import sys; sys.modules['matplotlib'] = None\nfrom signbit.trainer.report.pictures import draw\n"
     program += f"from pathlib import Path\ndraw(None, None, None, None, Path({str(tmp_path)!r}))"
     last = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True).stderr
     assert last.splitlines()[-1] == (
-        'qmodel.errors.SignbitError: pictures need matplotlib; pip install "signbit[plot]"'
+        'signbit.qmodel.errors.SignbitError: pictures need matplotlib; pip install "signbit[plot]"'
     )
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tools import pio
+from signbit.emulate import pio
 
 # one environment for each port
 ENVS = (

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tools import emulate, pio
+from signbit.emulate import command as emulate
+from signbit.emulate import pio
 
 MAIN = """
 #include "semihost.h"

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen import measure
-from codegen.arena import aligned, place
-from codegen.choose import SIZE, SPEED, choose
-from codegen.cli import main
-from codegen.kernels.base import CArray, Cost, Kernel
-from codegen.page import png
-from codegen.plan import make_plan
-from qmodel.command import run_command
-from qmodel.errors import SignbitError
-from qmodel.file import save
-from tests.builders import random_model, random_network
+from signbit.codegen import measure
+from signbit.codegen.arena import aligned, place
+from signbit.codegen.choose import SIZE, SPEED, choose
+from signbit.codegen.commands.cli import main
+from signbit.codegen.kernels.base import CArray, Cost, Kernel
+from signbit.codegen.page import png
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import save
+from tools.networks.random import random_model, random_network
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=12))

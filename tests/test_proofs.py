@@ -2,15 +2,16 @@
 
 import pytest
 
-from codegen.targets import PORTABLE
-from tools import cores, programs
-from tools.prove_bits import PLACES, prove
+from signbit.codegen.kernels.targets import PORTABLE
+from tools.cores import emulated as cores
+from tools.cores import programs
+from tools.prove.bits import PLACES, prove
 
 MODELS = 2000
 
 
 def test_2000_random_models_agree_in_every_bit():
-    """`python -m tools.prove_bits` goes on to 10,000."""
+    """`python -m tools prove bits` goes on to 10,000."""
     if cores.missing():
         pytest.skip(cores.missing())
     proof = prove(MODELS, seed=1)

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qmodel import __version__
-from tests.host_device import HostDevice, compile_device
-from tools.link import Link
-from tools.protocol import (
+from signbit import __version__
+from signbit.line.link import Link
+from signbit.line.protocol import (
     ANSWER,
     ENCODED_BYTES_MAX,
     ERROR,
@@ -31,6 +30,7 @@ from tools.protocol import (
     decode,
     encode,
 )
+from tests.host_device import HostDevice, compile_device
 
 OFFSET_0 = struct.pack("<I", 0)
 

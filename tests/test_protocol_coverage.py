@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
+from signbit.line.protocol import Frame, Request, encode
 from tests.host_device import compile_device
-from tools.protocol import Frame, Request, encode
 
 SOURCE = "protocol.c"
 # the input that the device holds after reset

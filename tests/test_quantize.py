@@ -5,16 +5,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from qmodel import integer
-from qmodel.activations import Logits
-from qmodel.datasets import Dataset, Split, load_dataset
-from qmodel.errors import SignbitError
+from signbit.qmodel import integer
+from signbit.qmodel.activations import Logits
+from signbit.qmodel.data.named import Dataset, Split, load_dataset
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.learning.quantize import freeze, quantize
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu
 from tests.test_gradients import build_mlp
-from trainer.layer import Mode
-from trainer.layers import BatchNorm, Dense, QuantizedRelu
-from trainer.quantize import freeze, quantize
-from trainer.run import run
-from trainer.settings import default_settings
 
 LABELS = ("a", "b", "c")
 

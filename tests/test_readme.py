@@ -6,10 +6,12 @@ import subprocess
 
 import pytest
 
-from codegen.cli import main as codegen
-from qmodel.command import run_command
-from tools import bench_trainer, figures, prove_repro
-from tools.readme import README, ROOT, block
+from signbit.codegen.commands.cli import main as codegen
+from signbit.qmodel.command import run_command
+from tools.documents.blocks import README, ROOT, block
+from tools.measure import figures
+from tools.prove import repro as prove_repro
+from tools.zoo import bench_trainer
 
 BOARD = """
 #include <stdint.h>

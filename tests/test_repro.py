@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from tools.machines import MACHINES, RUNS, hash_of
-from trainer import arithmetic, noise
-from trainer.architecture import parse, resolve
-from trainer.grid import EXACT, Grid
-from trainer.layer import Mode
-from trainer.network import build
+from signbit.trainer.exact import arithmetic, noise
+from signbit.trainer.exact.grid import EXACT, Grid
+from signbit.trainer.network.architecture import parse, resolve
+from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.network import build
+from tools.prove.machines import MACHINES, RUNS, hash_of
 
 
 @pytest.fixture

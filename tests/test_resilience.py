@@ -6,11 +6,12 @@ import time
 
 import pytest
 
+from signbit.emulate import command as emulate
+from signbit.emulate import pio
+from signbit.emulate.machines import MACHINES, EmulatedUart
+from signbit.line.link import Link, LinkError
+from signbit.line.protocol import ResetCause
 from tests.stub_model import HURT, build_stub
-from tools import emulate, pio
-from tools.emulator import MACHINES, EmulatedUart
-from tools.link import Link, LinkError
-from tools.protocol import ResetCause
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 UNDEFINED, HANG, OVERFLOW = (bytes([how, 0, 0, 0]) for how in (1, 2, 3))

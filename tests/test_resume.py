@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmodel import archive
-from qmodel.errors import SignbitError
-from qmodel.file import load, to_bytes
-from qmodel.loading import LoadingOptions
-from tools.prove_resume import prove
-from trainer import checkpoint, keeper
-from trainer.checkpoint import Checkpoint, Task
-from trainer.optim import Adam
-from trainer.run import run
-from trainer.settings import default_settings
+from signbit.qmodel import archive
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load, to_bytes
+from signbit.trainer.command import keeper
+from signbit.trainer.learning import checkpoint
+from signbit.trainer.learning.checkpoint import Checkpoint, Task
+from signbit.trainer.learning.optim import Adam
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from tools.prove.resume import prove
 
 CASES = {
     "mlp": {"epochs": 4},
@@ -208,7 +209,7 @@ def test_a_run_folder_through_stop_and_resume(repository, trainer, tmp_path):
 
 
 def test_killed_runs_end_in_the_unbroken_model():
-    """`python -m tools.prove_resume` goes on to 1,000 kills."""
+    """`python -m tools prove resume` goes on to 1,000 kills."""
     proof = prove(kills=5, seed=1)
     assert (proof.kills, proof.different) == (5, 0)
 

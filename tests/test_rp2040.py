@@ -8,10 +8,10 @@ import struct
 
 import pytest
 
-from qmodel.datasets import load_dataset
-from qmodel.file import load
-from tools import pio
-from tools.link import Link
+from signbit.emulate import pio
+from signbit.line.link import Link
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.file import load
 
 CRC_OF_123456789 = 0x0376E6E7  # CRC-32/MPEG-2 in the catalogue of parametrised CRC algorithms
 BLOCK_BYTES = 512

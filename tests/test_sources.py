@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from qmodel import own_data
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
-from qmodel.loading import LoadingOptions
-from qmodel.sources.samples import Samples
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data import own as own_data
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.samples import Samples
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.command.cli import main as trainer
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, idx, save_npz
-from trainer.cli import main as trainer
 
 
 def read(path, **options) -> Samples:

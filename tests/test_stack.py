@@ -6,17 +6,19 @@ import subprocess
 
 import pytest
 
-from codegen.measure import _deepest_path
-from codegen.targets import TARGETS
-from qmodel.errors import SignbitError
-from qmodel.file import load
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.measure import _deepest_path
+from signbit.emulate import command as emulate
+from signbit.emulate import pio
+from signbit.emulate.machines import MACHINES
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
 from tests.stub_model import HURT, build_stub
-from tools import emulate, pio, stack, stack_depth
-from tools.emulator import MACHINES
-from tools.machine_code import MachineCode
-from tools.readme import block
-from tools.stack import Mark
-from tools.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Bound, Depths
+from tools.documents.blocks import block
+from tools.measure import stack, stack_depth
+from tools.measure.machine_code import MachineCode
+from tools.measure.stack import Mark
+from tools.measure.stack_depth import FRAME_BYTES, FRAME_BYTES_FLOATING_POINT, Bound, Depths
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 

@@ -5,12 +5,12 @@ import subprocess
 
 import pytest
 
-from codegen.plan import make_plan
-from codegen.render import header_text
-from codegen.targets import TARGETS
-from qmodel.file import load
-from tests.builders import random_network
-from tools.pio import COMPILER, COMPILER_APT
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
+from signbit.emulate.pio import COMPILER, COMPILER_APT
+from signbit.qmodel.file import load
+from tools.networks.random import random_network
 
 CORES = [target for target in TARGETS.values() if target.flags]
 # clang has no -mcpu for every core under Thumb's generic name

@@ -6,16 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from qmodel.datasets import Split
-from qmodel.file import to_bytes
+from signbit.qmodel.data.named import Split
+from signbit.qmodel.file import to_bytes
+from signbit.trainer.learning.evaluate import evaluate
+from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES, Adam, Sgd, glorot_rate
+from signbit.trainer.learning.quantize import freeze
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.learning.train import Training
+from signbit.trainer.network.layer import Mode, Parameter
 from tests.test_gradients import build_mlp
-from trainer.evaluate import evaluate
-from trainer.layer import Mode, Parameter
-from trainer.optim import OPTIMIZERS, SCHEDULES, Adam, Sgd, glorot_rate
-from trainer.quantize import freeze
-from trainer.run import run
-from trainer.settings import default_settings
-from trainer.train import Training
 
 SHORT = ("--epochs", "2", "--quiet")
 

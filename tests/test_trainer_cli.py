@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmodel.file import load
-from trainer.settings import Settings
+from signbit.qmodel.file import load
+from signbit.trainer.learning.settings import Settings
 
 SHORT = ("--epochs", "2", "--quiet")
 
@@ -145,7 +145,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_errors_are_one_line_and_come_before_training(trainer, tmp_path, monkeypatch, case):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("trainer.run.Training", lambda *arguments: pytest.fail("training began"))
+    monkeypatch.setattr("signbit.trainer.learning.run.Training", lambda *arguments: pytest.fail("training began"))
     arguments, said = BAD[case]
     code, out, err = trainer(*arguments)
     assert (code, out) == (2, "")
@@ -154,7 +154,7 @@ def test_errors_are_one_line_and_come_before_training(trainer, tmp_path, monkeyp
 
 
 def test_read_only_folder_is_found_before_training(trainer, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.run.Training", lambda *arguments: pytest.fail("training began"))
+    monkeypatch.setattr("signbit.trainer.learning.run.Training", lambda *arguments: pytest.fail("training began"))
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
     if os.geteuid() == 0:

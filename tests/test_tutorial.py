@@ -21,17 +21,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.cli import main as codegen_main
-from qmodel.command import run_command
-from qmodel.datasets import load_dataset
-from qmodel.errors import SignbitError
-from tools import emulate, tutorial_pictures, zoo_tables
-from tools.pio import FIRMWARE
-from tools.readme import ROOT, block
-from tools.tutorial_pictures import PICTURES, TUTORIAL, with_latent_weights
-from trainer.options import train_parser
-from trainer.run import run
-from trainer.settings import default_settings
+from signbit.codegen.commands.cli import main as codegen_main
+from signbit.emulate import command as emulate
+from signbit.emulate.pio import FIRMWARE
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.command.options import train_parser
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+from tools.documents import tutorial_pictures
+from tools.documents.blocks import ROOT, block
+from tools.documents.tutorial_pictures import PICTURES, TUTORIAL, with_latent_weights
+from tools.zoo import tables as zoo_tables
 
 UPDATE = "SIGNBIT_UPDATE_GOLDEN"
 PICTURE_BYTES_MAX = 120_000
@@ -190,7 +192,7 @@ def run_consoles(reader, emulated: bool) -> list[tuple[Block, str]]:
     outputs = []
     for console in (found for found in blocks() if found.language == "console"):
         lines = [line for line in commands(console) if not NOT_HERE.search(line)]
-        if lines and emulated == ("tools.emulate" in console.text):
+        if lines and emulated == ("signbit emulate" in console.text):
             assert len(lines) == len(commands(console)), f"{console.place}: split it, the test can run only a part"
             outputs.append((console, "".join(f"$ {line}\n{reader(line)}" for line in lines)))
     return outputs
@@ -223,7 +225,7 @@ def test_emulated_cores_print_what_the_tutorial_says(consoles, reader):
 def all_commands() -> list[str]:
     """Every command of a console block or in the running text."""
     lines = [line for console in blocks() if console.language == "console" for line in commands(console)]
-    return lines + re.findall(r"`(python -m [^`\n]+|--[^`\s]+ [^`\n]+)`", TUTORIAL.read_text())
+    return lines + re.findall(r"`(python -m [^`\n]+|signbit [^`\n]+|--[^`\s]+ [^`\n]+)`", TUTORIAL.read_text())
 
 
 def check_pio(arguments: list[str]) -> None:
@@ -245,9 +247,9 @@ def check_codegen(arguments: list[str]) -> None:
 CHECKS = {
     "trainer": lambda arguments: train_parser().parse_args(arguments),
     "codegen": check_codegen,
-    "tools.emulate": lambda arguments: emulate._parser().parse_args(arguments),
-    "tools.pio": check_pio,
-    "tools.tutorial_pictures": lambda arguments: tutorial_pictures.command_parser().parse_args(arguments),
+    "signbit emulate": lambda arguments: emulate._parser().parse_args(arguments),
+    "signbit.emulate.pio": check_pio,
+    "tools": lambda arguments: tutorial_pictures.command_parser().parse_args(arguments[1:]),
 }
 
 
@@ -259,9 +261,13 @@ def test_all_commands_exist(tmp_path, monkeypatch):
         if line.startswith("--"):
             words = ["python", "-m", "trainer", *words]
         if "-m" in words:
-            module, *arguments = words[words.index("-m") + 1 :]
-            CHECKS[module](arguments)
-            checked.add(module)
+            command, *arguments = words[words.index("-m") + 1 :]
+        elif words[0] == "signbit":
+            command, arguments = " ".join(words[:2]), words[2:]
+        else:
+            continue
+        CHECKS[command](arguments)
+        checked.add(command)
     assert checked == set(CHECKS)
 
 

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from codegen.plan import make_plan
-from codegen.render import header_text
-from tests.builders import random_model
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
 from tests.c_programs import STRICT
+from tools.networks.random import random_model
 
 MAIN = """#include "first.h"
 #include "second.h"

@@ -16,19 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from codegen.plan import make_plan
-from qmodel.command import run_command
-from qmodel.datasets import dataset_for
-from qmodel.file import load
-from tools import cores, zoo, zoo_runs, zoo_tables
-from tools.motion import motion_csv
-from tools.pictures import picture
-from tools.readme import ROOT, block
-from tools.zoo_picture import accuracy_flash
-from tools.zoo_recipes import RECIPES, Recipe
-from tools.zoo_rows import MEASURED, read_rows
-from trainer.evaluate import evaluate
-from trainer.options import train_parser
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data.named import dataset_for
+from signbit.qmodel.file import load
+from signbit.trainer.command.options import train_parser
+from signbit.trainer.learning.evaluate import evaluate
+from tools.cores import emulated as cores
+from tools.documents.blocks import ROOT, block
+from tools.documents.pictures import picture
+from tools.zoo import command as zoo
+from tools.zoo import runs as zoo_runs
+from tools.zoo import tables as zoo_tables
+from tools.zoo.motion import motion_csv
+from tools.zoo.picture import accuracy_flash
+from tools.zoo.recipes import RECIPES, Recipe
+from tools.zoo.rows import MEASURED, read_rows
 
 MODELS = ROOT / "models"
 ROWS = read_rows(MODELS)
@@ -135,7 +138,7 @@ def test_accuracy_counts_again(row, tmp_path):
 def test_accuracy_at_each_size(file):
     row = next((row for row in ROWS if row["file"] == file), None)
     if row is None:
-        pytest.skip(f"{file} is not trained: python -m tools.zoo train --only {file.removesuffix('.npz')}")
+        pytest.skip(f"{file} is not trained: python -m tools zoo train --only {file.removesuffix('.npz')}")
     most_kib, least_percent = BARS[file]
     assert most_kib is None or row["flash_bytes"] <= most_kib * 1024
     assert 100 * row["test_accuracy_mean"] >= least_percent
@@ -145,7 +148,7 @@ def test_accuracy_at_each_size(file):
 def test_accuracy_within_cycles(percent):
     able = [row for row in ROWS if row["data"] == "mnist" and 100 * row["test_accuracy_mean"] >= percent]
     if not able:
-        pytest.skip(f"no model with {percent} % is trained: python -m tools.zoo train")
+        pytest.skip(f"no model with {percent} % is trained: python -m tools zoo train")
     assert min(row["estimated_cycles_m4"] for row in able) <= CYCLES_M4_MAX[percent]
 
 
@@ -318,8 +321,8 @@ def test_ctrl_c_leaves_nothing_half_written(places):
     """To the command alone, as `kill -INT` sends it: its runs end with it."""
     endless = replace(TINY[0], words="--model mlp --epochs 100000")
     script = (
-        "import signal, sys; from pathlib import Path; from tools import zoo; from tools.zoo_recipes import Recipe\n"
-        "from qmodel.command import run_command\n"
+        "import signal, sys; from pathlib import Path; from tools import zoo; from tools.zoo.recipes import Recipe\n"
+        "from signbit.qmodel.command import run_command\n"
         # a shell's background job ignores Ctrl-C, and so would what it starts
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"places = zoo.Places(({endless!r},), *map(Path, {[str(places.models), str(places.cache)]!r}))\n"

@@ -7,24 +7,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from qmodel import __version__
-from qmodel.atomic import write_whole
-from qmodel.datasets import Dataset, Split
-from qmodel.errors import SignbitError
-from qmodel.file import save
-from qmodel.input_quantization import fit as fit_quantization
-from qmodel.layers import size_of
-from qmodel.loading import LoadingOptions
-from qmodel.model import check_labels, check_name
-from qmodel.split import split_fraction
-from trainer import counts, own_data
-from trainer.augment import AUGMENTATIONS
-from trainer.loss import softmax
-from trainer.optim import OPTIMIZERS, SCHEDULES
-from trainer.progress import Watch
-from trainer.run import Run, run
-from trainer.settings import CLASS_WEIGHTS, LR_SCALINGS, Settings, default_settings
-from trainer.weights import BINARIZATIONS
+from signbit import __version__
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.data import counts
+from signbit.qmodel.data.named import Dataset, Split
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.split import split_fraction
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import save
+from signbit.qmodel.input_quantization import fit as fit_quantization
+from signbit.qmodel.layers import size_of
+from signbit.qmodel.model import check_labels, check_name
+from signbit.trainer.command import own_data
+from signbit.trainer.learning.augment import AUGMENTATIONS
+from signbit.trainer.learning.loss import softmax
+from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
+from signbit.trainer.learning.run import Run, run
+from signbit.trainer.learning.settings import CLASS_WEIGHTS, LR_SCALINGS, Settings, default_settings
+from signbit.trainer.network.weights import BINARIZATIONS
+from signbit.trainer.report.progress import Watch
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -32,7 +33,9 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise ImportError('trainer.estimator needs scikit-learn 1.6 or newer; pip install "signbit[sklearn]"') from None
+    raise ImportError(
+        'signbit.trainer.estimator needs scikit-learn 1.6 or newer; pip install "signbit[sklearn]"'
+    ) from None
 
 CHOICES = {
     "binarize": BINARIZATIONS[1:],
@@ -61,18 +64,18 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
     windows.  uint8 is taken as it comes.  All else becomes int16 sensor counts rint(x / lsb) first, and those become
     uint8 by the model's own quantization, which is fitted to X and exported with the model.
 
-    Parameters have the names, meanings and defaults of `python -m trainer` (`trainer.settings`); None leaves the
-    choice to the data.  Those of the estimator alone:
+    Parameters have the names, meanings and defaults of `python -m trainer` (`signbit.trainer.learning.settings`); None
+    leaves the choice to the data.  Those of the estimator alone:
 
     `lsb`                   what a count is worth: a number, one for each column (channel of `input_shape`), or None for
-                            `trainer.counts.choose_lsb`
+                            `signbit.qmodel.data.counts.choose_lsb`
     `validation_fraction`   part of the samples, stratified by class, that choose the epoch instead of training
     `random_state`          the seed; the same whole number and data give the same model, byte for byte
     `name`                  of the model, and in front of every C symbol
     `verbose`               show the progress on stderr
 
     After `fit`: `classes_`, `n_features_in_`, `feature_names_in_` where X has names, `lsb_` (float64, a value a column;
-    None of uint8), `model_` (the `QuantizedModel`), `history_` (`trainer.train.History`).
+    None of uint8), `model_` (the `QuantizedModel`), `history_` (`signbit.trainer.learning.train.History`).
     """
 
     def __init__(
@@ -178,13 +181,13 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         """Write the model as one C header, as `python -m codegen export` does."""
         check_is_fitted(self)
         # imported late so that training works without it
-        from codegen.plan import make_plan
-        from codegen.render import header_text
+        from signbit.codegen.plan import make_plan
+        from signbit.codegen.render import header_text
 
         write_whole(path, header_text(make_plan(self.model_, prefix, target, optimize, test_vectors)).encode())
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the model as a file that `python -m codegen` and `qmodel.file.load` read."""
+        """Write the model as a file that `python -m codegen` and `signbit.qmodel.file.load` read."""
         check_is_fitted(self)
         save(self.model_, path)
 

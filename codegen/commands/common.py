@@ -2,11 +2,11 @@
 
 import argparse
 
-from codegen.choose import SIZE, SPEED
-from codegen.plan import Plan, make_plan
-from codegen.targets import PORTABLE, TARGETS
-from qmodel.file import load
-from qmodel.model import QuantizedModel
+from signbit.codegen.choose import SIZE, SPEED
+from signbit.codegen.kernels.targets import PORTABLE, TARGETS
+from signbit.codegen.plan import Plan, make_plan
+from signbit.qmodel.file import load
+from signbit.qmodel.model import QuantizedModel
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:

@@ -5,15 +5,15 @@ import json
 import sys
 from pathlib import Path
 
-from codegen.commands.common import add_plan_options, add_test_vectors, load_plan
-from codegen.measure import measure, missing
-from codegen.page import page_text
-from codegen.plan import Plan
-from codegen.render import header_text
-from codegen.report import as_dict
-from qmodel.atomic import write_whole
-from qmodel.command import EXIT_DIFFERENT, EXIT_OK
-from qmodel.errors import SignbitError
+from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
+from signbit.codegen.measure import measure, missing
+from signbit.codegen.page import page_text
+from signbit.codegen.plan import Plan
+from signbit.codegen.render import header_text
+from signbit.codegen.report import as_dict
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from signbit.qmodel.errors import SignbitError
 
 
 def add_parser(subparsers) -> None:

@@ -5,9 +5,9 @@ import json
 
 from rich.console import Console
 
-from codegen.commands.common import add_plan_options, load_plan
-from codegen.measure import measure, missing
-from codegen.report import as_dict, summary, table
+from signbit.codegen.commands.common import add_plan_options, load_plan
+from signbit.codegen.measure import measure, missing
+from signbit.codegen.report import as_dict, summary, table
 
 
 def add_parser(subparsers) -> None:

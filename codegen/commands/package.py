@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from codegen.commands.common import add_plan_options, add_test_vectors, load_plan
-from codegen.package import FORMATS
-from qmodel.errors import SignbitError
+from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
+from signbit.codegen.package import FORMATS
+from signbit.qmodel.errors import SignbitError
 
 
 def add_parser(subparsers) -> None:

@@ -3,10 +3,10 @@
 import argparse
 import json
 
-from codegen.commands.common import add_plan_options, load_plan
-from codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
-from qmodel.command import EXIT_DIFFERENT, EXIT_OK
-from qmodel.datasets import dataset_for
+from signbit.codegen.commands.common import add_plan_options, load_plan
+from signbit.codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from signbit.qmodel.data.named import dataset_for
 
 
 def add_parser(subparsers) -> None:

@@ -1,7 +1,7 @@
 """The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
 
-from codegen.kernels import armv6m, armv7m, dsp, helium, portable
-from codegen.kernels.base import Job, Kernel
+from signbit.codegen.kernels import armv6m, armv7m, dsp, helium, portable
+from signbit.codegen.kernels.base import Job, Kernel
 
 KERNELS: tuple[Kernel, ...] = (
     *armv6m.KERNELS,

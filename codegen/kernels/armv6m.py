@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.kernels.armv6m_bits import DenseBits
-from codegen.kernels.armv6m_conv import CONV_KERNELS
-from codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
-from qmodel.layers import Dense
+from signbit.codegen.kernels.armv6m_bits import DenseBits
+from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
+from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.qmodel.layers import Dense
 
 
 class DenseTables(FinishingKernel):

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
-from qmodel import integer
-from qmodel.layers import Dense, size_of
+from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.qmodel import integer
+from signbit.qmodel.layers import Dense, size_of
 
 LANES = 32
 

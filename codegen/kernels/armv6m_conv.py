@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
-from qmodel.activations import Sign
-from qmodel.layers import Conv2D
+from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.qmodel.activations import Sign
+from signbit.qmodel.layers import Conv2D
 
 CAPACITY = {1: 6, 2: 12, 3: 16, 4: 20}
 """Inputs whose tables fit into 256 bytes, by the number of groups."""

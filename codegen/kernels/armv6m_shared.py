@@ -1,8 +1,8 @@
 """What the kernels for Cortex-M0 and M0+ share."""
 
-from codegen.kernels.base import Job, Kernel, is_hidden
-from codegen.targets import CORTEX_M0
-from qmodel.activations import Sign
+from signbit.codegen.kernels.base import Job, Kernel, is_hidden
+from signbit.codegen.kernels.targets import CORTEX_M0
+from signbit.qmodel.activations import Sign
 
 
 class FinishingKernel(Kernel):

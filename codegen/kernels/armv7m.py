@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.kernels.armv7m_bits import DenseBitColumns
-from codegen.kernels.armv7m_buckets import DenseBuckets
-from codegen.kernels.armv7m_conv import ConvLut, ConvRowLut
-from codegen.kernels.armv7m_gather import ConvGather
-from codegen.kernels.armv7m_lut import (
+from signbit.codegen.kernels.armv7m_bits import DenseBitColumns
+from signbit.codegen.kernels.armv7m_buckets import DenseBuckets
+from signbit.codegen.kernels.armv7m_conv import ConvLut, ConvRowLut
+from signbit.codegen.kernels.armv7m_gather import ConvGather
+from signbit.codegen.kernels.armv7m_lut import (
     BITS_MAX,
     ENTRY_OFFSET,
     Block,
@@ -20,9 +20,9 @@ from codegen.kernels.armv7m_lut import (
     split,
     sums_of,
 )
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
-from codegen.targets import CORTEX_M3
-from qmodel.layers import Dense
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.qmodel.layers import Dense
 
 STACK_BYTES = 36
 MANY_NEURONS = 32

@@ -11,10 +11,10 @@ from itertools import chain
 
 import numpy as np
 
-from codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
-from codegen.targets import CORTEX_M3
-from qmodel.layers import Dense
+from signbit.codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.qmodel.layers import Dense
 
 NEURONS_MAX = 31
 """From 32 neurons on a weight may take little more than a bit."""

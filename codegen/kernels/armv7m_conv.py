@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from codegen.kernels.armv7m_lut import (
+from signbit.codegen.kernels.armv7m_lut import (
     ENTRY_OFFSET,
     Block,
     Chunk,
@@ -21,9 +21,9 @@ from codegen.kernels.armv7m_lut import (
     split,
     sums_of,
 )
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
-from codegen.targets import CORTEX_M3
-from qmodel.layers import Conv2D
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.qmodel.layers import Conv2D
 
 ANY_BITS = (4, 5, 6, 7, 8)
 STACK_BYTES = 36

@@ -6,7 +6,7 @@ this row of inputs under its kernel; two neighbouring places share a table's wor
 
 import numpy as np
 
-from codegen.kernels.armv7m_lut import (
+from signbit.codegen.kernels.armv7m_lut import (
     BITS_MAX,
     BITS_MIN,
     ENTRY_OFFSET,
@@ -16,9 +16,9 @@ from codegen.kernels.armv7m_lut import (
     parameters,
     table_instructions,
 )
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
-from codegen.targets import CORTEX_M3
-from qmodel.layers import Conv2D
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.qmodel.layers import Conv2D
 
 ROWS_MAX = 7
 """Registers for tables."""

@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from codegen.kernels.base import WORD_BYTES, CArray, Job, activation_arrays
-from qmodel.activations import Logits, Requantize
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Job, activation_arrays
+from signbit.qmodel.activations import Logits, Requantize
 
 ENTRY_OFFSET = 2048
 """Added to each entry: above 8 inputs of 255."""

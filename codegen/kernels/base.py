@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from qmodel import integer
-from qmodel.activations import Logits, Requantize, Sign
-from qmodel.layers import AveragePool, Layer, Weighted, size_of
-from qmodel.ranges import ONE_BIT
+from signbit.qmodel import integer
+from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.layers import AveragePool, Layer, Weighted, size_of
+from signbit.qmodel.ranges import ONE_BIT
 
 WORD_BYTES = 4
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
-from codegen.kernels.dsp_dense import (
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.dsp_dense import (
     CHUNKS_MAX,
     adjacent_rows,
     clamp_instructions,
@@ -16,9 +16,9 @@ from codegen.kernels.dsp_dense import (
     pack_steps,
     raw_constant,
 )
-from codegen.targets import CORTEX_DSP
-from qmodel.activations import Requantize, Sign
-from qmodel.layers import Conv2D, size_of
+from signbit.codegen.kernels.targets import CORTEX_DSP
+from signbit.qmodel.activations import Requantize, Sign
+from signbit.qmodel.layers import Conv2D, size_of
 
 UNROLLED_STEPS = 24
 """Up to so many words of inputs a kernel is unrolled; more go in a loop, a few hundred bytes of code."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
-from codegen.targets import CORTEX_DSP
-from qmodel.activations import Logits, Requantize, Sign
-from qmodel.layers import Dense
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.targets import CORTEX_DSP
+from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.layers import Dense
 
 BLOCK_SIZES = (4, 5, 6)
 CHUNK_PAIRS = 4

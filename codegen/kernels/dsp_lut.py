@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
-from codegen.kernels.dsp_dense import finish_instructions, output_instructions
-from codegen.targets import CORTEX_DSP
-from qmodel.activations import Sign
-from qmodel.layers import Dense
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
+from signbit.codegen.kernels.targets import CORTEX_DSP
+from signbit.qmodel.activations import Sign
+from signbit.qmodel.layers import Dense
 
 GROUP_INPUTS = 7
 WORD_INPUTS = 4 * GROUP_INPUTS

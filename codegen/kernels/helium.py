@@ -3,14 +3,14 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
-from codegen.kernels.helium_bits import BitPlaces
-from codegen.kernels.helium_depthwise import ChannelPlaces
-from codegen.kernels.helium_places import Places
-from codegen.kernels.helium_tables import Tables
-from codegen.targets import CORTEX_M55
-from qmodel import integer
-from qmodel.layers import Conv2D, Dense
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.helium_bits import BitPlaces
+from signbit.codegen.kernels.helium_depthwise import ChannelPlaces
+from signbit.codegen.kernels.helium_places import Places
+from signbit.codegen.kernels.helium_tables import Tables
+from signbit.codegen.kernels.targets import CORTEX_M55
+from signbit.qmodel import integer
+from signbit.qmodel.layers import Conv2D, Dense
 
 LANES = 4
 GATHER_BYTES = 256

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.kernels.base import Job
-from codegen.kernels.portable import pixel_words
+from signbit.codegen.kernels.base import Job
+from signbit.codegen.kernels.portable import pixel_words
 
 VECTOR_BYTES = 16
 ROWS = 4

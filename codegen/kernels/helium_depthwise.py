@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.kernels.base import Job
-from qmodel.layers import DepthwiseConv2D
+from signbit.codegen.kernels.base import Job
+from signbit.qmodel.layers import DepthwiseConv2D
 
 LANES = 8
 FAN_IN_MAX = 128

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from codegen.kernels.base import Job
+from signbit.codegen.kernels.base import Job
 
 VECTOR_BYTES = 16
 SLOTS = 8

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.kernels.base import WORD_BYTES, Job
+from signbit.codegen.kernels.base import WORD_BYTES, Job
 
 TABLE_INPUTS = 8
 TABLE_BYTES = 2 << TABLE_INPUTS

@@ -6,10 +6,10 @@ from importlib import resources
 
 import numpy as np
 
-from codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
-from codegen.targets import EVERY_TARGET
-from qmodel import integer
-from qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
+from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.targets import EVERY_TARGET
+from signbit.qmodel import integer
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
 
 ACCUMULATOR_BYTES = 4
 
@@ -28,8 +28,8 @@ def highest_bit_first(rows: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
 
 
-COSTS = json.loads((resources.files("codegen") / "kernels" / "portable_costs.json").read_text())
-"""COSTS[kernel][target][term]: instructions as gcc -O2 compiles them, measured by `python -m tools.fit_costs`."""
+COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "portable_costs.json").read_text())
+"""COSTS[kernel][target][term]: instructions as gcc -O2 compiles them, measured by `python -m tools fit_costs`."""
 
 
 class PortableKernel(Kernel):

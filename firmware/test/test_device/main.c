@@ -1,4 +1,4 @@
-/** The device on an emulated core, without a line: `python -m tools.pio test -e test_m3`. */
+/** The device on an emulated core, without a line: `python -m signbit.emulate.pio test -e test_m3`. */
 #include "core.h"
 #include "device.h"
 #include "port.h"

@@ -1,0 +1,66 @@
+"""A data set in three parts."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.input_quantization import InputQuantization
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Inputs `x`, uint8 (n, input_size) in HWC order, and classes `y`, int64 (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three parts: `train` for the weights, `validation` for every choice, `test` read once at the end."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    split_rule: str
+    quantization: InputQuantization | None = None
+    """How the inputs were made of counts; None if the data are bytes as they come."""
+    columns: tuple[str, ...] = ()
+    """Names of the input's last axis, if it has names."""
+    options: LoadingOptions | None = None
+    """How own data were read; None of a data set that has a name."""
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over every input and class, part by part: it changes with the data and with the split."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part.x.tobytes())
+            digest.update(part.y.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def as_dict(self) -> dict:
+        """What a model says about the data it was made from: plain JSON values, no path."""
+        values = {
+            "name": self.name,
+            "hash": self.hash,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "split_rule": self.split_rule,
+        }
+        if self.columns:
+            values["columns"] = list(self.columns)
+        if self.options is not None:
+            values["options"] = self.options.as_dict()
+        return values

@@ -1,0 +1,17 @@
+"""Networks with one-bit weights, from training in Python to C on a microcontroller.
+
+signbit.qmodel     integer semantics, model file, data sets
+signbit.trainer    training
+signbit.codegen    C for a microcontroller
+signbit.device     talk to a board
+signbit.emulate    the firmware on emulated cores
+"""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+if (_CHECKOUT / "pyproject.toml").is_file():
+    # in a checkout qmodel, trainer and codegen lie beside this folder; a wheel has them in it
+    __path__.append(str(_CHECKOUT))

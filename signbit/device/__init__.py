@@ -1,0 +1,1 @@
+"""Talk to a board, or to an emulated one."""

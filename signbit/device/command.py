@@ -1,0 +1,284 @@
+"""`signbit device COMMAND`: talk to a board, or an emulated one; prove that it computes as Python does."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.report import shape_text
+from signbit.device.checks import core_target, model_on, profile, verify
+from signbit.device.ports import candidates, find_port, open_port
+from signbit.emulate.command import PIPE_COLUMNS
+from signbit.emulate.pio import CHECKOUT
+from signbit.line.link import Link, LinkError, Stream
+from signbit.line.protocol import Info, Stats, TickSource
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.data.named import dataset_for
+from signbit.qmodel.errors import SignbitError
+
+MODELS = CHECKOUT / "models"
+PROFILE_INPUTS = 5
+PROBE_SECONDS = 0.5
+SILENCE_SECONDS = 0.3
+
+
+def list_ports(options: argparse.Namespace) -> int:
+    """Serial ports that may lead to a board, and what answers there."""
+    table = Table("port", "adapter", "what answers", box=box.SIMPLE, pad_edge=False)
+    found = candidates()
+    for candidate in found:
+        table.add_row(candidate.name, candidate.description, _probe(candidate.name))
+    _screen().print(table if found else "no board was found; qemu:m0 to qemu:m55 are emulated ones")
+    return EXIT_OK
+
+
+def info(options: argparse.Namespace) -> int:
+    """What runs on the device; exit code 1 when its self-test failed."""
+    with open_port(options.port or find_port()) as stream:
+        found = _link(stream, options).info()
+        stats = _link(stream, options).stats()
+    if options.json:
+        print(json.dumps(dataclasses.asdict(found) | {"stats": dataclasses.asdict(stats)}, indent=2))
+    else:
+        _print_info(found, stats)
+    return EXIT_DIFFERENT if found.self_test_failed else EXIT_OK
+
+
+def infer(options: argparse.Namespace) -> int:
+    """Class, confidence and logits of one input."""
+    with open_port(options.port or find_port()) as stream:
+        link = _link(stream, options)
+        x = read_input(options.file, link.info())
+        result = link.infer(x)
+    label = link.info().labels[result.class_index]
+    if options.json:
+        print(json.dumps({"label": label} | dataclasses.asdict(result)))
+    else:
+        print(f"{label}  {result.confidence_per_mille / 10:.1f} %  {result.ticks} {_unit(link.info())}")
+        print("logits", *result.logits)
+    return EXIT_OK
+
+
+def check(options: argparse.Namespace) -> int:
+    """Every logit of a test set against Python; exit code 1 when one differs."""
+    with open_port(options.port or find_port()) as stream:
+        link = _link(stream, options)
+        model = model_on(link.info(), options.model, MODELS)
+        inputs = dataset_for(model, options.data, options.data_dir).test.x[: options.limit]
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(f"{model.name} on {options.port or 'the board'}", total=len(inputs))
+            result = verify(link, model, inputs, lambda: bar.advance(task))
+        unit = _unit(link.info())
+    if options.json:
+        print(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        verdict = "all as in Python" if result.equal else f"{result.different:,} DIFFERENT, first: {result.first}"
+        print(f"{result.inputs:,} inputs, {result.logits:,} logits: {verdict}")
+        print(f"min {result.ticks_min:,}, median {result.ticks_median:,.0f}, max {result.ticks_max:,} {unit}")
+        print(f"{result.repeated:,} requests were repeated")
+    return EXIT_OK if result.equal else EXIT_DIFFERENT
+
+
+def show_profile(options: argparse.Namespace) -> int:
+    """Ticks of each layer beside what codegen predicts."""
+    with open_port(options.port or find_port()) as stream:
+        link = _link(stream, options)
+        found = link.info()
+        target = options.target or core_target(found)
+        model = model_on(found, options.model, MODELS)
+        inputs = np.random.default_rng(0).integers(0, 256, (PROFILE_INPUTS, model.input_size), np.uint8)
+        layers = profile(link, model, inputs, target)
+    total = sum(layer.ticks for layer in layers) or 1
+    columns = ("layer", "shape", "MACs", "ticks", "share", "instructions, predicted")
+    table = Table(*columns[:2], box=box.SIMPLE, pad_edge=False)
+    for column in columns[2:]:
+        table.add_column(column, justify="right")
+    for layer in layers:
+        predicted = layer.predicted_instructions
+        table.add_row(
+            f"{layer.plan.index} {layer.plan.kind}",
+            shape_text(layer.plan),
+            f"{layer.plan.job.macs:,}",
+            f"{layer.ticks:,.0f}",
+            f"{100 * layer.ticks / total:.0f} %",
+            "the compiler decides" if predicted is None else f"{predicted:,.0f}",
+        )
+    screen = _screen()
+    screen.print(table)
+    screen.print(f"{_unit(found)}; predicted for the kernels of {target}", soft_wrap=True)
+    return EXIT_OK
+
+
+def self_test(options: argparse.Namespace) -> int:
+    """Run the embedded test vectors; exit code 1 when one fails."""
+    with open_port(options.port or find_port()) as stream:
+        result = _link(stream, options).self_test()
+    if not result.vectors:
+        raise SignbitError("this firmware was built without test vectors")
+    print(f"{result.vectors - result.failed} of {result.vectors} test vectors give the logits of Python")
+    return EXIT_DIFFERENT if result.failed else EXIT_OK
+
+
+def monitor(options: argparse.Namespace) -> int:
+    """The device's text; each line that is typed is sent, until the end of the input (Ctrl-D)."""
+    with open_port(options.port or find_port()) as stream:
+        stream.write(b"\0\r\n")
+        _print_text(stream)
+        for line in sys.stdin:
+            stream.write(line.rstrip("\n").encode() + b"\r\n")
+            _print_text(stream)
+    return EXIT_OK
+
+
+def read_input(path: Path, info: Info) -> bytes:
+    """An input's bytes from a file: .npy (uint8), a binary PGM or PPM picture, or the bytes themselves."""
+    data = path.read_bytes()
+    if path.suffix == ".npy":
+        array = np.load(path, allow_pickle=False)
+        if array.dtype != np.uint8:
+            raise SignbitError(f"{path}: it holds {array.dtype}, but an input is uint8")
+        data = array.tobytes()
+    elif data[:2] in (b"P5", b"P6"):
+        data = _pixels(path, data)
+    if len(data) != info.input_size:
+        raise SignbitError(f"{path}: it holds {len(data)} bytes, but the model takes {info.input_size}")
+    return data
+
+
+def _pixels(path: Path, data: bytes) -> bytes:
+    """What follows the header of a netpbm picture: four words, comments between them."""
+    words, at = [], 0
+    while len(words) < 4 and at < len(data):
+        line, _, _ = data[at:].partition(b"\n")
+        words += line.partition(b"#")[0].split()
+        at += len(line) + 1
+    if len(words) != 4 or words[3] != b"255":
+        raise SignbitError(f"{path}: only pictures with a header of its own lines and 255 grey levels can be read")
+    return data[at:]
+
+
+def _probe(port: str) -> str:
+    try:
+        with open_port(port) as stream:
+            found = Link(stream, timeout=PROBE_SECONDS, retries=0).info()
+        return f"signbit {found.firmware_version}, model {found.model_name} ({found.model_hash[:8]})"
+    except LinkError:
+        return "nothing that speaks signbit's protocol"
+    except (SignbitError, OSError) as error:
+        return str(error)
+
+
+def _link(stream: Stream, options: argparse.Namespace) -> Link:
+    return Link(stream, options.timeout)
+
+
+def _unit(info: Info) -> str:
+    """What ticks are: only silicon has cycles."""
+    counter = "DWT" if info.tick_source == TickSource.DWT else "SysTick"
+    return "ticks of the emulator, no measure of a board" if info.emulated else f"cycles ({counter})"
+
+
+def _print_info(info: Info, stats: Stats) -> None:
+    state = f"{info.test_vectors - info.test_vectors_failed} of {info.test_vectors} vectors passed"
+    rows = {
+        "firmware": f"signbit {info.firmware_version}, protocol {info.protocol_version}",
+        "model": info.model_name,
+        "model hash": info.model_hash,
+        "input, outputs": f"{info.input_size} bytes, {info.output_size} classes: {' '.join(info.labels)}",
+        "layers": f"{info.layer_count}, {info.scratch_bytes} bytes of scratch",
+        "core": f"{core_target(info)} (CPUID {info.core_id:#010x}) at {info.clock_hz / 1e6:g} MHz",
+        "emulated": "yes" if info.emulated else "no",
+        "self-test": f"FAILED: {state}" if info.self_test_failed else state,
+        "last reset": info.reset_cause.name.lower(),
+        "stack": f"{stats.stack_used_bytes} of {stats.stack_bytes} bytes used",
+        "requests": f"{stats.answered} answered, {stats.refused} of them refused; {stats.dropped} broken frames",
+    }
+    if info.fault:
+        rows["fault"] = str(info.fault)
+    alarms = {"fault"} | ({"self-test"} if info.self_test_failed else set())
+    screen = _screen()
+    for name, text in rows.items():
+        style = "bold red" if name in alarms else None
+        screen.print(f"{name:16}{text}", style=style, markup=False, soft_wrap=True)
+
+
+def _print_text(stream: Stream) -> None:
+    while received := stream.read(SILENCE_SECONDS):
+        print(received.replace(b"\0", b"").replace(b"\r", b"").decode(errors="replace"), end="", flush=True)
+
+
+def _screen() -> Console:
+    # a pipe has no width, and rich would cut the columns to 80
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 0 when all is well, 1 when the device computes something else than Python."""
+    options = _parser().parse_args(arguments)
+    return options.run(options)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="signbit device", description=__doc__.partition(": ")[2])
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    line.add_argument(
+        "-p",
+        "--port",
+        metavar="PORT",
+        help="serial port, socket://HOST:PORT or qemu:CORE[:MODEL] (default: the only board there is)",
+    )
+    line.add_argument(
+        "--timeout", metavar="S", type=_seconds, default=2.0, help="for one answer (default: %(default)s)"
+    )
+    _add(commands, "list", list_ports)
+    _add(commands, "info", info, line, "--json")
+    _add(commands, "infer", infer, line, "--json").add_argument("file", metavar="FILE", type=Path, help="input bytes")
+    verifying = _add(commands, "verify", check, line, "--json", "--model")
+    verifying.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
+    verifying.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
+    verifying.add_argument("--limit", metavar="N", type=_count, help="take only the first N inputs")
+    profiling = _add(commands, "profile", show_profile, line, "--model")
+    profiling.add_argument("--target", choices=TARGETS, help="kernels to predict for (default: those of the core)")
+    _add(commands, "selftest", self_test, line)
+    _add(commands, "monitor", monitor, line)
+    return parser
+
+
+def _add(commands, name: str, run: Callable, *parents_and_options) -> argparse.ArgumentParser:
+    parents = [item for item in parents_and_options if not isinstance(item, str)]
+    text = run.__doc__.partition(";")[0].rstrip(".")
+    command = commands.add_parser(name, help=text, description=run.__doc__, parents=parents, allow_abbrev=False)
+    command.set_defaults(run=run)
+    if "--json" in parents_and_options:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    if "--model" in parents_and_options:
+        command.add_argument("--model", metavar="FILE", type=Path, help="its model file (default: found by its hash)")
+    return command
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise ArgumentTypeError(f"{text!r} is not a time in seconds")
+    return seconds

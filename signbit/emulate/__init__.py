@@ -1,0 +1,1 @@
+"""The firmware on emulated cores: QEMU's machines, and PlatformIO to build for them."""

@@ -1,0 +1,197 @@
+"""PlatformIO with everything it needs taken from this computer: `python -m signbit.emulate.pio run -e qemu_m3`.
+
+PlatformIO Core downloads one package of its own, tool-scons (a repack of SCons), before the first build.  Here the
+SCons of the Python environment is registered in its place, in a core folder inside the checkout, so that building
+needs no network and leaves the user's own PlatformIO alone.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+
+from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIRMWARE = CHECKOUT / "firmware"
+CORE_DIR = CHECKOUT / ".pio-core"
+STOCK_PLATFORMS = ("ststm32", "nordicnrf51", "nordicnrf52")
+INSTALL = "python -m pip install platformio==6.2.0 scons==4.11.1"
+COMPILER = "arm-none-eabi-gcc"
+SIZE_TOOL = "arm-none-eabi-size"
+CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
+CHECKERS_APT = "apt install --no-install-recommends cppcheck clang-tidy"
+# PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C and does not say so
+CHECKER_SCRIPT = """#!/bin/sh
+for argument do
+    shift
+    case "$argument" in
+        -D__*) ;;
+        *) set -- "$@" "$argument" ;;
+    esac
+done
+exec "{program}" "$@"
+"""
+COMPILER_APT = "apt install --no-install-recommends gcc-arm-none-eabi"
+
+
+def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None = None) -> dict[str, Path]:
+    """Build the environments `envs` of firmware/ for `model`; returns each one's elf.
+
+    Without `model` it is the one platformio.ini names; without `build_dir` the build folder is PlatformIO's usual
+    one, which holds one model at a time.  Raises SignbitError with the first line that says what went wrong.
+    """
+    envs = list(envs)
+    arguments = ["run", *(word for env in envs for word in ("-e", env))]
+    done = subprocess.run(
+        command(arguments),
+        cwd=FIRMWARE,
+        env=environment(model, build_dir),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        raise SignbitError(_first_error(done.stdout + done.stderr))
+    folder = build_dir.absolute() if build_dir else FIRMWARE / ".pio" / "build"
+    return {env: folder / env / "firmware.elf" for env in envs}
+
+
+def command(arguments: Iterable[str]) -> list[str]:
+    """The command line that runs PlatformIO; raises SignbitError when it is not installed."""
+    if not util.find_spec("platformio"):
+        raise SignbitError(f"PlatformIO is missing: {INSTALL}")
+    register_scons()
+    register_checkers()
+    return [sys.executable, "-m", "platformio", *arguments]
+
+
+def environment(model: Path | None = None, build_dir: Path | None = None) -> dict[str, str]:
+    """Environment variables for PlatformIO: its own core folder, no telemetry, no look for updates."""
+    variables = os.environ | {
+        "PLATFORMIO_CORE_DIR": str(CORE_DIR),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_NO_ANSI": "true",
+    }
+    if model:
+        variables["SIGNBIT_MODEL"] = str(Path(model).absolute())
+    if build_dir:
+        variables["PLATFORMIO_BUILD_DIR"] = str(build_dir.absolute())
+    return variables
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a firmware takes; `ram_bytes` is all that is fixed at link time, the stack beside it."""
+
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+
+
+def size(elf: Path) -> Size:
+    """The sizes of the sections that firmware/ld/sections.ld lays out."""
+    done = subprocess.run([SIZE_TOOL, "-A", "-d", str(elf)], capture_output=True, text=True)
+    if done.returncode:
+        raise SignbitError(f"{elf}: {done.stderr.strip()}")
+    sections = dict.fromkeys((".text", ".data", ".bss", ".noinit", ".stack"), 0)
+    sections |= {name: int(count) for name, count in re.findall(r"^(\.\w+)\s+(\d+)", done.stdout, re.MULTILINE)}
+    ram_bytes = sections[".data"] + sections[".bss"] + sections[".noinit"]
+    return Size(sections[".text"] + sections[".data"], ram_bytes, sections[".stack"])
+
+
+def missing() -> str | None:
+    """Why nothing can be built here, with the line that installs what is missing; None if it can."""
+    if not util.find_spec("platformio") or not util.find_spec("SCons"):
+        return f"PlatformIO is missing: {INSTALL}"
+    if not shutil.which(COMPILER):
+        return f"{COMPILER} is missing: {COMPILER_APT}"
+    return None
+
+
+def stock_platforms_missing() -> dict[str, str]:
+    """Which of PlatformIO's own platforms are not here, each with the line that installs it."""
+    here = {json.loads(path.read_text()).get("name") for path in CORE_DIR.glob("platforms/*/platform.json")}
+    missing = [name for name in STOCK_PLATFORMS if name not in here]
+    return {
+        name: f"{name} is not installed: python -m signbit.emulate.pio pkg install -g -p {name}" for name in missing
+    }
+
+
+def register_scons() -> None:
+    """Put a package `tool-scons` into the core folder that hands over to the SCons of this Python.
+
+    Raises SignbitError when that SCons is missing or not the one this PlatformIO was made for.
+    """
+    if not util.find_spec("SCons"):
+        raise SignbitError(f"SCons is missing: {INSTALL}")
+    import SCons
+    from platformio.dependencies import get_core_dependencies
+    from semantic_version import SimpleSpec, Version
+
+    # the registry's numbering: SCons 4.11.1 is tool-scons 4.41101.0
+    major, minor, patch = (int(part) for part in SCons.__version__.split(".")[:3])
+    version = f"4.{major}{minor:02}{patch:02}.0"
+    wanted = get_core_dependencies()["tool-scons"]
+    if Version(version) not in SimpleSpec(wanted):
+        raise SignbitError(f"PlatformIO wants tool-scons {wanted}, but SCons {SCons.__version__} is here: {INSTALL}")
+    starter = "from SCons.Script.Main import main\n\nmain()\n"
+    _write_package("tool-scons", version, "SCons of the Python environment", {"scons.py": starter})
+
+
+def register_checkers() -> None:
+    """Put packages into the core folder that hand over to the cppcheck and clang-tidy on PATH, as far as they are."""
+    from platformio.dependencies import get_core_dependencies
+
+    for package, program in CHECKERS.items():
+        # the version that PlatformIO would download, so that it does not
+        version = get_core_dependencies()[package].lstrip("~^=")
+        found = shutil.which(program)
+        if found:
+            script = CHECKER_SCRIPT.format(program=found)
+            _write_package(package, version, f"{program} of this computer", {program: script})
+
+
+def _write_package(name: str, version: str, description: str, files: dict[str, str]) -> None:
+    """A package of PlatformIO's, with its manifests; files that are there already stay untouched."""
+    package = {"name": name, "version": version}
+    installed = {"type": "tool", **package, "spec": {"owner": "platformio", "name": name}}
+    manifests = {
+        "package.json": json.dumps({**package, "description": description, "system": "*"}),
+        ".piopm": json.dumps(installed),
+    }
+    folder = CORE_DIR / "packages" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in (manifests | files).items():
+        path = folder / file
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o755 if text.startswith("#!") else 0o644)
+
+
+def _first_error(output: str) -> str:
+    """The line that says most: our own `error:`, else the compiler's or linker's, else the last one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for pattern in (r"^error: ", r"error: (?!ld returned)|/ld: (?!warning)|undefined reference", r"Error\b"):
+        for line in lines:
+            if re.search(pattern, line):
+                return line.removeprefix("error: ")
+    return lines[-1] if lines else "PlatformIO ended without a word"
+
+
+def main(arguments: list[str]) -> int:
+    """Pass `arguments` on to PlatformIO, in the folder of the firmware; returns its exit code."""
+    return subprocess.run(command(arguments), cwd=FIRMWARE, env=environment()).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

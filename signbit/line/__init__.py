@@ -1,0 +1,1 @@
+"""The line between host and device: the bytes of a frame, and a link that asks again."""

@@ -1,0 +1,63 @@
+"""`python -m tools`: what can be run from a checkout, and what each command is for."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+from signbit.qmodel.command import EXIT_OK, run_command
+from signbit.qmodel.errors import SignbitError
+
+
+@dataclass(frozen=True)
+class Command:
+    """`module` has `main(arguments) -> exit code`; `words` are what is typed after `python -m tools`."""
+
+    words: tuple[str, ...]
+    module: str
+    what_for: str
+
+
+def _command(words: str, module: str, what_for: str) -> Command:
+    return Command(tuple(words.split()), f"tools.{module}", what_for)
+
+
+COMMANDS = (
+    _command("demo", "setup.demo", "the whole way on real data; tools/demo sets up what it needs first"),
+    _command("check", "setup.check", "all tests; tools/check sets up what they need first"),
+    _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
+    _command("bench_trainer", "zoo.bench_trainer", "time an epoch, beside torch's; bench/trainer.json"),
+    _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
+    _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),
+    _command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),
+    _command("fit_costs", "measure.fit_costs", "measure the portable kernels' cost coefficients"),
+    _command("fit_code_size", "measure.fit_code_size", "measure how many bytes of code kernels are"),
+    _command("prove bits", "prove.bits", "random networks, C against Python, on every core"),
+    _command("prove repro", "prove.repro", "one seed, one model, on every BLAS kernel and numpy"),
+    _command("prove resume", "prove.resume", "killed and resumed runs end in the unbroken run's model"),
+    _command("faults", "prove.faults", "millions of faults on the line between host and device"),
+    _command("fuzz", "prove.fuzz", "libFuzzer on the protocol's decoder and device"),
+    _command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
+    _command("motion", "zoo.motion", "write a made-up recording of an accelerometer as CSV"),
+    _command("tutorial_pictures", "documents.tutorial_pictures", "train and draw what docs/TUTORIAL.md shows"),
+)
+
+
+def main(arguments: list[str]) -> int | None:
+    """Run the command that `arguments` begin with; none prints the index."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(index())
+        return EXIT_OK
+    for command in COMMANDS:
+        if tuple(arguments[: len(command.words)]) == command.words:
+            return importlib.import_module(command.module).main(arguments[len(command.words) :])
+    raise SignbitError(f"command {arguments[0]!r} is unknown; python -m tools lists all")
+
+
+def index() -> str:
+    width = max(len(" ".join(command.words)) for command in COMMANDS)
+    rows = [f"  {' '.join(command.words):<{width}}  {command.what_for}" for command in COMMANDS]
+    return "\n".join(("python -m tools COMMAND [--help]", "", *rows))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

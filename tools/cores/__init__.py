@@ -1,0 +1,1 @@
+"""Generated code on emulated cores outside the firmware, with its instructions counted."""

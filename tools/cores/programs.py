@@ -1,0 +1,118 @@
+"""Many models in one C program: what makes thousands of random models a matter of seconds, here and on a core.
+
+The program reads, for each model in turn, `count` inputs, and writes for each of them every layer's output, the class
+and the confidence.  Where its bytes come from and go to is the business of `stream.h`: stdin and stdout on this
+computer, semihosting on an emulated core.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from signbit.codegen.plan import Plan
+from signbit.codegen.render import header_text
+from signbit.codegen.verify import Comparison, compare
+from signbit.qmodel.model import QuantizedModel
+
+STREAM_HERE = Path(__file__).resolve().parent / "streams" / "host"
+"""Where this computer's stream.h is."""
+
+VERDICT_BYTES = 8
+
+# the declarations come first, before any other include could help them
+MAIN = """%(declarations)s
+#include "stream.h"
+
+static int quiet;
+
+static void trace(const void *data, uint32_t bytes)
+{
+    if (!quiet) {
+        stream_write(data, bytes);
+    }
+}
+%(implementations)s
+/* one model after the other: they share their memory */
+static union {
+%(members)s
+} memory;
+
+int main(void)
+{
+    stream_open();
+%(runs)s
+    stream_close();
+    return 0;
+}
+"""
+IMPLEMENTATION = """
+#define {P}_TRACE(layer, data, bytes) do {{ STREAM_STOP(); trace((data), (bytes)); STREAM_START(); }} while (0)
+#define {P}_IMPLEMENTATION
+#include "{p}.h"
+"""
+MEMBER = """    struct {{
+        {p}_scratch_t scratch;
+        int32_t logits[{P}_OUTPUT_SIZE];
+        uint8_t input[{P}_INPUT_SIZE + {offset}];
+    }} {p};"""
+RUN = """    {{
+        int32_t *const logits = memory.{p}.logits;
+        {p}_scratch_t *const scratch = &memory.{p}.scratch;
+        uint8_t *const x = memory.{p}.input + {offset};
+        int left;
+        for (left = {count}; left > 0; left--) {{
+            int32_t verdict[2];
+            stream_read(x, {P}_INPUT_SIZE);
+            STREAM_START();
+            {p}_infer(x, logits, scratch);
+            STREAM_STOP();
+            verdict[0] = (int32_t){p}_argmax(logits);
+            verdict[1] = (int32_t){p}_confidence(logits);
+            trace(verdict, sizeof verdict);
+{predict}        }}
+    }}"""
+PREDICT = """            quiet = 1; /* predict runs inference again */
+            if ({p}_predict(x, scratch) != (uint32_t)verdict[0]) {{
+                return 4;
+            }}
+            quiet = 0;
+"""
+
+
+def write_program(
+    folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int | None = None, predict: bool = True
+) -> Path:
+    """The program's source and headers in `folder`; every plan has a prefix of its own.
+
+    Inputs lie `offset` bytes behind a word's beginning; by default 0, 1, 2 and 3 in turn, a model each.
+    `predict` checks PREFIX_predict too, which runs inference a second time.
+    """
+    names = [
+        {"p": plan.prefix, "P": plan.macro_prefix, "count": count, "offset": index % 4 if offset is None else offset}
+        for index, plan in enumerate(plans)
+    ]
+    for plan in plans:
+        (folder / f"{plan.prefix}.h").write_text(header_text(plan))
+    source = folder / f"main{suffix}"
+    source.write_text(
+        MAIN
+        % {
+            "declarations": "\n".join(f'#include "{plan.prefix}.h"' for plan in plans),
+            "implementations": "".join(IMPLEMENTATION.format(**name) for name in names),
+            "members": "\n".join(MEMBER.format(**name) for name in names),
+            "runs": "\n".join(RUN.format(predict=PREDICT.format(**name) if predict else "", **name) for name in names),
+        }
+    )
+    return source
+
+
+def compare_all(models: list[QuantizedModel], inputs: list[np.ndarray], output: bytes) -> list[Comparison]:
+    """Hold each model's part of the program's output against Python; a rest is a difference."""
+    results, start = [], 0
+    for model, x in zip(models, inputs, strict=True):
+        record_bytes = sum(layer[0].nbytes for layer in model.trace(x[:1])) + VERDICT_BYTES
+        results.append(compare(model, x, output[start : start + record_bytes * len(x)]))
+        start += record_bytes * len(x)
+    if start != len(output):
+        results.append(Comparison(0, 0, 0, 1, f"{len(output)} bytes instead of {start}"))
+    return results

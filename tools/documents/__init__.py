@@ -1,0 +1,1 @@
+"""What commands write into the documents: tables between two marks, and pictures."""

@@ -1,0 +1,172 @@
+"""`python -m tools bench`: count every kernel on every core, write bench/results.json and the README's tables.
+
+Instructions are exact, counted between two marks on emulated cores by a counter that is checked in each run on code of
+known length.  Cycles are estimates from Arm's timing tables.  Each output is compared with Python before it counts.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from signbit.codegen.choose import SIZE, SPEED
+from signbit.emulate.machines import MACHINES, add_cores_option
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.errors import SignbitError
+from tools.cores import emulated as cores
+from tools.documents.blocks import ROOT, replace_block
+from tools.measure import bench_host, bench_layers, bench_models, bench_rivals, bench_tables
+from tools.measure.bench_layers import Measured, WrongOutput
+
+RESULTS = ROOT / "bench" / "results.json"
+HOST = ROOT / "bench" / "host.json"
+BLOCK = "bench"
+WIDTH_COLUMNS = 140
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of the work, for the progress bar and for messages."""
+
+    title: str
+    run: Callable[[], list[Measured]]
+
+
+@dataclass
+class Outcome:
+    """What came of all jobs: `not_run` lack a tool, `failed` had a wrong output, a fault or a counter that is off."""
+
+    rows: list[dict] = field(default_factory=list)
+    timings: list[dict] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return not self.not_run and not self.failed
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; a whole run writes its files.  Returns 1 if anything failed."""
+    options = _parser().parse_args(arguments)
+    outcome = Outcome()
+    if cores.missing():
+        outcome.not_run.append(f"emulated cores: {cores.missing()}")
+    else:
+        _run_all(_jobs(options, outcome), outcome)
+    whole = not (options.models or options.quick or options.layers) and options.cores == list(MACHINES)
+    if whole:
+        _time_here(outcome)
+    if options.json:
+        print(json.dumps(vars(outcome), indent=2))
+    else:
+        _print(outcome)
+    if whole and outcome.complete:
+        _say(_write(outcome))
+    else:
+        _say("bench/results.json stays as it is: not everything was measured")
+    return EXIT_DIFFERENT if outcome.failed else EXIT_OK
+
+
+def layer_rows(name: str, core: str, chosen_only: bool = False) -> list[Measured]:
+    """The layer with every kernel that can compute it, and with the plan's for size where that is another one's."""
+    for_speed, for_size = (bench_layers.chosen_kernel(name, core, optimize) for optimize in (SPEED, SIZE))
+    kernels = [for_speed] if chosen_only else bench_layers.kernels_for(name, core)
+    rows = [bench_layers.measure(name, core, kernel) for kernel in kernels]
+    if for_size != for_speed:
+        rows.append(bench_layers.measure(name, core, for_size, SIZE))
+    return rows
+
+
+def _jobs(options, outcome: Outcome) -> Iterator[Job]:
+    layers = [] if options.models else [name for name in bench_layers.LAYERS if (options.layers or "") in name]
+    if options.layers and not layers:
+        raise SignbitError(f"no layer has {options.layers!r} in its name: {'; '.join(bench_layers.LAYERS)}")
+    for name in layers:
+        for core in options.cores:
+            yield Job(f"{name} on {core}", partial(layer_rows, name, core, options.quick))
+    if options.layers:
+        return
+    for name in bench_models.MODELS:
+        for core in options.cores:
+            yield Job(f"model {name} on {core}", partial(bench_models.measure, name, core))
+    if options.quick:
+        return
+    if bench_rivals.missing():
+        outcome.not_run.append(f"{bench_rivals.KERNEL}: {bench_rivals.missing()}")
+        return
+    for name in bench_tables.rival_models():
+        for core in (core for core in bench_rivals.BUILDS if core in options.cores):
+            yield Job(f"{bench_rivals.KERNEL}, {name} on {core}", partial(bench_rivals.measure, name, core))
+
+
+def _run_all(jobs: Iterator[Job], outcome: Outcome) -> None:
+    jobs = list(jobs)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(jobs))
+        for job in jobs:
+            progress.update(task, description=job.title)
+            try:
+                outcome.rows += [measured.as_row() for measured in job.run()]
+            except (WrongOutput, SignbitError) as error:
+                outcome.failed.append(f"{job.title}: {error}")
+            progress.advance(task)
+
+
+def _time_here(outcome: Outcome) -> None:
+    if bench_host.missing():
+        outcome.not_run.append(f"times on this computer: {bench_host.missing()}")
+        return
+    try:
+        outcome.timings += [bench_host.measure(name).as_row() for name in bench_tables.rival_models()]
+    except (WrongOutput, SignbitError) as error:
+        outcome.failed.append(f"times on this computer: {error}")
+
+
+def _print(outcome: Outcome) -> None:
+    screen = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_COLUMNS)
+    if outcome.rows:
+        screen.print(bench_tables.screen(outcome.rows))
+        calibrated = ", ".join(str(counts[0]) for counts in cores.CALIBRATION)
+        screen.print(f"Calibrated in each run: code of {calibrated} instructions read so. Cycles are estimates.")
+        worst = bench_tables.worst_prediction(outcome.rows)
+        if worst:
+            where = f"{worst['layer']} on {worst['core']}, {worst['kernel']} for {worst['optimize']}"
+            screen.print(f"Largest error of a prediction for a plan: {bench_tables.error_text(worst)}, {where}")
+    if outcome.timings:
+        screen.print(bench_tables.host_table(outcome.timings), soft_wrap=True)
+    for line in outcome.not_run:
+        screen.print(f"NOT RUN: {line}", markup=False, soft_wrap=True)
+    for line in outcome.failed:
+        screen.print(f"FAILED: {line}", style="bold red", markup=False, soft_wrap=True)
+
+
+def _write(outcome: Outcome) -> str:
+    """Write both files and the README's tables; returns what was done."""
+    for path, rows in ((RESULTS, outcome.rows), (HOST, outcome.timings)):
+        write_whole(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    try:
+        replace_block(BLOCK, bench_tables.readme_text(outcome.rows, outcome.timings))
+    except SignbitError as error:
+        return f"bench/results.json and bench/host.json are written, README.md is not: {error}"
+    return "bench/results.json, bench/host.json and README.md are written"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m tools bench", description=__doc__.split("\n\n")[0].partition(": ")[2])
+    add_cores_option(parser)
+    parser.add_argument("--layers", metavar="TEXT", help="only layers with TEXT in their name, and no whole models")
+    parser.add_argument("--models", action="store_true", help="only whole models, and emlearn's")
+    parser.add_argument("--quick", action="store_true", help="only the kernels that the plan picks, and nothing else's")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser

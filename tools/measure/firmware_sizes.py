@@ -1,0 +1,78 @@
+"""`python -m tools firmware_sizes`: what the firmware with the digits model takes on every board and emulated core.
+
+Writes bench/firmware_sizes.json and the README's table.
+"""
+
+import configparser
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from signbit.emulate import pio
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import Parser
+from signbit.qmodel.errors import SignbitError
+from tools.documents.blocks import markdown_table, replace_block
+from tools.measure.stack_depth import bound
+
+MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
+BOARDS = pio.FIRMWARE / "platform" / "boards"
+FIGURES = pio.CHECKOUT / "bench" / "firmware_sizes.json"
+BLOCK = "firmware sizes"
+
+
+def measure(model: Path = MODEL) -> list[dict]:
+    """One entry for each default environment that serves a UART: its sections as linked, the bound of its stack with
+    all exceptions, and what its part has.
+
+    Raises SignbitError when something can't be built.
+    """
+    project = configparser.ConfigParser(interpolation=None)
+    project.read(pio.FIRMWARE / "platformio.ini")
+    envs = [env for env in project["platformio"]["default_envs"].split() if not env.endswith("_batch")]
+    elfs = pio.build(envs, model)
+    entries = []
+    for env in envs:
+        board = json.loads((BOARDS / f"{_board(project, f'env:{env}')}.json").read_text())
+        flash_bytes, ram_bytes = (board["upload"][name] for name in ("maximum_size", "maximum_ram_size"))
+        part = {"part_flash_bytes": flash_bytes, "part_ram_bytes": ram_bytes}
+        used = {**asdict(pio.size(elfs[env])), "stack_bound_bytes": bound(elfs[env]).bytes}
+        entries.append({"env": env, "board": board["name"], "core": board["build"]["cpu"], **used, **part})
+    return entries
+
+
+def table(entries: list[dict]) -> str:
+    """The boards among `entries`, without the emulated ones."""
+    headings = ["board", "core", "flash, bytes", "of", "RAM beside the stack, bytes", "stack at most, bytes", "of"]
+    rows = [
+        [
+            entry["board"],
+            entry["core"].removeprefix("cortex-").upper().replace("PLUS", "+"),
+            f"{entry['flash_bytes']:,}",
+            f"{entry['part_flash_bytes'] // 1024:,} KiB",
+            f"{entry['ram_bytes']:,}",
+            f"{entry['stack_bound_bytes']:,}",
+            f"{entry['part_ram_bytes'] // 1024:,} KiB",
+        ]
+        for entry in entries
+        if entry["env"].endswith("_local")
+    ]
+    return markdown_table(headings, rows, left=2)
+
+
+def _board(project: configparser.ConfigParser, section: str) -> str:
+    """The board of a section, or of the one it extends."""
+    return project[section].get("board") or _board(project, project[section]["extends"])
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, write both files."""
+    parser = Parser(prog="python -m tools firmware_sizes", description=__doc__.partition(": ")[2].partition("\n\n")[0])
+    parser.parse_args(arguments)
+    if pio.missing():
+        raise SignbitError(f"nothing was measured: {pio.missing()}")
+    entries = measure()
+    write_whole(FIGURES, (json.dumps(entries, indent=2) + "\n").encode())
+    replace_block(BLOCK, table(entries))
+    print(table(entries))
+    return 0

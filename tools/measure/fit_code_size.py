@@ -1,0 +1,57 @@
+"""`python -m tools fit_code_size`: measure how many bytes of code kernels are, codegen/kernels/code_bytes.json.
+
+Random models are compiled and linked for each core, for speed and for size; their bytes of code are fitted to the terms
+of `signbit.codegen.code_size`.
+"""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from signbit.codegen import code_size, measure
+from signbit.codegen.choose import SIZE, SPEED
+from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import Parser
+from signbit.qmodel.errors import SignbitError
+from tools.measure.fit_costs import non_negative_least_squares
+from tools.networks.forced import models_for
+
+CODE_BYTES = Path(code_size.__file__).parent / "kernels" / "code_bytes.json"
+MODELS_A_KERNEL = 10
+SEED = 11
+
+
+def main(arguments: list[str]) -> None:
+    """Fit every target and write the file."""
+    Parser(prog="python -m tools fit_code_size", description=__doc__.split("\n\n")[1]).parse_args(arguments)
+    targets = [target.name for target in TARGETS.values() if target.flags and target.name != "cortex-m0plus"]
+    fitted = {target: {optimize: fit(target, optimize) for optimize in (SIZE, SPEED)} for target in targets}
+    fitted["cortex-m0plus"] = fitted["cortex-m0"]
+    write_whole(CODE_BYTES, (json.dumps(fitted, indent=1) + "\n").encode())
+
+
+def fit(target: str, optimize: str) -> dict[str, float]:
+    """Coefficients of one target."""
+    plans = []
+    for kernel in KERNELS:
+        if target in kernel.targets:
+            for model, _ in models_for(kernel, target, MODELS_A_KERNEL, SEED):
+                plans.append(make_plan(model, "m", target, optimize, kernel=kernel.name))
+    if measure.missing(plans[0]):
+        raise SignbitError(f"nothing was measured: {measure.missing(plans[0])}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = list(pool.map(measure.measure, plans))
+    code = np.array([found.flash_bytes - plan.data_bytes for found, plan in zip(measured, plans, strict=True)], float)
+    counts = [code_size.terms(plan) for plan in plans]
+    names = sorted({term for terms in counts for term in terms})
+    matrix = np.array([[terms.get(name, 0) for name in names] for terms in counts], float)
+    values = non_negative_least_squares(matrix, code)
+    error = np.abs(matrix @ values - code)
+    print(f"{target}, {optimize}: error {np.median(error):.0f} bytes median, {error.max():.0f} at most", flush=True)
+    return {name: round(float(value), 1) for name, value in zip(names, values, strict=True) if value}

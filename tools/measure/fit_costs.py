@@ -1,0 +1,109 @@
+"""`python -m tools fit_costs`: measure the portable kernels' cost coefficients, codegen/kernels/portable_costs.json.
+
+For each portable kernel and core, random layers are counted exactly on the emulated core, and the instructions are
+fitted by non-negative least squares to the terms that the kernel predicts them from.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from signbit.codegen.kernels import portable
+from signbit.codegen.kernels.base import Kernel
+from signbit.codegen.plan import Plan, make_plan
+from signbit.emulate.machines import MACHINES
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import Parser
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import QuantizedModel
+from tools.cores import emulated as cores
+from tools.measure.bench_layers import LAYERS
+from tools.networks.forced import models_for
+
+COSTS = Path(portable.__file__).with_name("portable_costs.json")
+MODELS = 64
+INPUTS_A_MODEL = 2
+SEED = 7
+SMALLEST = 20_000
+ITERATIONS = 5000
+
+
+def main(arguments: list[str]) -> None:
+    """Fit every kernel on every core and write the file."""
+    Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1]).parse_args(arguments)
+    if cores.missing():
+        raise SignbitError(f"nothing was measured: {cores.missing()}")
+    costs = {kernel.name: fit(kernel) for kernel in portable.KERNELS}
+    write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
+
+
+def fit(kernel: Kernel) -> dict[str, dict[str, float]]:
+    """Coefficients by target; M0+ has M0's."""
+    fitted = {}
+    for core in MACHINES:
+        target = f"cortex-{core}"
+        samples = list(_samples(kernel, target, core))
+        names = sorted({term for terms, _ in samples for term in terms})
+        matrix = np.array([[terms.get(name, 0) for name in names] for terms, _ in samples], float)
+        counted = np.array([count for _, count in samples], float)
+        # errors count in per cent, but of no less than SMALLEST: what the compiler makes of a tiny layer is its secret
+        weight = 1 / np.maximum(counted, SMALLEST)
+        values = non_negative_least_squares(matrix * weight[:, None], counted * weight)
+        error = np.abs(matrix @ values - counted) * weight
+        print(
+            f"{kernel.name} on {core}: error {100 * np.median(error):.1f} % median, {100 * error.max():.1f} % at most"
+        )
+        fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
+    fitted["cortex-m0plus"] = fitted["cortex-m0"]
+    return fitted
+
+
+def _samples(kernel: Kernel, target: str, core: str) -> Iterator[tuple[dict[str, int], int]]:
+    """Terms and counted instructions of random layers, and of the bench's."""
+    pairs = list(models_for(kernel, target, MODELS, SEED))
+    for start in range(0, MODELS, 16):
+        models, plans = zip(*pairs[start : start + 16], strict=True)
+        yield from _counted(kernel, core, models, plans)
+    for make_model in LAYERS.values():
+        model = make_model()
+        plan = make_plan(model, "bench", target, kernel=kernel.name)
+        if any(layer.kernel is kernel for layer in plan.layers):
+            yield from _counted(kernel, core, (model,), (plan,))
+
+
+def _counted(kernel: Kernel, core: str, models: tuple[QuantizedModel], plans: tuple[Plan]):
+    rng = np.random.default_rng(SEED)
+    inputs = [rng.integers(0, 256, (INPUTS_A_MODEL, model.input_size), dtype=np.uint8) for model in models]
+    counts = iter(cores.run(list(plans), inputs, core, count=True).instructions)
+    for plan in plans:
+        # a layer's count for each input, then the few instructions of infer itself
+        runs = np.array([[next(counts) for _ in (*plan.layers, "rest")] for _ in range(INPUTS_A_MODEL)])
+        for layer, counted in zip(plan.layers, runs.mean(axis=0), strict=False):
+            if layer.kernel is kernel:
+                yield kernel.terms(layer.job), round(counted)
+
+
+def non_negative_least_squares(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """x >= 0 with the least |matrix @ x - wanted|^2: the active-set method of Lawson and Hanson (1974), chapter 23."""
+    count = matrix.shape[1]
+    x, passive = np.zeros(count), np.zeros(count, bool)
+    for _ in range(ITERATIONS):
+        gradient = matrix.T @ (wanted - matrix @ x)
+        gradient[passive] = -np.inf
+        if passive.all() or gradient.max() <= 1e-9:
+            break
+        passive[gradient.argmax()] = True
+        while True:
+            trial = np.zeros(count)
+            trial[passive] = np.linalg.lstsq(matrix[:, passive], wanted, rcond=None)[0]
+            low = passive & (trial <= 0)
+            if not low.any():
+                break
+            step = np.min(x[low] / (x[low] - trial[low]))
+            x = x + step * (trial - x)
+            passive &= x > 1e-12
+            x[~passive] = 0
+        x = trial
+    return x

@@ -1,0 +1,97 @@
+"""Models that make a given kernel work: sizes around its blocks, every window, inputs in the arena and the caller's."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from signbit.codegen.kernels.base import Kernel
+from signbit.codegen.plan import Plan, make_plan
+from signbit.qmodel import ranges
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, size_of
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.window import Window
+from tools.networks.random import random_activation, random_network, random_weights
+
+AROUND_BLOCKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 20, 24, 28, 31, 32, 33, 35, 47, 48, 49, 56, 57, 63, 64)
+LARGER = (65, 80, 96, 111, 112, 113, 127, 128, 129, 144, 160, 200, 224, 225, 255, 256, 257)
+
+
+def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[tuple[QuantizedModel, Plan]]:
+    """`count` models and plans in which `kernel` computes at least one layer; prefixes m0, m1, ..."""
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(400 * count):
+        if found == count:
+            return
+        model = random_layer_model(rng)
+        plan = make_plan(model, f"m{found}", target=target, kernel=kernel.name)
+        if any(layer.kernel is kernel for layer in plan.layers):
+            found += 1
+            yield model, plan
+    raise AssertionError(f"only {found} of {count} random models use {kernel.name} on {target}")
+
+
+def random_layer_model(rng) -> QuantizedModel:
+    """A model around one layer of any kind and size; sometimes a whole random network."""
+    draw = rng.random()
+    if draw < 0.2:
+        return random_network(int(rng.integers(2**32)))
+    layers = _dense_layers if draw < 0.6 else _conv_layers
+    return _closed(rng, *layers(rng))
+
+
+def _dense_layers(rng):
+    fan_in, neurons = (int(rng.choice(AROUND_BLOCKS + LARGER * (rng.random() < 0.3))) for _ in range(2))
+    return (fan_in,), lambda inputs, shape, kind, high: _dense(rng, fan_in, neurons, inputs, kind, high)
+
+
+def _conv_layers(rng):
+    channels = int(rng.choice((1, 1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 20, 24, 32, 33)))
+    neurons = int(rng.choice((1, 2, 3, 4, 5, 8, 15, 16, 17, 20, 24, 32, 33)))
+    kernel = [(3, 3), (3, 3), (5, 5), (1, 1), (2, 3), (1, 4), (4, 4)][rng.integers(7)]
+    shape = (*(int(side + rng.integers(0, 9)) for side in kernel), channels)
+    stride = (1, 1) if rng.random() < 0.6 else tuple(int(n) for n in rng.integers(1, 4, 2))
+    padding = tuple(int(n) for n in rng.integers(0, 3, 4)) if rng.random() < 0.3 else (0, 0, 0, 0)
+    places = Window(stride, padding).accumulator_shape(shape, kernel)
+    pool = (2, 2) if min(places) >= 2 and rng.random() < 0.5 else (1, 1)
+    window = Window(stride, padding, pool)
+    return shape, lambda inputs, shape, kind, high: _conv(rng, (neurons, *kernel, channels), inputs, kind, high, window)
+
+
+def _closed(rng, shape, make_layer) -> QuantizedModel:
+    """The layer under test as the first layer, or behind a layer that brings it 7, 8 or 1 bits; then the logits."""
+    high = int(rng.choice([1, 15, 127, 127, 255]))
+    place = rng.choice(["first", "behind values", "behind signs"], p=[0.3, 0.5, 0.2])
+    layers, input_shift = [], int(rng.integers(0, 2))
+    inputs, inner = (0, 255 >> input_shift), shape
+    if place == "behind values":
+        image = shape if len(shape) == 3 else (1, 1, *shape)
+        layers.append(AveragePool((1, 1), image[2], high))
+        shape, inputs = image, (0, high)
+    elif place == "behind signs":
+        size = size_of(shape)
+        outer = (size,) if len(shape) == 1 else (*shape[:2], 1)
+        weights = random_weights(rng, (size, size) if len(shape) == 1 else (shape[2], 1, 1, 1))
+        activation = random_activation(rng, weights.reshape(len(weights), -1), inputs, high, "sign")
+        layers.append(Dense(weights, activation) if len(shape) == 1 else Conv2D(weights, activation))
+        shape, inputs = outer, (-1, 1)
+    last = rng.random() < 0.2 and len(inner) == 1
+    kind = "logits" if last else str(rng.choice(["requantize", "requantize", "requantize", "sign"]))
+    layers.append(make_layer(inputs, inner, kind, high))
+    if not last:
+        current = inner
+        current = layers[-1].output_shape(current)
+        inputs = ranges.outputs(layers[-1])
+        layers.append(_dense(rng, size_of(current), int(rng.integers(1, 4)), inputs, "logits", high))
+    labels = tuple(f"class {index}" for index in range(layers[-1].neurons))
+    return QuantizedModel("random", shape, input_shift, tuple(layers), labels, 8).validate()
+
+
+def _dense(rng, fan_in, neurons, inputs, kind, high) -> Dense:
+    weights = random_weights(rng, (neurons, fan_in), ternary=bool(rng.random() < 0.15))
+    return Dense(weights, random_activation(rng, weights, inputs, high, kind))
+
+
+def _conv(rng, shape, inputs, kind, high, window) -> Conv2D:
+    weights = random_weights(rng, shape, ternary=bool(rng.random() < 0.15))
+    return Conv2D(weights, random_activation(rng, weights.reshape(shape[0], -1), inputs, high, kind), window)

@@ -1,0 +1,156 @@
+"""Random but valid models: the tests' raw material."""
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import strategies as st
+
+from signbit.qmodel import integer, ranges
+from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.window import Window
+
+
+def random_model(
+    seed: int, sizes: tuple[int, ...], *, input_shift: int = 1, high: int = 127, logit_shift: int = 12
+) -> QuantizedModel:
+    """A dense model with layers of `sizes` and outputs that use their whole range; `validate` has passed."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    input_high = 255 >> input_shift
+    for fan_in, neurons in pairwise(sizes):
+        weights = random_weights(rng, (neurons, fan_in))
+        kind = "logits" if len(layers) == len(sizes) - 2 else "requantize"
+        layers.append(Dense(weights, random_activation(rng, weights, (0, input_high), high, kind)))
+        input_high = high
+    labels = tuple(f"class {index}" for index in range(sizes[-1]))
+    return QuantizedModel("random", (sizes[0],), input_shift, tuple(layers), labels, logit_shift).validate()
+
+
+def random_activation(
+    rng, rows: np.ndarray, inputs: tuple[int, int], high: int, kind: str
+) -> Requantize | Logits | Sign:
+    """An activation that spreads typical accumulators over its range, for rows (neurons, fan_in) of weights.
+
+    A typical accumulator lies within a few sqrt(fan_in) * input range of its row's middle; some multipliers are
+    negative, some 0, some thresholds are never or always passed, and nothing leaves int32.
+    """
+    neurons, fan_in = rows.shape
+    low_in, high_in = inputs
+    reach = fan_in * max(abs(low_in), abs(high_in))
+    middle = rows.sum(axis=1, dtype=np.int64) * (low_in + high_in) / 2
+    spread = max(1.0, (high_in - low_in) * np.sqrt(fan_in) / 2)
+    if kind == "sign":
+        threshold = np.rint(middle + rng.normal(0, 0.5, neurons) * spread).astype(np.int32)
+        direction = rng.choice([-1, 1], neurons).astype(np.int8)
+        extreme = rng.choice([INT32_MIN, INT32_MAX], neurons)
+        threshold = np.where(rng.random(neurons) < 0.05, extreme, direction * threshold)
+        return Sign(threshold.astype(np.int32), direction)
+    # the largest shift at which multiplier * reach and the bias stay inside int32 and int16
+    ceiling = min(INT32_MAX / (4 * reach), MULTIPLIER_MAX)
+    shift = int(np.clip(np.floor(np.log2(ceiling * spread / high)) - rng.integers(0, 4), 1, 30))
+    gain = rng.uniform(0.3, 1, neurons) * rng.choice([-1, 1], neurons) * (rng.random(neurons) > 0.05)
+    multiplier = np.rint(np.clip(gain * high * 2.0**shift / spread, -ceiling, ceiling)).astype(np.int16)
+    offset = rng.uniform(-0.2, 1.2, neurons) * min(high * 2.0**shift, INT32_MAX / 4)
+    bias = np.rint(offset - multiplier * middle).astype(np.int32)
+    return Logits(multiplier, bias) if kind == "logits" else Requantize(multiplier, bias, shift, high)
+
+
+def random_input_quantization(seed: int, channels: int) -> InputQuantization:
+    """Any multipliers, biases that use the whole range of inputs or go to int32's very ends; `check` has passed."""
+    rng = np.random.default_rng(seed)
+    multiplier = rng.integers(INT16_MIN, INT16_MAX + 1, channels) >> rng.integers(0, 16, channels)
+    ends = np.array([[INT16_MIN], [INT16_MAX]]) * multiplier
+    room_low, room_high = INT32_MIN - ends.min(axis=0), INT32_MAX - ends.max(axis=0)
+    shift = int(rng.integers(1, integer.SHIFT_MAX + 1))
+    within = rng.integers(INT16_MIN, INT16_MAX + 1, channels) * -multiplier + (128 << min(shift, 23))
+    kind = rng.random(channels)
+    bias = np.where(kind < 0.1, room_low, np.where(kind < 0.2, room_high, np.clip(within, room_low, room_high)))
+    quantization = InputQuantization(multiplier.astype(np.int16), bias.astype(np.int32), shift)
+    quantization.check(channels)
+    return quantization
+
+
+def random_weights(rng, shape: tuple[int, ...], ternary: bool = False) -> np.ndarray:
+    """Rows from all +1 to all -1, so that accumulators reach their bounds and one-sided rows appear."""
+    share = rng.random((shape[0],) + (1,) * (len(shape) - 1))
+    weights = np.where(rng.random(shape) < share, -1, 1)
+    if ternary:
+        weights[rng.random(shape) < 0.3] = 0
+        weights.reshape(-1)[0] = 0
+    return weights.astype(np.int8)
+
+
+def random_network(seed: int, layers: int | None = None) -> QuantizedModel:
+    """A model with layers of every kind, window and activation; small, so that thousands of them can be run."""
+    rng = np.random.default_rng(seed)
+    image = rng.random() < 0.8
+    shape = (
+        tuple(int(n) for n in (*rng.integers(3, 13, 2), rng.integers(1, 5))) if image else (int(rng.integers(1, 90)),)
+    )
+    input_shift = int(rng.integers(0, 2))
+    inputs = (0, 255 >> input_shift)
+    input_shape, built = shape, []
+    count = int(rng.integers(1, 5)) if layers is None else layers
+    for index in range(count):
+        last = index == count - 1
+        high = int(rng.choice([1, 15, 127, 255]))
+        kind = "logits" if last else str(rng.choice(["requantize", "requantize", "sign"]))
+        layer = _random_layer(rng, shape, inputs, high, kind)
+        layer.check(shape)
+        built.append(layer)
+        shape = layer.output_shape(shape)
+        inputs = ranges.outputs(layer)
+    labels = tuple(f"class {index}" for index in range(shape[-1]))
+    return QuantizedModel("random", input_shape, input_shift, tuple(built), labels, int(rng.integers(0, 27))).validate()
+
+
+def _random_layer(rng, shape, inputs, high, kind):
+    options = ["dense"]
+    if len(shape) == 3 and kind != "logits":
+        options = ["conv2d", "conv2d", "depthwise", "dense"]
+        if kind == "requantize" and inputs[0] == 0:
+            options.append("average")
+    choice = rng.choice(options)
+    if choice == "average":
+        size = tuple(int(rng.integers(1, side + 1)) for side in shape[:2])
+        return AveragePool(size, shape[2], high)
+    neurons = int(rng.choice([1, 2, 3, 4, 5, 8, 10, 16, 17, 31, 32, 33, 40]))
+    ternary = bool(rng.random() < 0.2)
+    if choice == "dense":
+        weights = random_weights(rng, (neurons, size_of(shape)), ternary)
+        return Dense(weights, random_activation(rng, weights, inputs, high, kind))
+    kernel = tuple(int(rng.integers(1, min(side, 5) + 1)) for side in shape[:2])
+    window = _random_window(rng, shape, kernel)
+    if choice == "conv2d":
+        weights = random_weights(rng, (neurons, *kernel, shape[2]), ternary)
+        return Conv2D(weights, random_activation(rng, weights.reshape(neurons, -1), inputs, high, kind), window)
+    weights = random_weights(rng, (shape[2], *kernel), ternary)
+    activation = random_activation(rng, weights.reshape(shape[2], -1), inputs, high, kind)
+    return DepthwiseConv2D(weights, activation, window)
+
+
+def _random_window(rng, shape, kernel) -> Window:
+    """Any stride, padding and pool that leaves at least one output."""
+    padding = tuple(int(n) for n in rng.integers(0, 3, 4)) if rng.random() < 0.5 else (0, 0, 0, 0)
+    stride = tuple(int(n) for n in rng.integers(1, 4, 2))
+    places = Window(stride, padding).accumulator_shape(shape, kernel)
+    pool = tuple(int(rng.integers(1, min(side, 3) + 1)) for side in places) if rng.random() < 0.5 else (1, 1)
+    return Window(stride, padding, pool)
+
+
+def with_counts(model: QuantizedModel, seed: int) -> QuantizedModel:
+    """The model with a random quantization of sensor counts before it."""
+    quantization = random_input_quantization(seed, model.input_shape[-1])
+    return dataclasses.replace(model, input_quantization=quantization).validate()
+
+
+@st.composite
+def networks(draw) -> QuantizedModel:
+    """Models with layers of every kind, every second one for sensor counts."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    return with_counts(random_network(seed), seed) if draw(st.booleans()) else random_network(seed)

@@ -1,0 +1,1 @@
+"""Long proofs: bits, reproducibility, faults on the line, kills, fuzzing."""

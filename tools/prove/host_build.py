@@ -1,0 +1,41 @@
+"""The firmware's protocol and device, compiled for this computer around a model."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
+from signbit.emulate.pio import FIRMWARE
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import QuantizedModel
+
+SOURCES = ("protocol.c", "device.c", "ports/host.c")
+TEST_VECTORS = 2
+
+
+def build(
+    model: QuantizedModel,
+    output: Path,
+    options: Iterable[str | Path],
+    compiler: str = "cc",
+    protocol: Path | None = None,
+) -> Path:
+    """Compile the device with `options`, which may name more sources, to `output`, and write model.h beside it.
+
+    `protocol` stands in for the firmware's protocol.c.  Raises SignbitError when there is no compiler, or it complains.
+    """
+    if not shutil.which(compiler):
+        raise SignbitError(f"{compiler} is missing: apt install {'clang' if compiler == 'clang' else 'gcc'}")
+    folder = output.parent
+    (folder / "model.h").write_text(header_text(make_plan(model, "model", "portable", test_vectors=TEST_VECTORS)))
+    sources = [FIRMWARE / "src" / name for name in SOURCES]
+    if protocol:
+        sources[0] = protocol
+    includes = [f"-I{folder}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"]
+    command = [compiler, "-std=c11", *map(str, (*options, *includes, *sources)), "-o", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SignbitError(f"{compiler}: {done.stderr.strip()[:1000]}")
+    return output

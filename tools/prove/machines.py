@@ -1,0 +1,71 @@
+"""Other machines as far as one can stand for them: BLAS kernels, thread counts, SIMD instructions, numpy versions."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.documents.blocks import ROOT
+
+NO_SIMD = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3 AVX512F AVX512CD AVX512_SKX AVX2 FMA3"}
+MACHINES: tuple[dict[str, str], ...] = (
+    {},
+    {"OPENBLAS_CORETYPE": "Haswell"},
+    {"OPENBLAS_CORETYPE": "Sandybridge"},
+    {"OPENBLAS_CORETYPE": "Nehalem"},
+    {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "2"},
+    {"OPENBLAS_NUM_THREADS": "2"},
+    NO_SIMD,
+)
+"""Environments that stand for other processors; an unknown name is ignored by OpenBLAS and by numpy."""
+
+RUNS: dict[str, dict] = {
+    "mlp": {"model": "mlp", "hidden": [64], "epochs": 4},
+    "stochastic": {"model": "mlp", "binarize": "stochastic", "epochs": 3, "schedule": "exponential", "dropout": 0.2},
+    "conv": {
+        "model": "conv3x3pad:12, conv3x3pad:16 pool2, dense",
+        "epochs": 3,
+        "frozen_epochs": 1,
+        "augment": "elastic",
+        "mild_epochs": 1,
+        "input_noise": 8.0,
+        "label_smoothing": 0.1,
+    },
+    "all kinds": {
+        "model": "conv3x3pad:8 sign, depthwise3x3pad pool2, conv3x3:12 ternary, avgpool2, dense",
+        "epochs": 2,
+        "optimizer": "sgd",
+        "class_weights": "balanced",
+    },
+}
+"""Settings of short runs on the digits that together use everything on the path to the weights."""
+
+# Every bit of the latent weights counts: signs alone would take many epochs to show that a sum was not exact.
+TRAIN_AND_HASH = """
+import hashlib, json, sys
+from signbit.qmodel.data.named import load_dataset
+from signbit.trainer.exact.grid import Grid
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import default_settings
+settings, seed, grid = json.loads(sys.argv[1])
+if not grid:
+    Grid.round = lambda self, gradient: gradient
+if "hidden" in settings:
+    settings["hidden"] = tuple(settings["hidden"])
+result = run(default_settings("digits", seed=seed, **settings), load_dataset("digits"))
+digest = hashlib.sha256(result.model.hash.encode())
+for array in result.network.arrays:
+    digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def hash_of(
+    settings: dict, machine: dict[str, str], seed: int = 5, grid: bool = True, packages: Path | None = None
+) -> str:
+    """SHA-256 over the model and every latent weight of a run on `machine`; `packages`: a folder with another numpy."""
+    paths = [str(ROOT)] if packages is None else [str(packages), str(ROOT)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **machine, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-W", "ignore", "-c", TRAIN_AND_HASH, json.dumps([settings, seed, grid])]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,144 @@
+"""The whole way on real data: `tools/demo [--out FOLDER]`.
+
+Trains a network on the 1,797 handwritten digits of the package, exports it as a C header, compares the C with Python
+on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from signbit.emulate.command import CoreResult, emulate, missing
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.errors import SignbitError
+
+FOLDER = Path("build") / "demo"
+CALLER_DIR = "SIGNBIT_CALLER_DIR"
+"""Where tools/demo was called from; it works in the checkout."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo found; `cores` is empty and `not_run` says why where nothing could be emulated."""
+
+    training: dict
+    export: str
+    host: dict | None
+    host_not_run: str
+    cores: list[CoreResult]
+    not_run: str | None
+
+    @property
+    def equal(self) -> bool:
+        host = self.host is None or all(part["equal"] for part in self.host.values())
+        return host and all(core.equal for core in self.cores)
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 0 if every value agreed."""
+    parser = Parser(prog="tools/demo", description="Train, export, verify and run on emulated microcontrollers.")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="for model and header (%(default)s)")
+    options = parser.parse_args(arguments)
+    screen, progress = (Console(stderr=stderr, highlight=False, soft_wrap=True) for stderr in (False, True))
+    return EXIT_OK if run(options.out, screen, progress).equal else EXIT_DIFFERENT
+
+
+def run(folder: Path, screen: Console, progress: Console) -> Outcome:
+    """All steps, with model and header in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, header = folder / "digits.npz", folder / "digits.h"
+    start = time.monotonic()
+    outcome = run_steps(model, header, progress)
+    show(screen, outcome, model, header, time.monotonic() - start)
+    return outcome
+
+
+def run_steps(model: Path, header: Path, progress: Console) -> Outcome:
+    """The three commands that a user would type, and the emulated cores."""
+    training = json.loads(_step(progress, "trainer", "--data", "digits", "--out", str(model), "--json"))
+    export = _step(progress, "codegen", "export", str(model), "-o", str(header), "--test-vectors", "4")
+    try:
+        host, host_not_run = json.loads(_step(progress, "codegen", "verify", str(model), "--json")), ""
+    except SignbitError as error:
+        host, host_not_run = None, str(error)
+    not_run = missing()
+    if not_run:
+        return Outcome(training, export, host, host_not_run, [], not_run)
+    with progress.status("") as status:
+        cores = emulate(model, load_dataset("digits").test.x, progress=status.update)
+    return Outcome(training, export, host, host_not_run, cores, None)
+
+
+def show(console: Console, outcome: Outcome, model: Path, header: Path, seconds: float) -> None:
+    """One screen: accuracy, agreement, size, and what to do next."""
+    accuracy = outcome.training["accuracy"]["test"]
+    count = accuracy["count"]
+    figures = ", ".join(f"{name} {100 * accuracy[f'{name}_correct'] / count:.2f} %" for name in ("float", "integer"))
+    console.print(f"\nOne-bit weights, from data to microcontroller in {seconds:.0f} s\n", style="bold")
+    console.print(f"accuracy  {figures}, on {count} digits that it never saw")
+    console.print(f"header    {outcome.export.strip()}")
+    console.print(_agreement(outcome))
+    if outcome.host_not_run:
+        console.print(f"This computer: NOT RUN, {outcome.host_not_run}\n")
+    if outcome.not_run:
+        console.print(f"Emulated Cortex-M cores: NOT RUN, {outcome.not_run}\n")
+    else:
+        console.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
+        console.print("The cores are emulated by QEMU; no physical board took part.\n")
+    console.print("Next:")
+    caller = os.environ.get(CALLER_DIR)
+    for command, purpose in (
+        *(
+            [(f"cd {shlex.quote(str(Path.cwd()))}", "where all this is")]
+            if caller not in (None, str(Path.cwd()))
+            else []
+        ),
+        (". .venv/bin/activate", "use this Python environment"),
+        (f"python -m codegen inspect {shlex.quote(str(model))}", "what each layer costs"),
+        (f"less {shlex.quote(str(header))}", "the C, to include in your own project"),
+        ("less firmware/README.md", "flash it to a board"),
+        ("less docs/TUTORIAL.md", "how it works, from logistic regression on"),
+    ):
+        console.print(f"  {command:<50}{purpose}", markup=False)
+
+
+def _agreement(outcome: Outcome) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("C == Python", "inputs", "values", "different", "UART", "flash bytes", "RAM bytes"):
+        table.add_column(heading, justify="left" if heading == "C == Python" else "right")
+    if outcome.host is None:
+        table.add_row("this computer", "NOT RUN")
+    else:
+        parts = outcome.host.values()
+        totals = [sum(part[key] for part in parts) for key in ("inputs", "values", "different")]
+        table.add_row("this computer", *(f"{total:,}" for total in totals))
+    for core in outcome.cores:
+        table.add_row(
+            core.title,
+            f"{core.inputs:,}",
+            f"{core.values:,}",
+            f"{core.different:,}",
+            f"{core.uart_trips - core.uart_different}/{core.uart_trips}",
+            f"{core.flash_bytes:,}",
+            f"{core.ram_bytes:,}",
+        )
+    return table
+
+
+def _step(progress: Console, *arguments: str) -> str:
+    """Run `python -m ...` with its progress on our stderr; returns its stdout."""
+    progress.print(f"$ python -m {shlex.join(arguments)}", style="dim", markup=False)
+    done = subprocess.run([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (EXIT_OK, EXIT_DIFFERENT):
+        raise SignbitError(f"python -m {shlex.join(arguments[:2])} ended with exit code {done.returncode}")
+    return done.stdout

@@ -1,0 +1,120 @@
+"""Set up the project's environment and run a command in it.  Standard library only: it runs before anything is there.
+
+`python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
+the compilers and the emulator from apt where that is possible, and then runs `python -m tools COMMAND` in that
+environment.
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
+EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench"}
+STAMP = VENV / "signbit-stamp"
+APT_PACKAGES = {
+    # command, or file: packages that bring it
+    "gcc": ("gcc", "libc6-dev"),
+    "g++": ("g++",),
+    "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
+    "qemu-system-arm": ("qemu-system-arm",),
+}
+APT_PACKAGES_TO_CHECK = {
+    "clang": ("clang", "libclang-rt-dev"),
+    "cmake": ("cmake",),
+    "make": ("make",),
+    "cppcheck": ("cppcheck",),
+    "clang-tidy": ("clang-tidy",),
+    "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
+}
+PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
+
+
+def main(command: str, arguments: list[str]) -> None:
+    """Set up, then become the command."""
+    wanted = APT_PACKAGES | (APT_PACKAGES_TO_CHECK if command == "check" else {})
+    install_apt_packages(wanted)
+    make_environment(EXTRAS[command])
+    # the environment's commands (pio and friends) come first, also for subprocesses
+    os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PYTHONPATH"] = str(ROOT)
+    python = str(VENV / "bin" / "python")
+    os.execv(python, [python, "-m", "tools", command, *arguments])
+
+
+def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
+    """Install what is missing, or say by name what to install; never fails, since the rest works without."""
+    missing = [package for command, packages in wanted.items() if not is_there(command) for package in packages]
+    if not missing:
+        return
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        say(f"not installed: {', '.join(missing)}. What needs them will be NOT RUN. To install them:")
+        say(f"    sudo {shlex.join(install)}")
+        return
+    say(f"installing {', '.join(missing)} with apt-get ...")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for step in (["apt-get", "update"], install):
+        done = subprocess.run(step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            say(f"{shlex.join(step)} failed: {lines[-1] if lines else 'it said nothing'}")
+            return
+
+
+def is_there(name: str) -> bool:
+    """Whether a command, or a file named by its whole path, is installed."""
+    return Path(name).exists() if name.startswith("/") else bool(shutil.which(name))
+
+
+def make_environment(extras: str) -> None:
+    """The virtual environment with the package and `extras`; what is there and fits pyproject.toml is kept."""
+    stamp = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    made = STAMP.read_text().split() if STAMP.is_file() else []
+    if stamp in made[:1] and extras in made[1:]:
+        return
+    known = made[1:] if stamp in made[:1] else []
+    say(f"making the Python environment in {VENV} ...")
+    if not (VENV / "bin" / "pip").is_file():
+        make_venv()
+    pip_install("-e", f"{ROOT}[{extras}]")
+    if not shutil.which("cc") and not shutil.which("gcc") and not shutil.which("clang"):
+        say("no C compiler here: installing the one from PyPI (ziglang) for the comparison on this computer ...")
+        pip_install("ziglang")
+    STAMP.write_text(" ".join([stamp, *known, extras]))
+
+
+def make_venv() -> None:
+    command = [sys.executable, "-m", "venv", str(VENV)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and os.geteuid() == 0 and shutil.which("apt-get"):
+        install_apt_packages({"no-such-command": ("python3-venv",)})
+        done = subprocess.run([*command, "--clear"], capture_output=True, text=True)
+    if done.returncode:
+        fail("this Python has no venv: apt install python3-venv")
+
+
+def pip_install(*what: str) -> None:
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+        fail(f"pip could not install {what[-1]}: {lines[-1]}")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> None:
+    say(f"error: {text}")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

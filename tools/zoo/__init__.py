@@ -1,0 +1,1 @@
+"""The models that ship: their recipes, runs, figures and tables."""

@@ -1,0 +1,209 @@
+"""python -m tools bench_trainer: seconds of an epoch, beside torch's for the same network if torch is there.
+
+Both train in float32 on one thread of this machine, each with the kernels that its library chooses for the processor,
+in turn, on random images of MNIST's size, without augmentation; torch runs eagerly with the same layers, latent
+weights, straight-through estimators, Adam and clipping.  The figures are CPU time, of which a busy machine takes less
+away than of the clock's.  The networks are the zoo's, in batches of the size that they were trained with; a last column
+says what it costs that the same seed gives the same bytes.  With torch there, it writes bench/trainer.json and the
+README's table.
+"""
+
+import os
+
+# before numpy and torch are imported: one thread each
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+if __name__ == "__main__":
+    # torch chooses its kernels by the processor, so numpy's BLAS does, too
+    for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(variable, None)
+
+import importlib  # noqa: E402
+import importlib.util  # noqa: E402
+import json  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from signbit.qmodel.atomic import write_whole  # noqa: E402
+from signbit.qmodel.command import Parser, note  # noqa: E402
+from signbit.trainer.learning.loss import cross_entropy  # noqa: E402
+from signbit.trainer.learning.optim import Adam  # noqa: E402
+from signbit.trainer.network.architecture import Architecture, architecture_text, parse, resolve  # noqa: E402
+from signbit.trainer.network.layer import Mode  # noqa: E402
+from signbit.trainer.network.network import build  # noqa: E402
+from tools.documents.blocks import ROOT, markdown_table, replace_block  # noqa: E402
+from tools.zoo.recipes import RECIPES  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Network:
+    name: str
+    text: str
+    """Its layers in the text form."""
+    batch_size: int
+
+
+INPUT_SHAPE, CLASSES, EPOCH_INPUTS = (28, 28, 1), 10, 55_000
+LR = 0.01
+PERCEPTRON = Network("784-1024×3-10", "dense:1024, dense:1024, dense:1024, dense", 100)
+RECORD = ROOT / "bench" / "trainer.json"
+BLOCK = "trainer"
+
+
+def main(arguments: list[str]) -> None:
+    parser = Parser(prog="python -m tools bench_trainer", description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=int, default=60, metavar="N", help="timed steps (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
+    rows = []
+    for network in (*zoo_networks(), PERCEPTRON):
+        architecture = resolve(parse(network.text), INPUT_SHAPE, CLASSES)
+        steps = [_numpy_step(architecture, network.batch_size, is_exact) for is_exact in (True, False)]
+        if torch is not None:
+            steps.append(_torch_step(torch, architecture, network.batch_size))
+        seconds = _epoch_seconds(steps, options.steps, network.batch_size)
+        rows.append(
+            {
+                "network": network.name,
+                "layers": network.text,
+                "batch_size": network.batch_size,
+                "numpy_s": round(seconds[0], 3),
+                "inexact_s": round(seconds[1], 3),
+                "torch_s": round(seconds[2], 3) if torch is not None else None,
+            }
+        )
+        _print_row(rows[-1], first=len(rows) == 1)
+    if torch is None:
+        note("torch is not installed, so nothing was compared and nothing is written")
+        return
+    record = {"numpy": np.__version__, "torch": torch.__version__, "rows": rows}
+    write_whole(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    replace_block(BLOCK, table(record))
+
+
+def zoo_networks() -> list[Network]:
+    """The zoo's networks for MNIST."""
+    networks = []
+    for recipe in RECIPES:
+        if recipe.data == "mnist":
+            settings = recipe.settings(recipe.seeds[0])
+            layers = settings.architecture(INPUT_SHAPE, CLASSES)
+            networks.append(Network(recipe.stem, architecture_text(layers), settings.batch_size))
+    return networks
+
+
+def table(record: dict) -> str:
+    """The README's table."""
+    rows = [
+        [
+            row["network"],
+            f"{row['batch_size']}",
+            f"{row['numpy_s']:.2f}",
+            f"{row['torch_s']:.2f}",
+            f"{row['numpy_s'] / row['torch_s']:.2f}",
+            f"{row['numpy_s'] / row['inexact_s']:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    headings = [
+        "network",
+        "batch",
+        "signbit, CPU s an epoch",
+        f"torch {record['torch']} eager",
+        "ratio",
+        "cost of exact sums",
+    ]
+    return markdown_table(headings, rows)
+
+
+def _print_row(row: dict, first: bool) -> None:
+    if first:
+        print(f"{'CPU seconds an epoch':<24}{'signbit':>10}{'torch':>10}{'ratio':>8}")
+    cells = (
+        "not installed" if row["torch_s"] is None else f"{row['torch_s']:>10.2f}{row['numpy_s'] / row['torch_s']:>8.2f}"
+    )
+    print(f"{row['network']:<24}{row['numpy_s']:>10.2f}{cells:>18}", flush=True)
+
+
+def _epoch_seconds(steps: list[Callable[[], None]], count: int, batch_size: int) -> list[float]:
+    """CPU seconds of an epoch for each, from the median of five rounds in turn, so that a busy spell hits both."""
+    rounds = 5
+    times: list[list[float]] = [[] for _ in steps]
+    for _ in range(rounds + 1):
+        for step, spent in zip(steps, times, strict=True):
+            start = time.process_time()
+            for _ in range(max(1, count // rounds)):
+                step()
+            spent.append((time.process_time() - start) / max(1, count // rounds))
+    # the first round warms up
+    return [float(np.median(spent[1:])) * (EPOCH_INPUTS // batch_size) for spent in times]
+
+
+def _numpy_step(architecture: Architecture, batch_size: int, is_exact: bool) -> Callable[[], None]:
+    """A training step; without exact sums (`signbit.trainer.exact.grid`) to see what they cost."""
+    rng = np.random.default_rng(0)
+    network = build(architecture, INPUT_SHAPE, "deterministic", rng)
+    if not is_exact:
+        for layer in network.layers:
+            layer.grid = None
+    optimizer = Adam(network.parameters)
+    inputs = rng.integers(256, size=(batch_size, int(np.prod(INPUT_SHAPE))), dtype=np.uint8)
+    classes = rng.integers(CLASSES, size=batch_size)
+
+    def step() -> None:
+        _, gradient = cross_entropy(network.forward(inputs, Mode.TRAIN), classes)
+        network.backward(gradient)
+        optimizer.step(LR)
+        network.clip()
+
+    return step
+
+
+def _torch_step(torch, architecture: Architecture, batch_size: int) -> Callable[[], None]:
+    """The same step with torch's own convolution, pool, batch norm and Adam."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    functional = torch.nn.functional
+    shape, latent, norms = INPUT_SHAPE, [], []
+    for spec in architecture:
+        if spec.kind == "dense":
+            size = (spec.outputs, int(np.prod(shape)))
+        elif spec.kind == "conv":
+            size = (spec.outputs, shape[2], *spec.kernel)
+        else:
+            raise SystemExit("error: torch's side knows conv and dense layers only")
+        latent.append(torch.nn.Parameter(torch.empty(size).uniform_(-0.3, 0.3)))
+        norms.append((torch.nn.BatchNorm1d if spec.kind == "dense" else torch.nn.BatchNorm2d)(spec.outputs, eps=1.0))
+        shape = spec.output_shape(shape)
+    optimizer = torch.optim.Adam([*latent, *(parameter for norm in norms for parameter in norm.parameters())], lr=LR)
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(256, size=(batch_size, 1, *INPUT_SHAPE[:2]), dtype=np.uint8)
+    classes = torch.from_numpy(rng.integers(CLASSES, size=batch_size))
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        x = torch.from_numpy((inputs >> 1).astype(np.float32))
+        for index, spec in enumerate(architecture):
+            weight = latent[index]
+            weight = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
+            if spec.kind == "dense":
+                x = functional.linear(x.flatten(1), weight)
+            else:
+                top, _, left, _ = spec.window.padding
+                x = functional.conv2d(x, weight, stride=spec.stride, padding=(top, left))
+                if spec.pool != (1, 1):
+                    x = functional.max_pool2d(x, spec.pool)
+            x = norms[index](x)
+            if index < len(architecture) - 1:
+                clipped = (16 * x).clamp(0, 127)
+                x = clipped + (clipped.round() - clipped).detach()
+        functional.cross_entropy(x, classes).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for weight in latent:
+                weight.clamp_(-1, 1)
+
+    return step

@@ -1,0 +1,129 @@
+"""`python -m tools zoo`: train the models that ship, measure them, write models/zoo.json, documents and picture."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.errors import SignbitError
+from tools.cores import emulated as cores
+from tools.documents.blocks import README, ROOT, replace_block
+from tools.documents.pictures import picture
+from tools.measure.bench_layers import WrongOutput
+from tools.zoo import tables as zoo_tables
+from tools.zoo.measure import measured_values
+from tools.zoo.picture import accuracy_flash
+from tools.zoo.pool import Pool
+from tools.zoo.recipes import RECIPES, Recipe, chosen
+from tools.zoo.rows import keep_measured, measured_rows, read_rows, shipped_index, training_row, write_rows
+from tools.zoo.runs import runs_of, source_hash
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the zoo stands: recipes, and the files that are written."""
+
+    recipes: tuple[Recipe, ...] = RECIPES
+    models: Path = ROOT / "models"
+    cache: Path = ROOT / "build" / "zoo"
+    readme: Path = README
+    picture: Path = ROOT / zoo_tables.PICTURE
+
+
+PLACES = Places()
+
+
+def main(arguments: list[str], places: Places = PLACES) -> int:
+    options = _parser().parse_args(arguments)
+    match options.command:
+        case "train":
+            train(places, chosen(places.recipes, options.only), options)
+        case "measure":
+            return measure(places)
+        case "tables":
+            write_documents(places)
+    return EXIT_OK
+
+
+def train(places: Places, recipes: Sequence[Recipe], options) -> None:
+    """Run what is missing in the cache, then ship one model of each recipe whose runs are all there.
+
+    Raises SignbitError when runs failed, after all others.
+    """
+    rows = {row["file"]: row for row in read_rows(places.models)}
+    source = None if options.any_source else source_hash()
+    missing = [run for recipe in recipes for run in runs_of(recipe, places.cache) if run.record(source) is None]
+    # the longest first, so that no core waits for one at the end; what was never run may be long, the more the later
+    # it stands in the table
+    taken_s = {file: row["train_cpu_s"] for file, row in rows.items()}
+    missing.sort(
+        key=lambda run: (taken_s.get(run.recipe.file, float("inf")), places.recipes.index(run.recipe)), reverse=True
+    )
+    pool = Pool(options.data_dir, options.jobs)
+    pool.train(missing)
+    for recipe in recipes:
+        runs = runs_of(recipe, places.cache)
+        records = [run.record(source) for run in runs]
+        if None not in records:
+            row = training_row(recipe, runs, records)
+            write_whole(places.models / recipe.file, runs[shipped_index(recipe, records)].model.read_bytes())
+            rows[recipe.file] = keep_measured(row, rows.get(recipe.file))
+            print(f"{recipe.file}: seed {row['shipped_seed']}, {row['validation_accuracy']:.2%} on validation")
+    write_rows(places.models, [rows[recipe.file] for recipe in places.recipes if recipe.file in rows])
+    if pool.failed:
+        raise SignbitError(f"{len(pool.failed)} of {len(missing)} runs failed: {pool.failed[0]}")
+
+
+def measure(places: Places) -> int:
+    """Measure every model that ships, write zoo.json and the documents; 1 if a core computes something else."""
+    if cores.missing():
+        raise SignbitError(f"nothing was measured: {cores.missing()}")
+    rows = []
+    for row in read_rows(places.models):
+        print(f"{row['file']} ...", file=sys.stderr)
+        try:
+            rows.append(row | measured_values(places.models / row["file"]))
+        except WrongOutput as error:
+            print(f"FAILED: {error}", file=sys.stderr)
+            return EXIT_DIFFERENT
+    write_rows(places.models, rows)
+    write_documents(places)
+    return EXIT_OK
+
+
+def write_documents(places: Places) -> None:
+    """models/README.md, the README's block and the picture, all from zoo.json and bench/rivals.json."""
+    rows, rivals = measured_rows(places.models), zoo_tables.read_rivals()
+    image = picture(accuracy_flash(rows, rivals))
+    places.picture.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(places.picture, image)
+    write_whole(places.models / "README.md", zoo_tables.models_text(rows).encode())
+    replace_block(zoo_tables.BLOCK, zoo_tables.readme_text(rows, rivals), places.readme)
+    print(zoo_tables.zoo_table(rows))
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m tools zoo", description=__doc__.partition(": ")[2])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
+    training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
+    training.add_argument(
+        "--jobs", type=_jobs, default=os.cpu_count() or 1, metavar="N", help="runs at a time (default: the cores)"
+    )
+    training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
+    training.add_argument(
+        "--any-source", action="store_true", help="take finished runs of an older trainer, too, instead of repeating"
+    )
+    commands.add_parser("measure", help="bytes, instructions and cycles of the models that ship, then the documents")
+    commands.add_parser("tables", help="write models/README.md, the README's part and the picture from models/zoo.json")
+    return parser
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)

@@ -1,0 +1,147 @@
+"""The recipes of the zoo: which models ship, and the words of the command that trains each."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from signbit.qmodel.errors import SignbitError
+from signbit.trainer.command.options import train_parser
+from signbit.trainer.learning.settings import Settings, default_settings
+from tools.zoo.motion import motion_csv
+
+SEEDS = (0, 1, 2)
+OWN_DATA: dict[str, Callable[[], str]] = {"motion.csv": motion_csv}
+"""Files that are made for the training: name -> text."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model that ships, and how it is trained.
+
+    `words` are options of `python -m trainer train`; data set, seed, fold, model name and output are put in from here.
+    """
+
+    file: str
+    data: str
+    """`digits`, `mnist`, or a name of `OWN_DATA`."""
+    words: str
+    purpose: str
+    """One line for the documents."""
+    seeds: tuple[int, ...] = SEEDS
+    folds: bool = False
+    """Each seed is also the number of the fold whose part is the test part."""
+
+    @property
+    def stem(self) -> str:
+        return Path(self.file).stem
+
+    def options(self, seed: int) -> list[str]:
+        """The command's options but for data, output and form of the report."""
+        words = [*shlex.split(self.words), "--seed", str(seed)]
+        if "--name" not in words:
+            words += ["--name", self.stem]
+        return [*words, "--fold", str(seed)] if self.folds else words
+
+    def settings(self, seed: int) -> Settings:
+        """What the command decides for a data set that has a name."""
+        given = vars(train_parser().parse_args(self.options(seed)))
+        return default_settings(
+            **{name: given[name] for name in Settings.names() if given.get(name) is not None} | {"data": self.data}
+        )
+
+
+RECIPES = (
+    Recipe(
+        "digits-mlp.npz",
+        "digits",
+        "--model mlp --hidden 64 --epochs 120 --batch-size 32 --lr 0.03 --name digits",
+        "the smallest example: one hidden layer on 8×8 digits",
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    Recipe(
+        "digits-conv.npz",
+        "digits",
+        '--model "conv3x3pad:16, conv3x3pad:28 pool2, dense" --epochs 100',
+        "8×8 digits by convolutions",
+        seeds=(0, 1, 2, 3, 4),
+        folds=True,
+    ),
+    Recipe(
+        "motion.npz",
+        "motion.csv",
+        "--group-column person --ignore-column time --window 64 --stride 32 --lsb 0.000061 --model tiny --epochs 60",
+        "what people do, from windows of an accelerometer (a made-up recording, `python -m tools motion`)",
+    ),
+    Recipe(
+        "mnist-logistic.npz",
+        "mnist",
+        "--model logistic --epochs 40 --optimizer sgd",
+        "no hidden layer: binarized logistic regression",
+    ),
+    Recipe(
+        "mnist-1k.npz",
+        "mnist",
+        '--model "conv5x5s2:10, conv3x3:14 pool2, conv3x3:17, dense" --epochs 25 --frozen-epochs 3',
+        "convolutions in 1.0 KiB",
+    ),
+    Recipe(
+        "mnist-1k5.npz",
+        "mnist",
+        '--model "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense" --epochs 25 --frozen-epochs 3',
+        "convolutions in 1.5 KiB",
+    ),
+    Recipe(
+        "mnist-2k.npz",
+        "mnist",
+        '--model "conv5x5s2:14, conv3x3:28 pool2, conv3x3:28, dense" --epochs 30 --frozen-epochs 3 --augment elastic',
+        "convolutions in 2.2 KiB",
+    ),
+    Recipe(
+        "mnist-4k.npz",
+        "mnist",
+        '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" '
+        "--epochs 60 --mild-epochs 12 --augment elastic --augment-amount 0.8",
+        "convolutions in 3.8 KiB",
+    ),
+    Recipe(
+        "mnist-7k.npz",
+        "mnist",
+        '--model "conv5x5s2:21, conv3x3:42 pool2, conv3x3pad:42, conv3x3:46, dense" '
+        "--epochs 40 --mild-epochs 8 --augment elastic --augment-amount 0.8",
+        "convolutions in 6.8 KiB",
+    ),
+    Recipe(
+        "mnist-12k.npz",
+        "mnist",
+        '--model "conv5x5s2:32, conv3x3:56 pool2, conv3x3pad:60, conv3x3:60, dense" '
+        "--epochs 40 --frozen-epochs 4 --augment elastic --augment-amount 0.8",
+        "convolutions in 12 KiB",
+    ),
+    Recipe(
+        "mnist-mlp.npz",
+        "mnist",
+        "--model mlp --hidden 128 --epochs 15 --batch-size 100 --lr 0.03 --name mnist",
+        "one hidden layer, the example of the documents",
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    Recipe(
+        "mnist-pi.npz",
+        "mnist",
+        "--model mlp --hidden 1024,1024,1024 --epochs 40 --batch-size 200 --dropout 0.1 --label-smoothing 0.1",
+        "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
+    ),
+)
+"""By data set, and there from small to large."""
+
+
+def chosen(recipes: Sequence[Recipe], names: str | None) -> list[Recipe]:
+    """Those that `names`, "mnist-1k,digits-mlp.npz" for example, names; all for None."""
+    if names is None:
+        return list(recipes)
+    wanted = {name.removesuffix(".npz") for name in names.split(",")}
+    unknown = wanted - {recipe.stem for recipe in recipes}
+    if unknown:
+        known = ", ".join(recipe.stem for recipe in recipes)
+        raise SignbitError(f"--only {sorted(unknown)[0]!r} is unknown; there are {known}")
+    return [recipe for recipe in recipes if recipe.stem in wanted]

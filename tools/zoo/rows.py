@@ -1,0 +1,112 @@
+"""models/zoo.json: a row for each model that ships, in the order of the recipes.
+
+`train` writes what training says, `measure` what the model costs; the second is a function of the model's file alone.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from tools.zoo.recipes import Recipe
+from tools.zoo.runs import Run
+
+FILE = "zoo.json"
+MEASURED = (
+    "network",
+    "flash_bytes",
+    "arena_bytes",
+    "macs",
+    *(f"{figure}_{core}" for core in ("m0", "m4") for figure in ("arena_bytes", "instructions", "estimated_cycles")),
+)
+"""Keys that `measure` adds.  `flash_bytes`, `arena_bytes` are those of portable C for size, the others those of the
+plan for speed on the core."""
+
+
+def read_rows(models: Path) -> list[dict]:
+    """The rows in the folder of models; none where there is no file yet."""
+    path = models / FILE
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def write_rows(models: Path, rows: Sequence[dict]) -> None:
+    write_whole(models / FILE, (json.dumps(list(rows), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def measured_rows(models: Path) -> list[dict]:
+    """The same; raises SignbitError where a model was not measured since it was trained."""
+    rows = read_rows(models)
+    for row in rows:
+        if not set(MEASURED) <= set(row):
+            raise SignbitError(f"{row['file']} is not measured yet: python -m tools zoo measure")
+    return rows
+
+
+def keep_measured(row: dict, old: dict | None) -> dict:
+    """`row` with what was measured of the same model before."""
+    if old is None or old["hash"] != row["hash"]:
+        return row
+    return row | {key: old[key] for key in MEASURED if key in old}
+
+
+def shipped_index(recipe: Recipe, records: Sequence[dict]) -> int:
+    """The run that ships: the best on the validation part, the lowest seed on a tie.
+
+    Folds have validation parts of their own, which can't be compared: of these the first ships.
+    """
+    right = [record["report"]["accuracy"]["validation"]["integer_correct"] for record in records]
+    return 0 if recipe.folds else right.index(max(right))
+
+
+def training_row(recipe: Recipe, runs: Sequence[Run], records: Sequence[dict]) -> dict:
+    """What training says about a recipe: plain JSON values.
+
+    Accuracies are the integer model's, as fractions; `validation_accuracy` and `test_accuracy` are those of the model
+    that ships.  The standard deviation has n - 1 below the line.
+    """
+    parts = [record["report"]["accuracy"] for record in records]
+    index = shipped_index(recipe, records)
+    model = load(runs[index].model)
+    accuracies = [part["test"]["integer_correct"] / part["test"]["count"] for part in parts]
+    return {
+        "file": recipe.file,
+        "data": recipe.data,
+        "purpose": recipe.purpose,
+        "command": model.provenance["command"],
+        "hash": model.hash,
+        "data_hash": model.provenance["data"]["hash"],
+        "seeds": list(recipe.seeds),
+        "folds": recipe.folds,
+        "shipped_seed": recipe.seeds[index],
+        "validation_accuracy": round(parts[index]["validation"]["integer"], 6),
+        "test_accuracy": round(accuracies[index], 6),
+        "test_accuracy_mean": round(statistics.mean(accuracies), 6),
+        "test_accuracy_sd": round(statistics.stdev(accuracies), 6),
+        "labels_different": _labels_different(parts),
+        "train_cpu_s": round(statistics.mean(record["cpu_s"] for record in records), 1),
+        "runs": [_run_values(run, record) for run, record in zip(runs, records, strict=True)],
+    }
+
+
+def _run_values(run: Run, record: dict) -> dict:
+    report = record["report"]
+    return {
+        "seed": run.seed,
+        "hash": report["model"]["hash"],
+        "epoch": report["epoch"],
+        "epochs": report["settings"]["epochs"],
+        **{
+            f"{part}_{key}": report["accuracy"][part][figure]
+            for part in ("validation", "test")
+            for key, figure in (("correct", "integer_correct"), ("count", "count"))
+        },
+        "train_cpu_s": record["cpu_s"],
+    }
+
+
+def _labels_different(parts: Sequence[dict]) -> int:
+    """Test inputs that fake-quantized and integer network label differently, all runs together."""
+    return sum(part["test"]["fake_quantized_different"] for part in parts)

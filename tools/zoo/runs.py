@@ -1,0 +1,182 @@
+"""One training run of a recipe: the real command line in a process of its own, and what it left, kept for later.
+
+A run's folder holds its model, and `run.json`, which is written last: a folder without it is a run that did not end.
+Where that was stopped by a signal, the trainer's checkpoint and `stopped.json` say how it goes on.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from signbit.trainer.command.output import SUFFIX
+from tools.documents.blocks import ROOT
+from tools.zoo.recipes import OWN_DATA, Recipe
+
+SOURCES = ("qmodel", "trainer")
+RECORD, STOPPED = "run.json", "stopped.json"
+SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+"""Exit codes of a trainer that was asked to stop and did so in order."""
+LOG_LINES = 20
+
+PARSER = threading.Lock()
+"""CPython 3.11 counts the depth of syntax trees in one place for all threads: two that make some end in a SystemError.
+`ast.parse` makes one, and so does numpy of an array's header."""
+
+
+class Stopped(Exception):
+    """A signal ended the run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with one of its seeds; `cache` is the folder of all runs."""
+
+    recipe: Recipe
+    seed: int
+    cache: Path
+
+    @property
+    def title(self) -> str:
+        return f"{self.recipe.stem} {'fold' if self.recipe.folds else 'seed'} {self.seed}"
+
+    @cached_property
+    def folder(self) -> Path:
+        """Another command, or other own data, is another folder."""
+        key = json.dumps([self.recipe.data, self.recipe.options(self.seed), _own_data(self.recipe.data)])
+        return self.cache / f"{self.recipe.stem}-{self.seed}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / self.recipe.file
+
+    def record(self, source: str | None) -> dict | None:
+        """What a finished run left: `source`, `cpu_s` and the trainer's own `report`.  None if there is nothing.
+
+        `source` is the hash of the code that must have run (`source_hash`); None takes any.
+        """
+        path = self.folder / RECORD
+        if not path.is_file() or not self.model.is_file():
+            return None
+        record = json.loads(path.read_text())
+        return record if source in (None, record["source"]) else None
+
+    def train(self, data_dir: str | None, started: Callable[[subprocess.Popen], None], say: Callable[[str], None]):
+        """Run the command to its end and keep its record; a run that was stopped goes on where it was.
+
+        `started` is given the process, `say` its lines of progress.  Raises Stopped when a signal ended it, and
+        SignbitError when it failed.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / RECORD).unlink(missing_ok=True)
+        source = source_hash()
+        before_s = self._cpu_s_before(source)
+        lines: deque[str] = deque(maxlen=LOG_LINES)
+        with tempfile.TemporaryFile() as printed:
+            process = subprocess.Popen(
+                self._command(data_dir, resume=before_s is not None),
+                cwd=ROOT,
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                # Ctrl-C is for us, who pass it on: a trainer that gets two signals does not stop in order
+                start_new_session=True,
+            )
+            started(process)
+            with process.stderr:
+                for line in process.stderr:
+                    lines.append(line.rstrip())
+                    say(lines[-1])
+            # wait4, because only that says what this one process took
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            printed.seek(0)
+            text = printed.read().decode()
+        cpu_s = (before_s or 0) + usage.ru_utime + usage.ru_stime
+        if process.returncode < 0 or process.returncode in SIGNALLED:
+            self._write(STOPPED, {"source": source, "cpu_s": cpu_s})
+            raise Stopped
+        if process.returncode:
+            reason = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
+            raise SignbitError(f"{self.title}: {reason}")
+        report = json.loads(text)
+        if saved_hash(self.model) != report["model"]["hash"]:
+            raise SignbitError(f"{self.title}: the model that was saved is not the one that was reported")
+        self._write(RECORD, {"source": source, "cpu_s": round(cpu_s, 1), "report": report})
+        (self.folder / STOPPED).unlink(missing_ok=True)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.model.with_name(self.model.name + SUFFIX)
+
+    def _cpu_s_before(self, source: str) -> float | None:
+        """What a run that was stopped has taken, if it can go on; else None, and nothing of it is left."""
+        stopped = self.folder / STOPPED
+        if stopped.is_file() and self._checkpoint.is_file():
+            values = json.loads(stopped.read_text())
+            if values["source"] == source:
+                return values["cpu_s"]
+        for path in (stopped, self._checkpoint):
+            path.unlink(missing_ok=True)
+        return None
+
+    def _write(self, name: str, values: dict) -> None:
+        write_whole(self.folder / name, (json.dumps(values, indent=1) + "\n").encode())
+
+    def _command(self, data_dir: str | None, resume: bool) -> list[str]:
+        data = self.recipe.data
+        if data in OWN_DATA:
+            data = str(self.folder / data)
+            write_whole(data, _own_data(self.recipe.data).encode())
+        command = [sys.executable, "-m", "trainer", "train", "--data", data, "--json"]
+        if data_dir is not None:
+            command += ["--data-dir", str(Path(data_dir).resolve())]
+        if resume:
+            return [*command, "--resume", str(self._checkpoint)]
+        return [*command, *self.recipe.options(self.seed), "--out", str(self.model)]
+
+
+def runs_of(recipe: Recipe, cache: Path) -> list[Run]:
+    return [Run(recipe, seed, cache) for seed in recipe.seeds]
+
+
+def saved_hash(model: Path) -> str:
+    with PARSER:
+        return load(model).hash
+
+
+def source_hash() -> str:
+    """SHA-256 over the code of trainer and qmodel; comments, layout and docstrings don't count."""
+    digest = hashlib.sha256()
+    with PARSER:
+        for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(getattr(node, "body", None), list):
+                    node.body = [part for part in node.body if not _is_text(part)]
+            digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _own_data(name: str) -> str | None:
+    return OWN_DATA[name]() if name in OWN_DATA else None
+
+
+def _is_text(node: ast.AST) -> bool:
+    """A string that stands alone as a statement."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

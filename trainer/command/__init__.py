@@ -1,0 +1,1 @@
+"""The command lines of the trainer, and the files that a run leaves behind."""

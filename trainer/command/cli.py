@@ -1,0 +1,143 @@
+"""python -m trainer: train a network, evaluate a model, or say what a network will cost."""
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from signbit.qmodel.command import note
+from signbit.qmodel.data.named import Dataset, dataset_for, load_dataset
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from signbit.qmodel.model import check_name
+from signbit.trainer.command import options as command_lines
+from signbit.trainer.command import own_data
+from signbit.trainer.command.keeper import Keeper, Stopped
+from signbit.trainer.command.output import Output, beside, find_checkpoint
+from signbit.trainer.learning.checkpoint import Checkpoint, Task
+from signbit.trainer.learning.evaluate import evaluate
+from signbit.trainer.learning.run import run
+from signbit.trainer.learning.settings import DATA_SETS, MODEL, Settings, default_settings
+from signbit.trainer.report import confusion as confusion_report
+from signbit.trainer.report import results as report
+from signbit.trainer.report import summary
+from signbit.trainer.report.progress import Watch
+
+EXIT_SIGNAL = 128
+"""Plus the signal's number, as shells have it: 130 for Ctrl-C."""
+
+
+def main(arguments: list[str]) -> int | None:
+    """Run the command named first; `train` may be left out."""
+    commands = {"train": train_command, "evaluate": evaluate_command, "summary": summary_command}
+    first = arguments[0] if arguments else "-"
+    if first.startswith("-"):
+        return train_command(arguments)
+    if first not in commands:
+        prog = command_lines.PROG
+        raise SignbitError(f"command {first!r} is unknown; there are {', '.join(commands)} (see {prog} --help)")
+    return commands[first](arguments[1:])
+
+
+def train_command(arguments: list[str]) -> int | None:
+    parser = command_lines.train_parser()
+    options = parser.parse_args(arguments)
+    if options.resume is None:
+        checkpoint = None
+        task, data = _new_task(options)
+    else:
+        command_lines.check_resume(parser, options)
+        checkpoint = Checkpoint(find_checkpoint(options.resume))
+        task, data = _old_task(options, checkpoint)
+    output = Output(task)
+    if checkpoint is None:
+        output.prepare()
+    settings = task.settings
+    try:
+        with Watch(settings.epochs, options.quiet) as watch, Keeper(output, task) as keeper:
+            result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
+    except Stopped as stop:
+        _say_stopped(stop, settings.epochs)
+        return EXIT_SIGNAL + stop.number
+    output.finish(result, data)
+    keeper.discard()
+    _print(options, report.run_json(result, output.model), report.run_text(result, output.model))
+    return None
+
+
+def evaluate_command(arguments: list[str]) -> None:
+    options = command_lines.evaluate_parser().parse_args(arguments)
+    model = load(options.model)
+    data = dataset_for(model, options.data, options.data_dir)
+    confusion = evaluate(model, data)
+    _print(
+        options,
+        confusion_report.confusion_json(confusion, model.name, model.hash, data.name),
+        confusion_report.confusion_text(confusion, model.name, data.name, shutil.get_terminal_size().columns),
+    )
+
+
+def summary_command(arguments: list[str]) -> None:
+    options = command_lines.summary_parser().parse_args(arguments)
+    data, settings = _data_and_settings(options)
+    layers = settings.architecture(data.input_shape, len(data.labels))
+    result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high)
+    _print(options, summary.summary_json(result), summary.summary_text(result))
+
+
+def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
+    data, settings = _data_and_settings(options)
+    name = own_data.model_name(settings.data) if options.name is None else options.name
+    check_name(name)
+    if options.out is not None and settings.binarize == "none":
+        raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
+    # the folder may be another when the run goes on
+    path = options.data if options.data in DATA_SETS else str(Path(options.data).resolve())
+    loading = own_data.loading_options(options)
+    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), data
+
+
+def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task, Dataset]:
+    """What was started, with everything where it is now."""
+    given = {key: value for key in ("data", "data_dir") if (value := getattr(options, key)) is not None}
+    task = replace(beside(checkpoint.path, checkpoint.task), **given)
+    data = load_dataset(task.data, task.data_dir, task.loading)
+    if data.hash != task.data_hash:
+        raise SignbitError(f"{data.name} is not what the run was started with; say where that is with --data")
+    return task, data
+
+
+def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
+    """The data set, and the settings for it; what own data are has a say in them."""
+    loading = own_data.loading_options(options)
+    options.data = options.data or command_lines.DEFAULT_DATA
+    if options.data in DATA_SETS:
+        settings = _settings(options, {"model": MODEL[options.data]})
+        return load_dataset(options.data, options.data_dir, loading), settings
+    data = load_dataset(options.data, options.data_dir, loading)
+    return data, _settings(options, own_data.defaults(data))
+
+
+def _settings(options: argparse.Namespace, defaults: dict) -> Settings:
+    """The defaults for what was chosen, with what was given; `defaults` go before those of `learning.settings`."""
+    model = options.model or defaults["model"]
+    if options.hidden and model != "mlp":
+        raise SignbitError(f"--model {model} has no --hidden layers to size; leave out --hidden or choose --model mlp")
+    if getattr(options, "binarize", None) == "none" and options.lr_scaling != "none":
+        raise SignbitError("--lr-scaling is for latent weights, which --binarize none does not have; leave it out")
+    given = {key: value for key, value in vars(options).items() if key in Settings.names() and value is not None}
+    # own data are known by their file's name, wherever that is
+    return default_settings(**(defaults | given | {"data": defaults.get("data", options.data)}))
+
+
+def _say_stopped(stop: Stopped, epochs: int) -> None:
+    where = f"stopped in epoch {min(stop.epochs_done + 1, epochs)} of {epochs}"
+    if stop.kept is None:
+        note(f"{where}; nothing is saved, since neither --out nor --run names a place")
+    else:
+        note(f"{where}; go on with: {command_lines.PROG} --resume {stop.kept}")
+
+
+def _print(options: argparse.Namespace, values: dict, text: str) -> None:
+    print(json.dumps(values) if options.json else text)

@@ -1,0 +1,1 @@
+"""How a network learns: settings, the loop, batch norm folded to integers, checkpoints, scores."""

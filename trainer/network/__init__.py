@@ -1,0 +1,1 @@
+"""What a network is made of: its text form, its layers with gradients, and their order."""

@@ -1,0 +1,65 @@
+"""What every float layer has.
+
+    forward(x, mode) -> y        keeps what its backward pass needs
+    backward(dy) -> dx           dy = dLoss/dy; sets `gradient` of each parameter
+    parameters                   what the optimizer changes
+
+Arrays have shape (batch, features) or (batch, height, width, channels) and the dtype the layer was built with:
+float32, or float64 where a test compares with numeric gradients.  In training, outputs and gradients live in
+buffers of the layer and are overwritten by its next pass: copy what has to stay.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import numpy as np
+
+from signbit.trainer.exact.buffers import Buffers
+from signbit.trainer.exact.grid import Grid
+
+
+class Mode(Enum):
+    """What a forward pass is for."""
+
+    TRAIN = auto()
+    """Batch norm uses the batch's statistics; stochastic weights are drawn."""
+    CALIBRATE = auto()
+    """As TRAIN, with weights sign(latent); batch norm keeps the statistics for the modes below."""
+    EVALUATE = auto()
+    """Kept statistics, weights sign(latent), rounded activations: what the microcontroller computes, in float."""
+    UNROUNDED = auto()
+    """As EVALUATE, but activations are not rounded: shows what rounding costs."""
+
+
+@dataclass(eq=False)
+class Parameter:
+    """An array to learn, its gradient, and how it may move."""
+
+    value: np.ndarray
+    rate: float = 1.0
+    """Multiplies the learning rate."""
+    limit: float | None = None
+    """After each step the values are clipped to -limit..limit; None leaves them free."""
+    gradient: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        self.gradient = np.zeros_like(self.value)
+
+
+class Layer:
+    """A layer without parameters or statistics; the others say what they have."""
+
+    grid: Grid | None = None
+    """Rounds the layer's gradients; its step is part of a checkpoint."""
+
+    def __init__(self):
+        self.buffers = Buffers()
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        return []
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All that training changes, for snapshots."""
+        return [parameter.value for parameter in self.parameters]

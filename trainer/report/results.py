@@ -1,0 +1,72 @@
+"""What the commands print: text for people, plain JSON values for programs."""
+
+from signbit.trainer.learning.evaluate import Score, scores_as_dict
+from signbit.trainer.learning.run import Run
+
+FIGURES = {
+    "float": "float",
+    "fake_quantized": "fake-quantized",
+    "integer": "integer",
+}
+
+
+def run_text(run: Run, out: str | None) -> str:
+    """The result of a training run."""
+    settings, chosen = run.settings, run.history.chosen
+    hidden = "-".join(map(str, settings.hidden))
+    lines = [
+        f"{settings.data} {settings.model}{' ' + hidden if hidden else ''}, "
+        f"{'float weights' if run.model is None else f'{settings.binarize} one-bit weights'}, seed {settings.seed}",
+        f"{settings.optimizer}, learning rate {settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}",
+        f"epoch {chosen.number} of {settings.epochs}, chosen by validation; "
+        f"trained in {run.history.epochs[-1].seconds:.1f} s",
+        "",
+        f"{'accuracy':<16}{'validation':>20}{'test':>20}",
+    ]
+    for figure in run.scores["test"]:
+        cells = [run.scores[part][figure] for part in ("validation", "test")]
+        shown = [f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells]
+        lines.append(f"{FIGURES[figure]:<16}{shown[0]:>20}{shown[1]:>20}")
+    lines += [f"{'95 % interval':<16}{''.join(f'{interval_text(cell):>20}' for cell in cells)}", ""]
+    if run.model is None:
+        lines.append("A float network has no integer model, so nothing is saved; --binarize deterministic makes one.")
+    else:
+        lines.append(f"model {run.model.name}, hash {run.model.hash}")
+        lines.append(f"saved as {out}" if out else "not saved: name a file with --out")
+    return "\n".join(lines)
+
+
+def run_json(run: Run, out: str | None) -> dict:
+    """The same for programs, with every epoch."""
+    return {
+        "command": "train",
+        "settings": run.settings.as_dict(),
+        "epoch": run.history.chosen.number,
+        "seconds": round(run.history.epochs[-1].seconds, 3),
+        "accuracy": {part: scores_as_dict(figures) for part, figures in run.scores.items()},
+        "interval": {
+            part: {figure: interval_json(score) for figure, score in figures.items()}
+            for part, figures in run.scores.items()
+        },
+        "model": None if run.model is None else {"name": run.model.name, "hash": run.model.hash, "out": out},
+        "epochs": [
+            {
+                "number": epoch.number,
+                "loss": epoch.loss,
+                "train_accuracy": epoch.train_accuracy,
+                "validation_accuracy": epoch.validation_accuracy,
+                "validation_loss": epoch.validation_loss,
+                "seconds": round(epoch.seconds, 3),
+            }
+            for epoch in run.history.epochs
+        ],
+    }
+
+
+def interval_text(score: Score) -> str:
+    """`95.33% to 98.87%`"""
+    return " to ".join(f"{end:.2%}" for end in score.interval)
+
+
+def interval_json(score: Score) -> list[float]:
+    return [round(end, 6) for end in score.interval]

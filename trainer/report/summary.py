@@ -1,0 +1,126 @@
+"""What a network will cost, before it is trained: shapes, bits, bytes, and instructions on each core."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.window import Shape
+from signbit.trainer.learning.quantize import quantize
+from signbit.trainer.network.architecture import Architecture, architecture_text
+from signbit.trainer.network.network import build
+
+CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of the integer model."""
+
+    text: str
+    output_shape: Shape
+    weight_bits: int
+    flash_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    architecture: str
+    input_shape: Shape
+    rows: tuple[Row, ...]
+    flash_bytes: int
+    """Weights and parameters, as the portable plan optimized for size has them."""
+    arena_bytes: int
+    instructions: dict[str, int | None]
+    """Predicted for each core of one inference, with the kernels that codegen chooses for speed."""
+
+
+def summarize(architecture: Architecture, input_shape: Shape, classes: int, high: int = 127) -> Summary:
+    """Costs of a resolved architecture.  They don't depend on the weights, so random ones do."""
+    model = _untrained(architecture, input_shape, classes, high)
+    # the only place where the trainer asks codegen, imported late so that training works without it
+    from signbit.codegen.plan import make_plan
+
+    plan = make_plan(model, target="portable", optimize="size")
+    rows = tuple(
+        Row(
+            spec.text,
+            model.shapes[index + 1],
+            _weight_bits(layer.layer),
+            layer.flash_bytes,
+            layer.job.macs,
+        )
+        for index, (spec, layer) in enumerate(zip(architecture, plan.layers, strict=True))
+    )
+    counts = {core: make_plan(model, target=core, optimize="speed").instructions for core in CORES}
+    return Summary(
+        architecture_text(architecture),
+        model.input_shape,
+        rows,
+        plan.data_bytes,
+        plan.scratch_bytes,
+        {core: None if count is None else round(count) for core, count in counts.items()},
+    )
+
+
+def summary_text(summary: Summary) -> str:
+    """The summary as a table."""
+    head = ["layer", "output", "weights, bits", "flash, bytes", "MACs"]
+    cells = [
+        [row.text, _shape(row.output_shape), f"{row.weight_bits:,}", f"{row.flash_bytes:,}", f"{row.macs:,}"]
+        for row in summary.rows
+    ]
+    totals = [sum(column) for column in zip(*((r.weight_bits, r.macs) for r in summary.rows), strict=True)]
+    cells.append(["all", "", f"{totals[0]:,}", f"{summary.flash_bytes:,}", f"{totals[1]:,}"])
+    widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
+    lines = [f"{summary.architecture}  on inputs of {_shape(summary.input_shape)}", ""]
+    for line in (head, *cells):
+        left = [f"{cell:<{width}}" for cell, width in zip(line[:2], widths[:2], strict=True)]
+        right = [f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)]
+        lines.append("  ".join(left + right))
+    lines += ["", f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM"]
+    for core, count in summary.instructions.items():
+        shown = "no estimate" if count is None else f"{count:,}"
+        lines.append(f"{core:<12}{shown:>12} instructions an inference")
+    return "\n".join(lines)
+
+
+def summary_json(summary: Summary) -> dict:
+    return {
+        "command": "summary",
+        "architecture": summary.architecture,
+        "input_shape": list(summary.input_shape),
+        "layers": [
+            {
+                "layer": row.text,
+                "output_shape": list(row.output_shape),
+                "weight_bits": row.weight_bits,
+                "flash_bytes": row.flash_bytes,
+                "macs": row.macs,
+            }
+            for row in summary.rows
+        ],
+        "weight_bits": sum(row.weight_bits for row in summary.rows),
+        "flash_bytes": summary.flash_bytes,
+        "macs": sum(row.macs for row in summary.rows),
+        "arena_bytes": summary.arena_bytes,
+        "instructions": summary.instructions,
+    }
+
+
+def _untrained(architecture: Architecture, input_shape: Shape, classes: int, high: int) -> QuantizedModel:
+    rng = np.random.default_rng(0)
+    network = build(architecture, input_shape, "deterministic", rng, high=high)
+    network.calibrate(rng.integers(256, size=(50, int(np.prod(input_shape))), dtype=np.uint8))
+    return quantize(network, "summary", input_shape, tuple(f"class {number}" for number in range(classes)))
+
+
+def _weight_bits(layer) -> int:
+    if not hasattr(layer, "weights"):
+        return 0
+    return layer.weights.size * (2 if layer.ternary else 1)
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape))

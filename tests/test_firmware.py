@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -129,6 +130,12 @@ def test_another_model_is_built_at_once(elfs, model_path, tmp_path):
     pio.build(["qemu_m4"], tmp_path / "other.npz", elf.parent.parent)
     assert other.hash in header.read_text()
     assert other.hash.encode() in elf.read_bytes()
+
+
+def test_two_builds_in_one_folder_wait_for_each_other(model_path, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        builds = [pool.submit(pio.build, [env], model_path, tmp_path) for env in ("qemu_m0", "qemu_m4")]
+    assert all(elf.is_file() for build in builds for elf in build.result().values())
 
 
 @pytest.mark.parametrize("content, reason", [(None, "No such file"), (b"PK no archive", "not a signbit model file")])

@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -50,19 +51,34 @@ def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None
     """
     envs = list(envs)
     arguments = ["run", *(word for env in envs for word in ("-e", env))]
-    done = subprocess.run(
-        command(arguments),
-        cwd=FIRMWARE,
-        env=environment(model, build_dir),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
+    folder = build_dir.absolute() if build_dir else FIRMWARE / ".pio" / "build"
+    with _alone_in(folder):
+        done = subprocess.run(
+            command(arguments),
+            cwd=FIRMWARE,
+            env=environment(model, build_dir),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
     if done.returncode:
         raise SignbitError(_first_error(done.stdout + done.stderr))
-    folder = build_dir.absolute() if build_dir else FIRMWARE / ".pio" / "build"
     return {env: folder / env / "firmware.elf" for env in envs}
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One build at a time in a folder: PlatformIO clears it when it thinks that the project has changed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has none
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def command(arguments: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -132,10 +133,20 @@ def test_another_model_is_built_at_once(elfs, model_path, tmp_path):
     assert other.hash.encode() in elf.read_bytes()
 
 
-def test_two_builds_in_one_folder_wait_for_each_other(model_path, tmp_path):
-    with ThreadPoolExecutor(2) as pool:
-        builds = [pool.submit(pio.build, [env], model_path, tmp_path) for env in ("qemu_m0", "qemu_m4")]
-    assert all(elf.is_file() for build in builds for elf in build.result().values())
+def test_two_builds_in_one_folder_wait_for_each_other(monkeypatch, tmp_path):
+    running, most = [], []
+
+    def run(arguments, **_):
+        running.append(arguments)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.remove(arguments)
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(pio.subprocess, "run", run)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda env: pio.build([env], None, tmp_path), ("qemu_m0", "qemu_m3", "qemu_m4", "qemu_m7")))
+    assert most == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("content, reason", [(None, "No such file"), (b"PK no archive", "not a signbit model file")])

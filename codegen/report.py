@@ -1,37 +1,40 @@
 """A plan for people and for scripts: table, summary, JSON."""
 
-from rich import box
-from rich.table import Table
+from rich.console import Console
 
 from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.measure import Measured
 from signbit.codegen.plan import LayerPlan, Plan
+from signbit.console import Column, print_table
 
 
-def table(plan: Plan) -> Table:
+def print_layers(screen: Console, plan: Plan) -> None:
     """One row a layer; instructions and their share where the target is a core."""
-    result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    result.add_column("layer")
-    result.add_column("shape")
     predicted = plan.instructions
-    work = ("instructions", "share") if predicted else ()
-    for heading in ("weights", "bytes", "MACs", "accumulator", *work):
-        result.add_column(heading, justify="right")
-    result.add_column("kernel")
+    work = (Column("instructions"), Column("share", 3)) if predicted else ()
+    columns = (
+        Column("layer", left=True),
+        Column("shape", 5, left=True),
+        *(Column("weights", 4), Column("bytes"), Column("MACs", 2), Column("accumulator", 6), *work),
+        Column("kernel", 1, left=True),
+    )
+    rows = []
     for layer in plan.layers:
         low, high = layer.range.accumulator
         instructions = layer.cost.instructions
-        result.add_row(
-            f"{layer.index} {layer.kind}",
-            shape_text(layer),
-            f"{layer.weight_count:,}",
-            f"{layer.flash_bytes:,}",
-            f"{layer.job.macs:,}",
-            f"{low:,}..{high:,}",
-            *((f"{instructions:,.0f}", f"{100 * instructions / predicted:.0f} %") if predicted else ()),
-            layer.kernel.name,
+        rows.append(
+            (
+                f"{layer.index} {layer.kind}",
+                shape_text(layer),
+                f"{layer.weight_count:,}",
+                f"{layer.flash_bytes:,}",
+                f"{layer.job.macs:,}",
+                f"{low:,}..{high:,}",
+                *((f"{instructions:,.0f}", f"{100 * instructions / predicted:.0f} %") if predicted else ()),
+                layer.kernel.name,
+            )
         )
-    return result
+    print_table(screen, columns, rows)
 
 
 def summary(plan: Plan, measured: Measured | None = None, not_measured: str | None = None) -> list[str]:

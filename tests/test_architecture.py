@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from signbit.console import console
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import LayerSpec, architecture_text, mlp, parse, read_toml, resolve
-from signbit.trainer.report.summary import summarize, summary_json, summary_text
+from signbit.trainer.report.summary import print_summary, summarize, summary_json
 from tests.test_networks import EVERYTHING
 
 
@@ -129,7 +130,7 @@ def test_presets_grow(shape):
     assert flash_bytes == sorted(flash_bytes)
 
 
-def test_summary_is_the_plans():
+def test_summary_is_the_plans(capsys):
     """By hand: 5x5 kernels at 2x2 places, 3x3 pooled, then 2x2x4 values to 3 classes."""
     result = summarize(resolve(parse("conv3x3:4 pool2, dense"), (6, 6, 1), 3), (6, 6, 1), 3)
     conv, dense = result.rows
@@ -138,7 +139,8 @@ def test_summary_is_the_plans():
     # 9 or 16 bits a row in bytes or words, 6 bytes of parameters a neuron
     assert conv.flash_bytes >= 4 * (2 + 6) and dense.flash_bytes >= 3 * (2 + 6)
     assert result.flash_bytes == conv.flash_bytes + dense.flash_bytes
-    text = summary_text(result)
+    print_summary(console(), result)
+    text = capsys.readouterr().out
     assert f"{result.arena_bytes:,} bytes of RAM" in text and "cortex-m4" in text
     assert json.loads(json.dumps(summary_json(result)))["macs"] == 16 * 36 + 48
 

@@ -163,10 +163,11 @@ def test_a_device_that_computes_wrongly_is_found_out(host_library, host_model):
     assert result.first == "input 0, layer 0 (1 of 12 values)"
 
 
-def test_profile_has_a_row_for_each_layer(board, models, capsys):
+def test_profile_has_a_row_for_each_layer(board, models, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
     assert device.main(["profile", "--port", board, "--target", "cortex-m0"]) == 0
     out = capsys.readouterr().out
-    assert "0 dense" in out and "1 dense" in out and "1,200" in out
+    assert "0 dense" in out and "1 dense" in out and "1,200" in out and "…" not in out
 
 
 def test_monitor_shows_the_text(board, monkeypatch, capsys):

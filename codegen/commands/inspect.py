@@ -3,11 +3,10 @@
 import argparse
 import json
 
-from rich.console import Console
-
 from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.measure import measure, missing
-from signbit.codegen.report import as_dict, summary, table
+from signbit.codegen.report import as_dict, print_layers, summary
+from signbit.console import console
 
 
 def add_parser(subparsers) -> None:
@@ -26,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(as_dict(plan, measured), indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table(plan))
+    screen = console()
+    print_layers(screen, plan)
     for line in summary(plan, measured, not_measured if plan.target.flags else None):
-        console.print(line, markup=False)
+        screen.print(line, soft_wrap=True)

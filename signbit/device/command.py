@@ -9,16 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich import box
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.report import shape_text
+from signbit.console import Column, console, print_table
 from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.ports import candidates, find_port, open_port
-from signbit.emulate.command import PIPE_COLUMNS
 from signbit.emulate.pio import CHECKOUT
 from signbit.line.link import Link, LinkError, Stream
 from signbit.line.protocol import Info, Stats, TickSource
@@ -34,11 +31,12 @@ SILENCE_SECONDS = 0.3
 
 def list_ports(options: argparse.Namespace) -> int:
     """Serial ports that may lead to a board, and what answers there."""
-    table = Table("port", "adapter", "what answers", box=box.SIMPLE, pad_edge=False)
-    found = candidates()
-    for candidate in found:
-        table.add_row(candidate.name, candidate.description, _probe(candidate.name))
-    _screen().print(table if found else "no board was found; qemu:m0 to qemu:m55 are emulated ones")
+    rows = [(found.name, found.description, _probe(found.name)) for found in candidates()]
+    if rows:
+        columns = Column("port", left=True), Column("adapter", 1, left=True), Column("what answers", left=True)
+        print_table(console(), columns, rows)
+    else:
+        print("no board was found; qemu:m0 to qemu:m55 are emulated ones")
     return EXIT_OK
 
 
@@ -75,8 +73,8 @@ def check(options: argparse.Namespace) -> int:
         link = _link(stream, options)
         model = model_on(link.info(), options.model, MODELS)
         inputs = dataset_for(model, options.data, options.data_dir).test.x[: options.limit]
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        screen = console(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
             task = bar.add_task(f"{model.name} on {options.port or 'the board'}", total=len(inputs))
             result = verify(link, model, inputs, lambda: bar.advance(task))
         unit = _unit(link.info())
@@ -100,23 +98,23 @@ def show_profile(options: argparse.Namespace) -> int:
         inputs = np.random.default_rng(0).integers(0, 256, (PROFILE_INPUTS, model.input_size), np.uint8)
         layers = profile(link, model, inputs, target)
     total = sum(layer.ticks for layer in layers) or 1
-    columns = ("layer", "shape", "MACs", "ticks", "share", "instructions, predicted")
-    table = Table(*columns[:2], box=box.SIMPLE, pad_edge=False)
-    for column in columns[2:]:
-        table.add_column(column, justify="right")
-    for layer in layers:
-        predicted = layer.predicted_instructions
-        table.add_row(
+    columns = (
+        *(Column("layer", left=True), Column("shape", 2, left=True), Column("MACs", 1), Column("ticks")),
+        *(Column("share"), Column("instructions, predicted")),
+    )
+    rows = [
+        (
             f"{layer.plan.index} {layer.plan.kind}",
             shape_text(layer.plan),
             f"{layer.plan.job.macs:,}",
             f"{layer.ticks:,.0f}",
             f"{100 * layer.ticks / total:.0f} %",
-            "the compiler decides" if predicted is None else f"{predicted:,.0f}",
+            "the compiler decides" if layer.predicted_instructions is None else f"{layer.predicted_instructions:,.0f}",
         )
-    screen = _screen()
-    screen.print(table)
-    screen.print(f"{_unit(found)}; predicted for the kernels of {target}", soft_wrap=True)
+        for layer in layers
+    ]
+    print_table(console(), columns, rows)
+    print(f"{_unit(found)}; predicted for the kernels of {target}")
     return EXIT_OK
 
 
@@ -207,20 +205,15 @@ def _print_info(info: Info, stats: Stats) -> None:
     if info.fault:
         rows["fault"] = str(info.fault)
     alarms = {"fault"} | ({"self-test"} if info.self_test_failed else set())
-    screen = _screen()
+    screen = console()
     for name, text in rows.items():
         style = "bold red" if name in alarms else None
-        screen.print(f"{name:16}{text}", style=style, markup=False, soft_wrap=True)
+        screen.print(f"{name:16}{text}", style=style, soft_wrap=True)
 
 
 def _print_text(stream: Stream) -> None:
     while received := stream.read(SILENCE_SECONDS):
         print(received.replace(b"\0", b"").replace(b"\r", b"").decode(errors="replace"), end="", flush=True)
-
-
-def _screen() -> Console:
-    # a pipe has no width, and rich would cut the columns to 80
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def main(arguments: list[str]) -> int:

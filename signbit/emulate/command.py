@@ -6,7 +6,6 @@ one, over its UART and protocol.
 
 import dataclasses
 import json
-import sys
 import tempfile
 import time
 from argparse import ArgumentTypeError
@@ -15,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from signbit.console import Column, console, print_table
 from signbit.emulate import machines as emulator
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES, EmulatedUart, Machine, add_cores_option
@@ -31,7 +29,6 @@ from signbit.qmodel.model import QuantizedModel
 
 EXIT_NOT_RUN = 3
 UART_INPUTS = 20
-PIPE_COLUMNS = 100
 STACK_WORD = np.dtype("<u4")
 
 
@@ -173,13 +170,23 @@ def _round_trips(
     return wrong + link.repeated, boot_ms
 
 
-def table(results: list[CoreResult]) -> Table:
+def print_results(screen: Console, results: list[CoreResult]) -> None:
     """One row a core."""
-    view = Table("core", "machine", box=box.SIMPLE, pad_edge=False)
-    for column in ("inputs", "values", "different", "UART", "boot ms", "s"):
-        view.add_column(column, justify="right")
-    for result in results:
-        row = (
+    columns = (
+        *(Column("core", left=True), Column("machine", 2, left=True)),
+        *(
+            Column("inputs"),
+            Column("values"),
+            Column("different"),
+            Column("UART"),
+            Column("boot ms", 1),
+            Column("s", 3),
+        ),
+    )
+    rows = [
+        (
+            result.title,
+            result.machine,
             f"{result.inputs:,}",
             f"{result.values:,}",
             f"{result.different:,}",
@@ -187,8 +194,9 @@ def table(results: list[CoreResult]) -> Table:
             f"{result.boot_ms:.0f}",
             f"{result.seconds:.1f}",
         )
-        view.add_row(result.title, result.machine, *row, style=None if result.equal else "bold red")
-    return view
+        for result in results
+    ]
+    print_table(screen, columns, rows, [None if result.equal else "bold red" for result in results])
 
 
 def main(arguments: list[str]) -> int:
@@ -199,14 +207,12 @@ def main(arguments: list[str]) -> int:
         print(json.dumps({"not_run": reason}) if options.json else f"NOT RUN: {reason}")
         return EXIT_NOT_RUN if options.require else EXIT_OK
     inputs = dataset_for(load(options.model), options.data, options.data_dir).test.x[: options.limit]
-    with Console(stderr=True).status("") as status:
+    with console(stderr=True).status("") as status:
         results = emulate(options.model, inputs, options.cores, options.uart, status.update)
     if options.json:
         print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
     else:
-        # a pipe has no width, and rich would cut the columns to 80
-        columns = None if sys.stdout.isatty() else PIPE_COLUMNS
-        Console(highlight=False, width=columns).print(table(results))
+        print_results(console(), results)
     return EXIT_OK if all(result.equal for result in results) else EXIT_DIFFERENT
 
 

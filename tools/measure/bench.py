@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from signbit.codegen.choose import SIZE, SPEED
+from signbit.console import console
 from signbit.emulate.machines import MACHINES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
@@ -26,7 +26,6 @@ from tools.measure.bench_layers import Measured, WrongOutput
 RESULTS = ROOT / "bench" / "results.json"
 HOST = ROOT / "bench" / "host.json"
 BLOCK = "bench"
-WIDTH_COLUMNS = 140
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _jobs(options, outcome: Outcome) -> Iterator[Job]:
 def _run_all(jobs: Iterator[Job], outcome: Outcome) -> None:
     jobs = list(jobs)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(jobs))
         for job in jobs:
             progress.update(task, description=job.title)
@@ -130,9 +129,9 @@ def _time_here(outcome: Outcome) -> None:
 
 
 def _print(outcome: Outcome) -> None:
-    screen = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_COLUMNS)
+    screen = console()
     if outcome.rows:
-        screen.print(bench_tables.screen(outcome.rows))
+        bench_tables.print_rows(screen, outcome.rows)
         calibrated = ", ".join(str(counts[0]) for counts in cores.CALIBRATION)
         screen.print(f"Calibrated in each run: code of {calibrated} instructions read so. Cycles are estimates.")
         worst = bench_tables.worst_prediction(outcome.rows)
@@ -142,9 +141,9 @@ def _print(outcome: Outcome) -> None:
     if outcome.timings:
         screen.print(bench_tables.host_table(outcome.timings), soft_wrap=True)
     for line in outcome.not_run:
-        screen.print(f"NOT RUN: {line}", markup=False, soft_wrap=True)
+        screen.print(f"NOT RUN: {line}", soft_wrap=True)
     for line in outcome.failed:
-        screen.print(f"FAILED: {line}", style="bold red", markup=False, soft_wrap=True)
+        screen.print(f"FAILED: {line}", style="bold red", soft_wrap=True)
 
 
 def _write(outcome: Outcome) -> str:

@@ -1,8 +1,8 @@
 """What `tools.measure.bench` shows: the table on the screen, and the README's part."""
 
-from rich import box
-from rich.table import Table
+from rich.console import Console
 
+from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES
 from tools.documents.blocks import markdown_table
 from tools.measure.bench_models import MODELS, layer_name
@@ -22,27 +22,26 @@ CMSIS_NN_LAYERS = {
 CMSIS_NN_COLUMN = {"m0": 0, "m3": 1, "m4": 2, "m7": 2, "m33": 2, "m55": 3}
 
 
-def screen(rows: list[dict]) -> Table:
+def print_rows(screen: Console, rows: list[dict]) -> None:
     """Every row; the kernels that the plan picks stand out."""
-    view = Table("layer", "core", "kernel", "for", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("instructions", "a MAC", "predicted", "est. cycles a MAC", "flash", "scratch"):
-        view.add_column(heading, justify="right")
-    for row in rows:
-        cycles = row["estimated_cycles"]
-        view.add_row(
-            row["layer"],
-            row["core"],
-            row["kernel"],
-            row["optimize"],
+    columns = (
+        *(Column("layer", left=True), Column("core", left=True), Column("kernel", 1, left=True)),
+        *(Column("for", 2, left=True), Column("instructions"), Column("a MAC", 3), Column("predicted", 4)),
+        *(Column("est. cycles a MAC", 6), Column("flash", 5), Column("scratch", 5)),
+    )
+    cells = [
+        (
+            *(row["layer"], row["core"], row["kernel"], row["optimize"]),
             f"{row['instructions']:,}",
             f"{row['instructions_per_mac']:.3f}",
             error_text(row),
-            f"{cycles / row['macs']:.3f}" if cycles is not None else "",
+            "" if row["estimated_cycles"] is None else f"{row['estimated_cycles'] / row['macs']:.3f}",
             f"{row['flash_bytes']:,}",
             f"{row['scratch_bytes']:,}",
-            style="bold" if row["chosen"] else None,
         )
-    return view
+        for row in rows
+    ]
+    print_table(screen, columns, cells, ["bold" if row["chosen"] else None for row in rows])
 
 
 def prediction_error(row: dict) -> float | None:

@@ -10,10 +10,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import edge_inputs, find_compiler, verify
+from signbit.console import console
 from signbit.emulate.command import emulate, missing
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
@@ -28,7 +27,6 @@ MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
 FIGURES = ROOT / "bench" / "figures.json"
 BLOCK = "figures"
 DEMO_BLOCK = "demo"
-DEMO_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,9 @@ def table(rows: list[dict]) -> str:
 def demo_screen() -> str:
     """What `tools/demo` prints."""
     text = io.StringIO()
-    screen = Console(file=text, width=DEMO_COLUMNS, highlight=False, soft_wrap=True)
-    demo.run(demo.FOLDER, screen, Console(stderr=True))
+    screen = console()
+    screen.file = text
+    demo.run(demo.FOLDER, screen, console(stderr=True))
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
 

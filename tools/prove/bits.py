@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from signbit.codegen.choose import SIZE, SPEED
@@ -21,6 +20,7 @@ from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import PORTABLE
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.verify import Comparison, find_compiler
+from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
     if set(places) != {PORTABLE} and cores.missing():
         raise SignbitError(f"NOT RUN: {cores.missing()}")
     programs = -(-options.models // MODELS_A_PROGRAM)
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
+    with Progress(transient=True, console=console(stderr=True)) as progress:
         task = progress.add_task("programs", total=programs)
         proof = prove(options.models, options.seed, places, lambda: progress.advance(task))
     if options.json:

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from signbit.console import console
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -108,7 +109,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=5, help="default: %(default)s")
     options = parser.parse_args(arguments)
     with numpy_folders([version for version in options.numpy.split(",") if version]) as packages:
-        proof = prove(packages, options.seed, Console(stderr=True))
+        proof = prove(packages, options.seed, console(stderr=True))
     write_whole(RECORD, (json.dumps(asdict(proof), indent=2) + "\n").encode())
     replace_block(BLOCK, f"```\n{sentence(asdict(proof))}\n```", DOCUMENT)
     print(sentence(asdict(proof)))

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
+from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from tools.documents.blocks import ROOT
 
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=2015, help="of the moments (default: %(default)s)")
     options = parser.parse_args(arguments)
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("kills", total=options.kills)
         proof = prove(options.kills, options.seed, lambda: progress.advance(task))
     print(f"{proof.kills} kills of {proof.runs} training runs, seed {proof.seed}: {proof.different} models different")

@@ -13,10 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from signbit.console import Column, console, print_table
 from signbit.emulate.command import CoreResult, emulate, missing
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import load_dataset
@@ -49,8 +48,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="tools/demo", description="Train, export, verify and run on emulated microcontrollers.")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="for model and header (%(default)s)")
     options = parser.parse_args(arguments)
-    screen, progress = (Console(stderr=stderr, highlight=False, soft_wrap=True) for stderr in (False, True))
-    return EXIT_OK if run(options.out, screen, progress).equal else EXIT_DIFFERENT
+    return EXIT_OK if run(options.out, console(), console(stderr=True)).equal else EXIT_DIFFERENT
 
 
 def run(folder: Path, screen: Console, progress: Console) -> Outcome:
@@ -79,23 +77,23 @@ def run_steps(model: Path, header: Path, progress: Console) -> Outcome:
     return Outcome(training, export, host, host_not_run, cores, None)
 
 
-def show(console: Console, outcome: Outcome, model: Path, header: Path, seconds: float) -> None:
+def show(screen: Console, outcome: Outcome, model: Path, header: Path, seconds: float) -> None:
     """One screen: accuracy, agreement, size, and what to do next."""
     accuracy = outcome.training["accuracy"]["test"]
     count = accuracy["count"]
     figures = ", ".join(f"{name} {100 * accuracy[f'{name}_correct'] / count:.2f} %" for name in ("float", "integer"))
-    console.print(f"\nOne-bit weights, from data to microcontroller in {seconds:.0f} s\n", style="bold")
-    console.print(f"accuracy  {figures}, on {count} digits that it never saw")
-    console.print(f"header    {outcome.export.strip()}")
-    console.print(_agreement(outcome))
+    screen.print(f"\nOne-bit weights, from data to microcontroller in {seconds:.0f} s\n", style="bold")
+    screen.print(f"accuracy  {figures}, on {count} digits that it never saw")
+    screen.print(f"header    {outcome.export.strip()}", soft_wrap=True)
+    _print_agreement(screen, outcome)
     if outcome.host_not_run:
-        console.print(f"This computer: NOT RUN, {outcome.host_not_run}\n")
+        screen.print(f"This computer: NOT RUN, {outcome.host_not_run}\n")
     if outcome.not_run:
-        console.print(f"Emulated Cortex-M cores: NOT RUN, {outcome.not_run}\n")
+        screen.print(f"Emulated Cortex-M cores: NOT RUN, {outcome.not_run}\n")
     else:
-        console.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
-        console.print("The cores are emulated by QEMU; no physical board took part.\n")
-    console.print("Next:")
+        screen.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
+        screen.print("The cores are emulated by QEMU; no physical board took part.\n")
+    screen.print("Next:")
     caller = os.environ.get(CALLER_DIR)
     for command, purpose in (
         *(
@@ -109,35 +107,27 @@ def show(console: Console, outcome: Outcome, model: Path, header: Path, seconds:
         ("less firmware/README.md", "flash it to a board"),
         ("less docs/TUTORIAL.md", "how it works, from logistic regression on"),
     ):
-        console.print(f"  {command:<50}{purpose}", markup=False)
+        screen.print(f"  {command:<50}{purpose}", soft_wrap=True)
 
 
-def _agreement(outcome: Outcome) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("C == Python", "inputs", "values", "different", "UART", "flash bytes", "RAM bytes"):
-        table.add_column(heading, justify="left" if heading == "C == Python" else "right")
+def _print_agreement(screen: Console, outcome: Outcome) -> None:
+    headings = ("inputs", "values", "different", "UART", "flash bytes", "RAM bytes")
     if outcome.host is None:
-        table.add_row("this computer", "NOT RUN")
+        rows = [("this computer", "NOT RUN", *[""] * 5)]
     else:
         parts = outcome.host.values()
         totals = [sum(part[key] for part in parts) for key in ("inputs", "values", "different")]
-        table.add_row("this computer", *(f"{total:,}" for total in totals))
+        rows = [("this computer", *(f"{total:,}" for total in totals), "", "", "")]
     for core in outcome.cores:
-        table.add_row(
-            core.title,
-            f"{core.inputs:,}",
-            f"{core.values:,}",
-            f"{core.different:,}",
-            f"{core.uart_trips - core.uart_different}/{core.uart_trips}",
-            f"{core.flash_bytes:,}",
-            f"{core.ram_bytes:,}",
-        )
-    return table
+        trips = f"{core.uart_trips - core.uart_different}/{core.uart_trips}"
+        sizes = f"{core.flash_bytes:,}", f"{core.ram_bytes:,}"
+        rows.append((core.title, f"{core.inputs:,}", f"{core.values:,}", f"{core.different:,}", trips, *sizes))
+    print_table(screen, [Column("C == Python", left=True), *map(Column, headings)], rows)
 
 
 def _step(progress: Console, *arguments: str) -> str:
     """Run `python -m ...` with its progress on our stderr; returns its stdout."""
-    progress.print(f"$ python -m {shlex.join(arguments)}", style="dim", markup=False)
+    progress.print(f"$ python -m {shlex.join(arguments)}", style="dim", soft_wrap=True)
     done = subprocess.run([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode not in (EXIT_OK, EXIT_DIFFERENT):
         raise SignbitError(f"python -m {shlex.join(arguments[:2])} ended with exit code {done.returncode}")

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import Popen
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from signbit.console import console
 from signbit.qmodel.errors import SignbitError
 from tools.zoo.runs import Run, Stopped
 
@@ -27,7 +27,7 @@ class Pool:
         self._lock = threading.Lock()
         self._processes: set[Popen] = set()
         self._stopped = False
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = console(stderr=True)
 
     def train(self, runs: Sequence[Run]) -> None:
         """Start them in order and wait for all.
@@ -41,7 +41,7 @@ class Pool:
             signal.signal(signal.SIGTERM, default)
 
     def _train_all(self, runs: Sequence[Run]) -> None:
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         live = self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=not live) as progress:
             self._progress, self._whole = progress, progress.add_task("all runs", total=len(runs))
@@ -63,7 +63,7 @@ class Pool:
             self.failed.append(f"{run.title}: was ended by a signal")
         except SignbitError as error:
             self.failed.append(str(error))
-            self._console.print(f"FAILED {error}", markup=False)
+            self._console.print(f"FAILED {error}")
         else:
             record = run.record(None)
             score = record["report"]["accuracy"]["validation"]

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from signbit.console import console
 from signbit.qmodel.command import note
 from signbit.qmodel.data.named import Dataset, dataset_for, load_dataset
 from signbit.qmodel.errors import SignbitError
@@ -74,7 +74,7 @@ def evaluate_command(arguments: list[str]) -> None:
     _print(
         options,
         confusion_report.confusion_json(confusion, model.name, model.hash, data.name),
-        confusion_report.confusion_text(confusion, model.name, data.name, shutil.get_terminal_size().columns),
+        confusion_report.confusion_text(confusion, model.name, data.name, console().width),
     )
 
 
@@ -83,7 +83,10 @@ def summary_command(arguments: list[str]) -> None:
     data, settings = _data_and_settings(options)
     layers = settings.architecture(data.input_shape, len(data.labels))
     result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high)
-    _print(options, summary.summary_json(result), summary.summary_text(result))
+    if options.json:
+        print(json.dumps(summary.summary_json(result)))
+    else:
+        summary.print_summary(console(), result)
 
 
 def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:

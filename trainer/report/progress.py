@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from signbit.console import console
 from signbit.trainer.learning.train import Epoch
 
 LINES_MAX = 20
@@ -21,9 +22,9 @@ class Watch(AbstractContextManager):
         self._quiet = quiet
         self._line_every = -(-epochs // LINES_MAX)
         # rich knows NO_COLOR, TERM=dumb and pipes
-        console = Console(stderr=True, highlight=False)
-        live = console.is_terminal and not console.is_dumb_terminal and not quiet
-        self._bar = _bar(console) if live else None
+        screen = console(stderr=True)
+        live = screen.is_terminal and not screen.is_dumb_terminal and not quiet
+        self._bar = _bar(screen) if live else None
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -49,7 +50,7 @@ class Watch(AbstractContextManager):
         )
 
 
-def _bar(console: Console) -> Progress:
+def _bar(screen: Console) -> Progress:
     return Progress(
-        TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"), console=console
+        TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"), console=screen
     )

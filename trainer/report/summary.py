@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
 
+from signbit.console import Column, print_table
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.window import Shape
 from signbit.trainer.learning.quantize import quantize
@@ -64,26 +66,23 @@ def summarize(architecture: Architecture, input_shape: Shape, classes: int, high
     )
 
 
-def summary_text(summary: Summary) -> str:
-    """The summary as a table."""
-    head = ["layer", "output", "weights, bits", "flash, bytes", "MACs"]
-    cells = [
-        [row.text, _shape(row.output_shape), f"{row.weight_bits:,}", f"{row.flash_bytes:,}", f"{row.macs:,}"]
+def print_summary(screen: Console, summary: Summary) -> None:
+    """A row for each layer, then RAM and work."""
+    columns = (
+        *(Column("layer", left=True), Column("output", 1, left=True)),
+        *(Column("weights, bits", 2), Column("flash, bytes"), Column("MACs")),
+    )
+    rows = [
+        (row.text, _shape(row.output_shape), f"{row.weight_bits:,}", f"{row.flash_bytes:,}", f"{row.macs:,}")
         for row in summary.rows
     ]
-    totals = [sum(column) for column in zip(*((r.weight_bits, r.macs) for r in summary.rows), strict=True)]
-    cells.append(["all", "", f"{totals[0]:,}", f"{summary.flash_bytes:,}", f"{totals[1]:,}"])
-    widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
-    lines = [f"{summary.architecture}  on inputs of {_shape(summary.input_shape)}", ""]
-    for line in (head, *cells):
-        left = [f"{cell:<{width}}" for cell, width in zip(line[:2], widths[:2], strict=True)]
-        right = [f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True)]
-        lines.append("  ".join(left + right))
-    lines += ["", f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM"]
+    bits, macs = (sum(getattr(row, name) for row in summary.rows) for name in ("weight_bits", "macs"))
+    screen.print(f"{summary.architecture}  on inputs of {_shape(summary.input_shape)}", soft_wrap=True)
+    print_table(screen, columns, [*rows, ("all", "", f"{bits:,}", f"{summary.flash_bytes:,}", f"{macs:,}")])
+    screen.print(f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM")
     for core, count in summary.instructions.items():
         shown = "no estimate" if count is None else f"{count:,}"
-        lines.append(f"{core:<12}{shown:>12} instructions an inference")
-    return "\n".join(lines)
+        screen.print(f"{core:<12}{shown:>12} instructions an inference")
 
 
 def summary_json(summary: Summary) -> dict:

@@ -235,7 +235,7 @@ def test_wrong_output_is_no_measurement(monkeypatch):
 def test_a_rival_leaves_numpys_errors_as_they_were(tmp_path):
     """Where emlearn had been imported, an underflow elsewhere raised FloatingPointError."""
     program = (
-        "import sys; import numpy as np; from pathlib import Path; from tools import bench_rivals as rivals\n"
+        "import sys; import numpy as np; from pathlib import Path; from tools.measure import bench_rivals as rivals\n"
         "rivals.write_c(rivals.train(rivals.RIVALS['digits-mlp']), Path(sys.argv[1]))\n"
         "assert 'emlearn' in sys.modules and np.geterr()['under'] == 'ignore', np.geterr()"
     )

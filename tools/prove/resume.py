@@ -22,7 +22,7 @@ TRAIN = ["--model", "conv3x3pad:8, conv3x3:12 pool2, dense", "--epochs", "8", "-
 SAVE_ALWAYS = """
 import sys
 from signbit.qmodel.command import run_command
-from trainer import keeper
+from signbit.trainer.command import keeper
 from signbit.trainer.command.cli import main
 keeper.SAVE_EVERY_S = 0
 sys.exit(run_command(main))

@@ -1,13 +1,16 @@
-"""What every command line of the project shares: one-line errors, exit codes, --version."""
+"""What every command line of the project shares: commands by name, one-line errors, exit codes, --version."""
 
 import argparse
 import os
+import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from signbit import __version__
 from signbit.qmodel.errors import SignbitError
 
+VERSION = f"signbit {__version__}"
 EXIT_OK = 0
 EXIT_DIFFERENT = 1
 EXIT_USAGE = 2
@@ -20,10 +23,32 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
-        self.add_argument("--version", action="version", version=f"signbit {__version__}")
+        self.add_argument("--version", action="version", version=VERSION)
 
     def error(self, message: str):
         raise SignbitError(f"{' '.join(message.split())} (see {self.prog} --help)")
+
+
+class Command(NamedTuple):
+    """`main`, written module:function and imported when it is run, takes the arguments and the words typed so far."""
+
+    main: str
+    what_for: str
+
+
+def run_named(commands: Mapping[str, Command], arguments: list[str], prog: str) -> int | None:
+    """Run the one of `commands` that `arguments` begin with; none prints the list.  `prog` is what was typed so far."""
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        print(_list_of(commands, prog))
+        return EXIT_OK
+    if first == "--version":
+        print(VERSION)
+        return EXIT_OK
+    if first not in commands:
+        raise SignbitError(f"command {first!r} is unknown; there are {', '.join(commands)} (see {prog} --help)")
+    main = pkgutil.resolve_name(commands[first].main)
+    return main(arguments[1:], f"{prog} {first}")
 
 
 def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
@@ -49,6 +74,12 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
 def note(message: str) -> None:
     """One line on stderr that is no error."""
     print("note:", " ".join(message.split()), file=sys.stderr)
+
+
+def _list_of(commands: Mapping[str, Command], prog: str) -> str:
+    width = max(map(len, commands))
+    rows = [f"  {name:<{width}}  {command.what_for}" for name, command in commands.items()]
+    return "\n".join((f"usage: {prog} COMMAND [--help]", "", *rows))
 
 
 def _complain(message: str) -> int:

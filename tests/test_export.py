@@ -123,8 +123,7 @@ def test_verify_compares_a_cores_header_by_its_plain_c(target, tmp_path, capsys)
 
 
 BAD_CALLS = {
-    "no command": ([], "COMMAND"),
-    "unknown command": (["burn"], "invalid choice"),
+    "unknown command": (["burn"], "there are export, inspect"),
     "missing model": (["inspect", "nowhere.npz"], "nowhere.npz: No such file"),
     "folder as model": (["inspect", "."], "Is a directory"),
     "bad prefix": (["export", "MODEL", "-o", "m.h", "--prefix", "3d"], "prefix '3d'"),
@@ -224,7 +223,5 @@ def test_accuracy_in_the_banner_is_numbers_only():
 
 
 def test_version_is_printed(capsys):
-    with pytest.raises(SystemExit) as caught:
-        codegen("--version")
-    assert caught.value.code == 0
+    assert codegen("--version") == 0
     assert re.fullmatch(r"signbit \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -168,9 +168,10 @@ def reader(tmp_path_factory):
     """Runs a console line as a reader would; all lines share a folder, and main.c from the tutorial is in it."""
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / "bin").mkdir()
-    python = folder / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    for name, command in (("python", ""), ("signbit", "-m signbit ")):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
+        script.chmod(0o755)
     (folder / "main.c").write_text(next(found.text for found in blocks() if found.language == "c"))
     environment = os.environ | {
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -247,7 +248,7 @@ def check_codegen(arguments: list[str]) -> None:
 CHECKS = {
     "trainer": lambda arguments: train_parser().parse_args(arguments),
     "codegen": check_codegen,
-    "signbit emulate": lambda arguments: emulate._parser().parse_args(arguments),
+    "signbit emulate": lambda arguments: emulate._parser("signbit emulate").parse_args(arguments),
     "signbit.emulate.pio": check_pio,
     "tools": lambda arguments: tutorial_pictures.command_parser().parse_args(arguments[1:]),
 }

@@ -1,1 +1,10 @@
-"""The subcommands of `python -m codegen`, one file each: `add_parser(subparsers)` and `run(options)`."""
+"""The commands of codegen, one file each."""
+
+from signbit.qmodel.command import Command
+
+COMMANDS = {
+    "export": Command("signbit.codegen.commands.export:main", "write a model as one C header"),
+    "inspect": Command("signbit.codegen.commands.inspect:main", "what each layer costs: bytes, ranges, instructions"),
+    "verify": Command("signbit.codegen.commands.verify:main", "compile the C and compare it with Python, bit for bit"),
+    "package": Command("signbit.codegen.commands.package:main", "a library for Arduino, PlatformIO, CMake or Zephyr"),
+}

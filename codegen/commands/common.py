@@ -1,4 +1,4 @@
-"""Options and words that several subcommands share."""
+"""Options that several commands share."""
 
 import argparse
 

@@ -1,6 +1,5 @@
-"""`python -m codegen export`: write the header."""
+"""`export`: write the header."""
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -12,21 +11,18 @@ from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict
 from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 
 
-def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser("export", help="write the C header", description="Write a model as one C header.")
+def main(arguments: list[str], prog: str) -> int:
+    parser = Parser(prog=prog, description="Write a model as one C header.")
     add_plan_options(parser)
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help="header to write; - for stdout")
     add_test_vectors(parser)
     parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+    options = parser.parse_args(arguments)
     _check_report(options.report)
     _, plan = load_plan(options, options.test_vectors)
     text = header_text(plan).encode()

@@ -1,24 +1,19 @@
-"""`python -m codegen inspect`: what the model costs, before anything is written."""
+"""`inspect`: what the model costs, before anything is written."""
 
-import argparse
 import json
 
 from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.measure import measure, missing
 from signbit.codegen.report import as_dict, print_layers, summary
 from signbit.console import console
+from signbit.qmodel.command import Parser
 
 
-def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser(
-        "inspect", help="show layers, bytes and ranges", description="Show a model's layers and what they cost."
-    )
+def main(arguments: list[str], prog: str) -> None:
+    parser = Parser(prog=prog, description="Show a model's layers and what they cost.")
     add_plan_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> None:
+    options = parser.parse_args(arguments)
     _, plan = load_plan(options)
     not_measured = missing(plan)
     measured = None if not_measured else measure(plan)

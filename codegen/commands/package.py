@@ -1,29 +1,22 @@
-"""`python -m codegen package`: a model as a library for Arduino, PlatformIO, CMake or Zephyr."""
+"""`package`: a model as a library for Arduino, PlatformIO, CMake or Zephyr."""
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
 
 from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
 from signbit.codegen.package import FORMATS
+from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
 
 
-def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser(
-        "package",
-        help="write a library for Arduino, PlatformIO, CMake or Zephyr",
-        description="Write a model as a library that drops into other projects.",
-    )
+def main(arguments: list[str], prog: str) -> None:
+    parser = Parser(prog=prog, description="Write a model as a library that drops into other projects.")
     add_plan_options(parser)
     add_test_vectors(parser)
     parser.add_argument("--format", choices=list(FORMATS), required=True, help="whose library")
     parser.add_argument("-o", "--out", metavar="FOLDER", help="new folder (default: the prefix)")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> None:
+    options = parser.parse_args(arguments)
     _, plan = load_plan(options, options.test_vectors)
     folder = Path(options.out or plan.prefix)
     if folder.exists():

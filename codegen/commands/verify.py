@@ -1,18 +1,16 @@
-"""`python -m codegen verify`: the generated C against Python, every layer's every output."""
+"""`verify`: the generated C against Python, every layer's every output."""
 
-import argparse
 import json
 
 from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 
 
-def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser(
-        "verify",
-        help="compare the generated C with Python",
+def main(arguments: list[str], prog: str) -> int:
+    parser = Parser(
+        prog=prog,
         description="Compile the generated C for this computer and compare every layer's every output with Python: "
         "over a whole test set, over random and extreme inputs, and over the counts that a sensor can give.",
     )
@@ -21,10 +19,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
     parser.add_argument("--cc", metavar="CC", help="C compiler (default: $CC, cc, gcc or clang)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
+    options = parser.parse_args(arguments)
     model, plan = load_plan(options)
     compiler = find_compiler(options.cc)
     dataset = dataset_for(model, options.data, options.data_dir)

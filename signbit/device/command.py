@@ -216,14 +216,14 @@ def _print_text(stream: Stream) -> None:
         print(received.replace(b"\0", b"").replace(b"\r", b"").decode(errors="replace"), end="", flush=True)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], prog: str = "signbit device") -> int:
     """Returns 0 when all is well, 1 when the device computes something else than Python."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     return options.run(options)
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="signbit device", description=__doc__.partition(": ")[2])
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     line = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     line.add_argument(

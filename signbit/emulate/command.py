@@ -199,9 +199,9 @@ def print_results(screen: Console, results: list[CoreResult]) -> None:
     print_table(screen, columns, rows, [None if result.equal else "bold red" for result in results])
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], prog: str = "signbit emulate") -> int:
     """Returns 0 when all is equal, 1 when anything differs, 3 with --require when nothing could be run."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     reason = missing()
     if reason:
         print(json.dumps({"not_run": reason}) if options.json else f"NOT RUN: {reason}")
@@ -216,8 +216,8 @@ def main(arguments: list[str]) -> int:
     return EXIT_OK if all(result.equal for result in results) else EXIT_DIFFERENT
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="signbit emulate", description=__doc__.split("\n\n")[0].partition(": ")[2])
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description=__doc__.split("\n\n")[0].partition(": ")[2])
     parser.add_argument("model", metavar="MODEL", type=Path, help="model file (.npz)")
     parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")

@@ -1,1 +1,9 @@
 """The command lines of the trainer, and the files that a run leaves behind."""
+
+from signbit.qmodel.command import Command
+
+COMMANDS = {
+    "train": Command("signbit.trainer.command.cli:train_command", "train a network with one-bit weights"),
+    "summary": Command("signbit.trainer.command.cli:summary_command", "what a network will cost, before training"),
+    "evaluate": Command("signbit.trainer.command.cli:evaluate_command", "accuracy, class by class, of a saved model"),
+}

@@ -1,4 +1,4 @@
-"""python -m trainer: train a network, evaluate a model, or say what a network will cost."""
+"""The command line of the trainer: train a network, evaluate a model, or say what a network will cost."""
 
 import argparse
 import json
@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from signbit.console import console
-from signbit.qmodel.command import note
+from signbit.qmodel.command import note, run_named
 from signbit.qmodel.data.named import Dataset, dataset_for, load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import check_name
+from signbit.trainer.command import COMMANDS, own_data
 from signbit.trainer.command import options as command_lines
-from signbit.trainer.command import own_data
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
@@ -28,20 +28,15 @@ EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
 
 
-def main(arguments: list[str]) -> int | None:
+def main(arguments: list[str], prog: str = command_lines.PROG) -> int | None:
     """Run the command named first; `train` may be left out."""
-    commands = {"train": train_command, "evaluate": evaluate_command, "summary": summary_command}
-    first = arguments[0] if arguments else "-"
-    if first.startswith("-"):
-        return train_command(arguments)
-    if first not in commands:
-        prog = command_lines.PROG
-        raise SignbitError(f"command {first!r} is unknown; there are {', '.join(commands)} (see {prog} --help)")
-    return commands[first](arguments[1:])
+    if not arguments or arguments[0].startswith("-"):
+        return train_command(arguments, prog)
+    return run_named(COMMANDS, arguments, prog)
 
 
-def train_command(arguments: list[str]) -> int | None:
-    parser = command_lines.train_parser()
+def train_command(arguments: list[str], prog: str) -> int | None:
+    parser = command_lines.train_parser(prog)
     options = parser.parse_args(arguments)
     if options.resume is None:
         checkpoint = None
@@ -58,7 +53,7 @@ def train_command(arguments: list[str]) -> int | None:
         with Watch(settings.epochs, options.quiet) as watch, Keeper(output, task) as keeper:
             result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
     except Stopped as stop:
-        _say_stopped(stop, settings.epochs)
+        _say_stopped(stop, settings.epochs, prog)
         return EXIT_SIGNAL + stop.number
     output.finish(result, data)
     keeper.discard()
@@ -66,8 +61,8 @@ def train_command(arguments: list[str]) -> int | None:
     return None
 
 
-def evaluate_command(arguments: list[str]) -> None:
-    options = command_lines.evaluate_parser().parse_args(arguments)
+def evaluate_command(arguments: list[str], prog: str) -> None:
+    options = command_lines.evaluate_parser(prog).parse_args(arguments)
     model = load(options.model)
     data = dataset_for(model, options.data, options.data_dir)
     confusion = evaluate(model, data)
@@ -78,8 +73,8 @@ def evaluate_command(arguments: list[str]) -> None:
     )
 
 
-def summary_command(arguments: list[str]) -> None:
-    options = command_lines.summary_parser().parse_args(arguments)
+def summary_command(arguments: list[str], prog: str) -> None:
+    options = command_lines.summary_parser(prog).parse_args(arguments)
     data, settings = _data_and_settings(options)
     layers = settings.architecture(data.input_shape, len(data.labels))
     result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high)
@@ -134,12 +129,12 @@ def _settings(options: argparse.Namespace, defaults: dict) -> Settings:
     return default_settings(**(defaults | given | {"data": defaults.get("data", options.data)}))
 
 
-def _say_stopped(stop: Stopped, epochs: int) -> None:
+def _say_stopped(stop: Stopped, epochs: int, prog: str) -> None:
     where = f"stopped in epoch {min(stop.epochs_done + 1, epochs)} of {epochs}"
     if stop.kept is None:
         note(f"{where}; nothing is saved, since neither --out nor --run names a place")
     else:
-        note(f"{where}; go on with: {command_lines.PROG} --resume {stop.kept}")
+        note(f"{where}; go on with: {prog} --resume {stop.kept}")
 
 
 def _print(options: argparse.Namespace, values: dict, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The command lines of `python -m trainer`."""
+"""The options of the trainer's commands; `prog` is what was typed so far, `signbit train` for example."""
 
 import argparse
 import math
@@ -28,9 +28,9 @@ def check_resume(parser: Parser, options: argparse.Namespace) -> None:
             raise SignbitError(f"--{name.replace('_', '-')}: --resume goes on with what the run was started with")
 
 
-def train_parser() -> Parser:
+def train_parser(prog: str = PROG) -> Parser:
     parser = Parser(
-        prog=f"{PROG} [train]",
+        prog=prog,
         description="Train a network with one-bit weights and save its integer model.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -128,9 +128,9 @@ def train_parser() -> Parser:
     return parser
 
 
-def summary_parser() -> Parser:
+def summary_parser(prog: str) -> Parser:
     parser = Parser(
-        prog=f"{PROG} summary",
+        prog=prog,
         description="Layers, shapes, bits, bytes, MACs and estimated instructions of a network, before training.",
         epilog=architecture.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -162,14 +162,14 @@ def _add_network(network) -> None:
 def _epilog() -> str:
     return (
         f"{architecture.__doc__}\n"
-        f"{PROG} evaluate MODEL gives accuracy, figures of each class and confusion matrix of a saved model.\n"
-        f"{PROG} summary --model ... says what a network will cost before it is trained."
+        "The command `evaluate MODEL` gives accuracy, figures of each class and confusion matrix of a saved model,\n"
+        "and `summary --model ...` says what a network will cost before it is trained."
     )
 
 
-def evaluate_parser() -> Parser:
+def evaluate_parser(prog: str) -> Parser:
     parser = Parser(
-        prog=f"{PROG} evaluate",
+        prog=prog,
         description="Integer accuracy, figures of each class and confusion matrix on a data set's test part.",
     )
     parser.add_argument("model", metavar="MODEL", help="model file (.npz)")

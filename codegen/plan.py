@@ -10,16 +10,16 @@ from signbit.codegen.arena import place
 from signbit.codegen.choose import SPEED, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.kernels import candidates
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import PORTABLE, TARGETS, Target
-from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layers import Layer
+from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.ranges import LayerRange
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import WORD_BYTES, Encoding, Shape
 
 TEST_VECTORS_MAX = 256
+CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "int32_t"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,11 @@ class LayerPlan:
 
     @property
     def input_ctype(self) -> str:
-        return "uint32_t" if self.job.one_bit_inputs else "uint8_t"
+        return CTYPES[self.job.input.encoding]
 
     @property
     def output_ctype(self) -> str:
-        return {Requantize: "uint8_t", Sign: "uint32_t", Logits: "int32_t"}[type(self.layer.activation)]
+        return CTYPES[self.job.output.encoding]
 
     @property
     def weight_bytes(self) -> int:
@@ -204,6 +204,8 @@ def make_plan(
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     jobs = _jobs(model, target)
+    if any(layer.inputs != CHAIN for layer in model.layers):
+        raise SignbitError("a layer of the model reads another value than the one before it, which no kernel does")
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     options = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
     arena = place([job.output_bytes for job in jobs], [option.cost.scratch_bytes for option in options])
@@ -249,9 +251,8 @@ def _jobs(model: QuantizedModel, target: str) -> list[Job]:
     return [
         Job(
             layer=layer,
-            input_shape=model.shapes[index],
-            output_shape=model.shapes[index + 1],
-            inputs=model.ranges[index].input,
+            inputs=model.inputs_of(index),
+            output=model.values[index + 1],
             input_shift=0 if index else model.input_shift,
             from_caller=index == 0,
             target=target,

@@ -7,6 +7,7 @@ import numpy as np
 
 from signbit.qmodel import integer
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.value import Encoding, Shape, Value
 
 Entries = dict[str, tuple[str, tuple[int, ...]]]
 """Arrays in the model file: name -> (dtype, shape)."""
@@ -27,6 +28,9 @@ class Requantize:
 
     def run(self, acc: np.ndarray) -> np.ndarray:
         return integer.requantize(acc, self.multiplier, self.bias, self.shift, self.high)
+
+    def output(self, shape: Shape) -> Value:
+        return Value(shape, Encoding.UINT8, 0, self.high)
 
     def check(self, neurons: int) -> None:
         _check_arrays(self, neurons)
@@ -63,6 +67,9 @@ class Logits:
     def run(self, acc: np.ndarray) -> np.ndarray:
         return integer.scale(acc, self.multiplier, self.bias)
 
+    def output(self, shape: Shape) -> Value:
+        return Value(shape, Encoding.INT32, integer.INT32_MIN, integer.INT32_MAX)
+
     def check(self, neurons: int) -> None:
         _check_arrays(self, neurons)
 
@@ -94,6 +101,9 @@ class Sign:
 
     def run(self, acc: np.ndarray) -> np.ndarray:
         return integer.threshold(acc, self.threshold, self.direction)
+
+    def output(self, shape: Shape) -> Value:
+        return Value(shape, Encoding.BIT, -1, 1)
 
     def check(self, neurons: int) -> None:
         _check_arrays(self, neurons)

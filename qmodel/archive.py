@@ -47,13 +47,15 @@ class Archive:
             raise SignbitError(f"not a {what} (it has no header, or an entry twice)")
         self.header = self._read_header()
 
-    def check_format(self, name: str, version: int) -> None:
-        """Refuses a header that is of another format or version."""
+    def check_format(self, name: str, version_max: int) -> int:
+        """The file's version, 1 to `version_max`; refuses a header that is of another format or version."""
         if self.header.get("format") != name:
             raise SignbitError(f"not a {self._what} (its header says otherwise)")
         found = self.header.get("version")
-        if found != version or isinstance(found, bool):
-            raise SignbitError(f"file version {found!r} is unknown; this signbit reads version {version}")
+        if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= version_max:
+            known = " to ".join(map(str, sorted({1, version_max})))
+            raise SignbitError(f"file version {found!r} is unknown; this signbit reads version {known}")
+        return found
 
     def arrays(self, wanted: Entries) -> dict[str, np.ndarray]:
         """Every array of the file, which must be the `wanted` ones: name -> (dtype, shape)."""

@@ -8,11 +8,15 @@ from signbit.qmodel import archive
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
-from signbit.qmodel.model import LAYERS_MAX, WORDS_MAX, QuantizedModel
+from signbit.qmodel.model import GRAPH, WORDS_MAX, QuantizedModel
 
 FORMAT = "signbit-model"
-VERSION = 1
+VERSION_MAX = 2
+PARTS = frozenset({GRAPH})
+"""Optional parts that this signbit reads; a file of version 2 names those it uses."""
+
 FILE_BYTES_MAX = 64 << 20
 KEYS = {
     "format",
@@ -26,6 +30,7 @@ KEYS = {
     "labels",
     "logit_shift",
 }
+PARTS_KEY = "parts"
 INPUT_QUANTIZATION = "input_quantization"
 """The one key that a model may leave out -- SPEC 11."""
 
@@ -51,7 +56,8 @@ def to_bytes(model: QuantizedModel) -> bytes:
     model.validate()
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 2 if model.parts else 1,
+        **({PARTS_KEY: list(model.parts)} if model.parts else {}),
         "name": model.name,
         "hash": model.hash,
         "provenance": model.provenance,
@@ -106,15 +112,22 @@ def _read(content: archive.Archive) -> QuantizedModel:
     ).validate()
     if model.hash != header["hash"]:
         raise SignbitError("the hash does not fit the content; the file is damaged")
+    used, named = list(model.parts), header.get(PARTS_KEY, [])
+    if named != used:
+        raise SignbitError(f"the header names the parts {named}, but the model uses {used}")
     return model
 
 
 def _checked_header(content: archive.Archive) -> dict:
     header = content.header
-    content.check_format(FORMAT, VERSION)
-    odd = (set(header) ^ KEYS) - {INPUT_QUANTIZATION}
+    version = content.check_format(FORMAT, VERSION_MAX)
+    keys = KEYS if version == 1 else KEYS | {PARTS_KEY}
+    odd = (set(header) ^ keys) - {INPUT_QUANTIZATION}
     if odd:
         raise SignbitError(f"the header's key {sorted(odd)[0]!r} is missing or unknown")
+    for part in _texts(header, PARTS_KEY) if version > 1 else ():
+        if part not in PARTS:
+            raise SignbitError(f"the model needs a newer signbit: part {part!r}")
     if not isinstance(header["layers"], list) or len(header["layers"]) > LAYERS_MAX:
         raise SignbitError(f"the header has no list of at most {LAYERS_MAX} layers")
     for name in ("input_shift", "logit_shift"):

@@ -1,12 +1,10 @@
-"""Integer layers: what a quantized model is made of.
+"""The kinds of integer layers: weights with a max-pool and an activation, and average pools.
 
-A layer gives exact int32 accumulators, takes the maximum over a pool's window if it has one, and ends in an activation
-(`signbit.qmodel.activations`).  All are frozen; a new kind is one class here and one row in `LAYER_KINDS`.
-
-Between layers run uint8 values, shape (batch, H, W, C) or (batch, n), or one-bit values of +1 and -1 as int8; the
-dtype says which.
+All are frozen; a new kind is one class and one row in `LAYER_KINDS`.  Layers of several inputs are in
+`signbit.qmodel.merge`.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -16,31 +14,21 @@ import numpy as np
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Activation, Entries, Requantize, activation_kind, whole_number
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.window import PLAIN, Shape, Window, sides
-
-NEURONS_MAX = 65_535
-
-
-@dataclass(frozen=True, eq=False)
-class Range:
-    """Lowest and highest value a neuron can take; arrays of shape (neurons,), int64."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    def overall(self) -> tuple[int, int]:
-        return int(self.low.min()), int(self.high.max())
+from signbit.qmodel.layer import CHAIN, NEURONS_MAX, Layer, Range, restore_reads
+from signbit.qmodel.merge import Add, Concatenate
+from signbit.qmodel.value import Encoding, Shape, Value, size_of
+from signbit.qmodel.window import PLAIN, Window, sides
 
 
-class Weighted:
+class Weighted(Layer):
     """What dense, convolutional and depthwise layers share: rows of weights, one a neuron, and an activation.
 
     Weights are +1 and -1, or with `ternary` also 0; then they are stored as two planes a and b of one-bit weights,
     w = (a + b) / 2 -- SPEC 2.
     """
 
+    encodings: ClassVar[frozenset[Encoding]] = frozenset({Encoding.UINT8, Encoding.BIT})
     weights: np.ndarray
-    activation: Activation
 
     @property
     def neurons(self) -> int:
@@ -66,8 +54,8 @@ class Weighted:
             return (self.rows,)
         return np.where(self.rows == 0, 1, self.rows), np.where(self.rows == 0, -1, self.rows)
 
-    def accumulator_range(self, low: int, high: int) -> Range:
-        """Interval of each accumulator when every input lies in low..high; inputs attain both ends."""
+    def accumulator_range(self, value: Value) -> Range:
+        low, high = value.low, value.high
         positive = (self.rows > 0).sum(axis=1, dtype=np.int64)
         negative = (self.rows < 0).sum(axis=1, dtype=np.int64)
         return Range(low=positive * low - negative * high, high=positive * high - negative * low)
@@ -90,7 +78,7 @@ class Weighted:
 
     def _settings(self, **values) -> dict:
         ternary = {"ternary": True} if self.ternary else {}
-        return {"kind": self.kind, **values, **ternary, "activation": self.activation.settings()}
+        return {"kind": self.kind, **self.reads(), **values, **ternary, "activation": self.activation.settings()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,23 +91,22 @@ class Dense(Weighted):
     kind: ClassVar[str] = "dense"
     weights: np.ndarray
     activation: Activation
+    inputs: tuple[int, ...] = CHAIN
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def output_shape(self, shape: Shape) -> Shape:
         return (self.neurons,)
 
-    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
-        return integer.dense(inputs.reshape(len(inputs), -1), self.weights)
+    def accumulate(self, inputs: list[np.ndarray], values: list[Value]) -> np.ndarray:
+        (x,) = inputs
+        return integer.dense(x.reshape(len(x), -1), self.weights)
 
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self.activation.run(self.accumulate(inputs))
-
-    def macs(self, input_shape: Shape) -> int:
+    def macs(self, shape: Shape) -> int:
         return self.neurons * self.fan_in
 
-    def check(self, input_shape: Shape) -> None:
+    def check(self, value: Value) -> None:
         self._check_weights(axes=2)
-        if self.fan_in != size_of(input_shape):
-            raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {size_of(input_shape)}")
+        if self.fan_in != value.size:
+            raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {value.size}")
 
     def settings(self) -> dict:
         return self._settings(inputs=self.fan_in, outputs=self.neurons)
@@ -130,9 +117,8 @@ class Dense(Weighted):
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Dense":
-        """The layer that `settings` and `arrays` (checked against `entries`) describe."""
         weights = _restore_rows(settings, arrays, whole_number(settings, "inputs"))
-        return cls(weights, _restore_activation(settings, arrays))
+        return cls(weights, _restore_activation(settings, arrays), restore_reads(settings))
 
 
 class Windowed(Weighted):
@@ -144,15 +130,19 @@ class Windowed(Weighted):
     def kernel(self) -> tuple[int, int]:
         return self.weights.shape[1:3]
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return (*self.window.output_shape(input_shape, self.kernel), self.neurons)
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*self.window.output_shape(shape, self.kernel), self.neurons)
 
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self.activation.run(self.window.maximum(self.accumulate(inputs)))
+    @abstractmethod
+    def convolve(self, patches: np.ndarray) -> np.ndarray:
+        """The accumulators before the max-pool, int32 (batch, height, width, neurons), of `Window.patches`."""
 
-    def macs(self, input_shape: Shape) -> int:
-        """Accumulations that a pooled output needs; those in dropped rows and columns are none."""
-        height, width = self.window.output_shape(input_shape, self.kernel)
+    def accumulate(self, inputs: list[np.ndarray], values: list[Value]) -> np.ndarray:
+        patches = self.window.patches(inputs[0], self.kernel, values[0].outside)
+        return self.window.maximum(self.convolve(patches))
+
+    def macs(self, shape: Shape) -> int:
+        height, width = self.window.output_shape(shape, self.kernel)
         return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
 
 
@@ -167,17 +157,18 @@ class Conv2D(Windowed):
     weights: np.ndarray
     activation: Activation
     window: Window = PLAIN
+    inputs: tuple[int, ...] = CHAIN
 
-    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
-        patches = self.window.patches(inputs, self.kernel).transpose(0, 1, 2, 4, 5, 3)
+    def convolve(self, patches: np.ndarray) -> np.ndarray:
+        patches = patches.transpose(0, 1, 2, 4, 5, 3)
         acc = integer.dense(patches.reshape(-1, self.fan_in), self.rows)
         return acc.reshape(*patches.shape[:3], self.neurons)
 
-    def check(self, input_shape: Shape) -> None:
+    def check(self, value: Value) -> None:
         self._check_weights(axes=4)
-        self.window.check(input_shape, self.kernel)
-        if self.weights.shape[3] != input_shape[2]:
-            raise SignbitError(f"has weights for {self.weights.shape[3]} channels, but gets {input_shape[2]}")
+        self.window.check(value.shape, self.kernel)
+        if self.weights.shape[3] != value.shape[2]:
+            raise SignbitError(f"has weights for {self.weights.shape[3]} channels, but gets {value.shape[2]}")
 
     def settings(self) -> dict:
         outputs, height, width, channels = self.weights.shape
@@ -195,7 +186,7 @@ class Conv2D(Windowed):
         channels = whole_number(settings, "channels")
         rows = _restore_rows(settings, arrays, height * width * channels)
         weights = rows.reshape(-1, height, width, channels)
-        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings))
+        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings), restore_reads(settings))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,16 +200,16 @@ class DepthwiseConv2D(Windowed):
     weights: np.ndarray
     activation: Activation
     window: Window = PLAIN
+    inputs: tuple[int, ...] = CHAIN
 
-    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
-        patches = self.window.patches(inputs, self.kernel).astype(np.int32)
-        return np.einsum("nyxcuv,cuv->nyxc", patches, self.weights.astype(np.int32))
+    def convolve(self, patches: np.ndarray) -> np.ndarray:
+        return np.einsum("nyxcuv,cuv->nyxc", patches.astype(np.int32), self.weights.astype(np.int32))
 
-    def check(self, input_shape: Shape) -> None:
+    def check(self, value: Value) -> None:
         self._check_weights(axes=3)
-        self.window.check(input_shape, self.kernel)
-        if self.neurons != input_shape[2]:
-            raise SignbitError(f"has weights for {self.neurons} channels, but gets {input_shape[2]}")
+        self.window.check(value.shape, self.kernel)
+        if self.neurons != value.shape[2]:
+            raise SignbitError(f"has weights for {self.neurons} channels, but gets {value.shape[2]}")
 
     def settings(self) -> dict:
         channels, height, width = self.weights.shape
@@ -233,11 +224,11 @@ class DepthwiseConv2D(Windowed):
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "DepthwiseConv2D":
         height, width = sides(settings, "kernel", 2)
         weights = _restore_rows(settings, arrays, height * width).reshape(-1, height, width)
-        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings))
+        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings), restore_reads(settings))
 
 
 @dataclass(frozen=True, eq=False)
-class AveragePool:
+class AveragePool(Layer):
     """q = clamp((sum * M + 2^21) >> 22, 0, high) with M = round(2^22 / n), n the window's size -- SPEC 4.
 
     `size` is the window (height, width), also its stride; rows and columns that do not fill it are dropped.  The
@@ -245,10 +236,12 @@ class AveragePool:
     """
 
     kind: ClassVar[str] = "average_pool"
+    encodings: ClassVar[frozenset[Encoding]] = frozenset({Encoding.UINT8})
     SHIFT: ClassVar[int] = 22
     size: tuple[int, int]
     channels: int
     high: int = 127
+    inputs: tuple[int, ...] = CHAIN
 
     @property
     def neurons(self) -> int:
@@ -265,40 +258,36 @@ class AveragePool:
         ones = np.ones(self.channels, np.int32)
         return Requantize(ones * multiplier, ones << (self.SHIFT - 1), self.SHIFT, self.high)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape[0] // self.size[0], input_shape[1] // self.size[1], self.channels
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape[0] // self.size[0], shape[1] // self.size[1], self.channels
 
-    def accumulate(self, inputs: np.ndarray) -> np.ndarray:
-        rows, columns, _ = self.output_shape(inputs.shape[1:])
+    def accumulate(self, inputs: list[np.ndarray], values: list[Value]) -> np.ndarray:
+        (x,) = inputs
+        rows, columns, _ = self.output_shape(x.shape[1:])
         height, width = self.size
-        cut = inputs[:, : rows * height, : columns * width].astype(np.int32)
-        return cut.reshape(len(inputs), rows, height, columns, width, -1).sum(axis=(2, 4), dtype=np.int32)
+        cut = x[:, : rows * height, : columns * width].astype(np.int32)
+        return cut.reshape(len(x), rows, height, columns, width, -1).sum(axis=(2, 4), dtype=np.int32)
 
-    def run(self, inputs: np.ndarray) -> np.ndarray:
-        return self.activation.run(self.accumulate(inputs))
+    def macs(self, shape: Shape) -> int:
+        return size_of(self.output_shape(shape)) * self.fan_in
 
-    def macs(self, input_shape: Shape) -> int:
-        return size_of(self.output_shape(input_shape)) * self.fan_in
-
-    def accumulator_range(self, low: int, high: int) -> Range:
+    def accumulator_range(self, value: Value) -> Range:
         ones = np.ones(self.channels, np.int64)
-        return Range(ones * self.fan_in * low, ones * self.fan_in * high)
+        return Range(ones * self.fan_in * value.low, ones * self.fan_in * value.high)
 
-    def check(self, input_shape: Shape) -> None:
-        if len(input_shape) != 3:
-            raise SignbitError(f"needs an image (height, width, channels), but gets {input_shape}")
-        if self.channels != input_shape[2]:
-            raise SignbitError(f"is for {self.channels} channels, but gets {input_shape[2]}")
-        if min(self.output_shape(input_shape)) < 1:
-            raise SignbitError(f"its window {self.size} is larger than its input of {input_shape}")
+    def check(self, value: Value) -> None:
+        if len(value.shape) != 3:
+            raise SignbitError(f"needs an image (height, width, channels), but gets {value.shape}")
+        if self.channels != value.shape[2]:
+            raise SignbitError(f"is for {self.channels} channels, but gets {value.shape[2]}")
+        if min(self.output_shape(value.shape)) < 1:
+            raise SignbitError(f"its window {self.size} is larger than its input of {value.shape}")
         if not 1 <= self.high <= 255:
             raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
 
     def settings(self) -> dict:
-        return {"kind": self.kind, "size": list(self.size), "channels": self.channels, "high": self.high}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {}
+        size = {"size": list(self.size), "channels": self.channels, "high": self.high}
+        return {"kind": self.kind, **self.reads(), **size}
 
     @staticmethod
     def entries(settings: dict) -> Entries:
@@ -306,14 +295,13 @@ class AveragePool:
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "AveragePool":
-        return cls(
-            sides(settings, "size", 2), whole_number(settings, "channels"), whole_number(settings, "high", high=255)
-        )
+        size, channels = sides(settings, "size", 2), whole_number(settings, "channels")
+        return cls(size, channels, whole_number(settings, "high", high=255), restore_reads(settings))
 
 
-Layer = Dense | Conv2D | DepthwiseConv2D | AveragePool
-
-LAYER_KINDS: dict[str, type[Layer]] = {kind.kind: kind for kind in (Dense, Conv2D, DepthwiseConv2D, AveragePool)}
+LAYER_KINDS: dict[str, type[Layer]] = {
+    kind.kind: kind for kind in (Dense, Conv2D, DepthwiseConv2D, AveragePool, Add, Concatenate)
+}
 
 
 def layer_kind(settings: dict) -> type[Layer]:
@@ -322,11 +310,6 @@ def layer_kind(settings: dict) -> type[Layer]:
     if not isinstance(kind, str) or kind not in LAYER_KINDS:
         raise SignbitError(f"layer kind {kind!r} is unknown; it may need a newer signbit")
     return LAYER_KINDS[kind]
-
-
-def size_of(shape: Shape) -> int:
-    """Number of values in a shape."""
-    return int(np.prod(shape, dtype=np.int64))
 
 
 def _is_ternary(settings: dict) -> bool:

@@ -3,31 +3,35 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from signbit.qmodel import integer, ranges
-from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import InputQuantization
-from signbit.qmodel.layers import AveragePool, Layer, Shape, size_of
+from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
+from signbit.qmodel.value import Encoding, Shape, Value, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
 LABEL_BYTES_MAX = 64
-LAYERS_MAX = 64
 INPUT_SIZE_MAX = 1 << 20
 WORDS_MAX = 1 << 24
 LOGIT_SHIFT_MAX = 26
 BATCH = 250
-"""Inputs computed at a time, so that memory stays bounded whatever the data set."""
+"""Inputs computed at a time."""
+
+GRAPH = "graph"
+"""Part of the model file: layers that read other values than the one before them."""
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedModel:
-    """Integer layers in order, with what is needed to feed them and to read their answer.
+    """Integer layers in the order in which they run, with what is needed to feed them and to read their answer.
 
+    Value 0 is the input, value i + 1 the output of layer i.
     `input_shape` is (H, W, C) or shorter; inputs are uint8 and are shifted right by `input_shift` before the
     first layer; a logit is worth logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by
     nothing.  `input_quantization` makes inputs of a sensor's counts; it is None where the inputs are bytes as they
@@ -45,30 +49,51 @@ class QuantizedModel:
 
     @property
     def input_size(self) -> int:
-        return int(np.prod(self.input_shape))
+        return size_of(self.input_shape)
 
     @property
     def output_size(self) -> int:
-        return self.layers[-1].neurons
+        return self.values[-1].size
 
     @cached_property
-    def shapes(self) -> tuple[Shape, ...]:
-        """Shape of the input and of every layer's output."""
-        shapes = [self.input_shape]
-        for layer in self.layers:
-            shapes.append(layer.output_shape(shapes[-1]))
-        return tuple(shapes)
+    def sources(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the values that each layer reads."""
+        return tuple(tuple(index + 1 + back for back in layer.inputs) for index, layer in enumerate(self.layers))
+
+    @cached_property
+    def last_readers(self) -> tuple[int, ...]:
+        """For each value the last layer that reads it; for the logits the number of layers."""
+        readers = {source: index for index, sources in enumerate(self.sources) for source in sources}
+        return (*(readers[value] for value in range(len(self.layers))), len(self.layers))
+
+    @cached_property
+    def values(self) -> tuple[Value, ...]:
+        """The input after `input_shift`, and every layer's output; raises SignbitError where a layer does not fit."""
+        values = [Value(self.input_shape, Encoding.UINT8, 0, 255 >> self.input_shift)]
+        for index, layer in enumerate(self.layers):
+            with _named(index, layer):
+                values.append(_checked_output(layer, values))
+                if (values[-1].encoding is Encoding.INT32) != (index == len(self.layers) - 1):
+                    raise SignbitError("the last layer, and only the last, must give logits")
+        return tuple(values)
+
+    def inputs_of(self, index: int) -> tuple[Value, ...]:
+        """The values that layer `index` reads."""
+        return tuple(self.values[source] for source in self.sources[index])
 
     @cached_property
     def ranges(self) -> tuple[ranges.LayerRange, ...]:
         """Proved bounds of every layer; raises SignbitError where a value could leave int32."""
         proofs = []
-        inputs = (0, 255 >> self.input_shift)
         for index, layer in enumerate(self.layers):
             with _named(index, layer):
-                proofs.append(ranges.prove(layer, inputs))
-            inputs = ranges.outputs(layer)
+                proofs.append(ranges.prove(layer, *self.inputs_of(index)))
         return tuple(proofs)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The model file's optional parts that the model uses, in order -- SPEC 9."""
+        return (GRAPH,) if any(layer.inputs != CHAIN for layer in self.layers) else ()
 
     @cached_property
     def hash(self) -> str:
@@ -105,18 +130,20 @@ class QuantizedModel:
         Hidden layers give uint8 arrays of shape (batch, ...), or for one-bit activations the packed channels of each
         pixel, uint32 (batch, ..., words); the last one gives the int32 logits (batch, classes).
         """
-        inputs = self._checked(inputs)
         outputs: list[list[np.ndarray]] = [[] for _ in self.layers]
-        for start in range(0, len(inputs), BATCH):
-            values = inputs[start : start + BATCH] >> np.uint8(self.input_shift)
-            for index, layer in enumerate(self.layers):
-                values = layer.run(values)
-                outputs[index].append(integer.pack_last_axis(values) if values.dtype == np.int8 else values)
+        for batch in self._batches(inputs):
+            for parts, value, array in zip(outputs, self.values[1:], self._outputs(batch), strict=True):
+                parts.append(value.packed(array))
         return [np.concatenate(parts) for parts in outputs]
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """The logits, int32 of shape (batch, classes)."""
-        return self.trace(inputs)[-1]
+        logits = []
+        for batch in self._batches(inputs):
+            for output in self._outputs(batch):
+                last = output
+            logits.append(last)
+        return np.concatenate(logits)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """The class of each input, shape (batch,)."""
@@ -136,33 +163,54 @@ class QuantizedModel:
             raise SignbitError(f"the model is larger than {WORDS_MAX} words")
         if not 0 <= self.logit_shift <= LOGIT_SHIFT_MAX:
             raise SignbitError(f"logit_shift is {self.logit_shift}, but must be 0 to {LOGIT_SHIFT_MAX}")
-        shape = self.input_shape
-        one_bit = False
-        for index, layer in enumerate(self.layers):
-            with _named(index, layer):
-                layer.check(shape)
-                if one_bit and isinstance(layer, AveragePool):
-                    raise SignbitError("one-bit values have no average; pool them before the sign")
-                one_bit = isinstance(layer.activation, Sign)
-                if isinstance(layer.activation, Logits) != (index == len(self.layers) - 1):
-                    raise SignbitError("the last layer, and only the last, must give logits")
-            shape = layer.output_shape(shape)
         check_labels(self.labels, self.output_size)
+        unread = set(range(len(self.layers))) - {source for sources in self.sources for source in sources}
+        if unread:
+            raise SignbitError(f"no layer reads the output of layer {min(unread) - 1}; leave the layer out")
         if self.input_quantization is not None:
             self.input_quantization.check(self.input_shape[-1])
         _ = self.ranges
         return self
 
-    def _checked(self, inputs: np.ndarray) -> np.ndarray:
+    def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
+        """Parts of the model's inputs, so that memory stays bounded whatever the data set."""
         inputs = np.asarray(inputs)
         self._check_inputs(inputs, "uint8")
-        return inputs.reshape(len(inputs), *self.input_shape)
+        images = inputs.reshape(len(inputs), *self.input_shape)
+        yield from (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+
+    def _outputs(self, batch: np.ndarray) -> Iterator[np.ndarray]:
+        """Each layer's output in turn; a value is kept until its last reader has run."""
+        kept = {0: batch >> np.uint8(self.input_shift)}
+        for index, layer in enumerate(self.layers):
+            sources = self.sources[index]
+            output = layer.run([kept[source] for source in sources], [self.values[source] for source in sources])
+            yield output
+            kept = {value: array for value, array in kept.items() if self.last_readers[value] > index}
+            kept[index + 1] = output
 
     def _check_inputs(self, inputs: np.ndarray, dtype: str) -> None:
         if inputs.dtype != dtype:
             raise SignbitError(f"inputs are {inputs.dtype}, but must be {dtype}")
         if inputs.shape[1:] not in (self.input_shape, (self.input_size,)):
             raise SignbitError(f"inputs have shape {inputs.shape[1:]} each, but the model takes {self.input_shape}")
+
+
+def _checked_output(layer: Layer, values: list[Value]) -> Value:
+    """The output of a layer after `values`; raises SignbitError unless it is whole and fits what it reads."""
+    for back in layer.inputs:
+        if not -len(values) <= back <= -1:
+            raise SignbitError(f"reads value {back}, but only {len(values)} are before it; -1 is the nearest")
+        if values[back].encoding not in layer.encodings:
+            known = " or ".join(sorted(encoding.value for encoding in layer.encodings))
+            raise SignbitError(f"reads {known}, but value {back} before it holds {values[back].encoding.value}")
+    if len(layer.inputs) not in layer.input_counts:
+        least, most = layer.input_counts[0], layer.input_counts[-1]
+        allowed = f"{least}" if least == most else f"{least} to {most}"
+        raise SignbitError(f"reads {len(layer.inputs)} values, but must read {allowed}")
+    inputs = [values[back] for back in layer.inputs]
+    layer.check(*inputs)
+    return layer.output(*inputs)
 
 
 def canonical_json(value: dict) -> str:

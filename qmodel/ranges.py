@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.qmodel.activations import Requantize, Sign
+from signbit.qmodel.activations import Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
-from signbit.qmodel.layers import Layer, Range
-
-ONE_BIT = (-1, 1)
-"""Inputs behind a sign activation."""
+from signbit.qmodel.layer import Layer, Range
+from signbit.qmodel.value import Value
 
 
 @dataclass(frozen=True)
@@ -21,21 +19,20 @@ class LayerRange:
     activation multiplies nothing: its product and scaled are the accumulator.
     """
 
-    input: tuple[int, int]
     accumulator: tuple[int, int]
     product: tuple[int, int]
     scaled: tuple[int, int]
 
 
-def prove(layer: Layer, inputs: tuple[int, int]) -> LayerRange:
-    """Bounds of `layer` for inputs in `inputs`, from its actual weights, multipliers and biases.
+def prove(layer: Layer, *inputs: Value) -> LayerRange:
+    """Bounds of `layer` that reads `inputs`, from its actual weights, multipliers and biases.
 
     A neuron's acc * M + B is linear in acc, so its extremes are at the ends of the accumulator's interval,
     which inputs attain.  Raises SignbitError if any value could leave int32.
     """
     acc = layer.accumulator_range(*inputs)
     if isinstance(layer.activation, Sign):
-        return LayerRange(inputs, *[acc.overall()] * 3)
+        return LayerRange(*[acc.overall()] * 3)
     multiplier = layer.activation.multiplier.astype(np.int64)
     bias = layer.activation.bias.astype(np.int64)
     ends = np.stack([acc.low * multiplier, acc.high * multiplier])
@@ -45,11 +42,4 @@ def prove(layer: Layer, inputs: tuple[int, int]) -> LayerRange:
         low, high = values.overall()
         if low < INT32_MIN or high > INT32_MAX:
             raise SignbitError(f"{name} can reach {low if low < INT32_MIN else high}, which int32 does not hold")
-    return LayerRange(inputs, acc.overall(), product.overall(), scaled.overall())
-
-
-def outputs(layer: Layer) -> tuple[int, int] | None:
-    """Lowest and highest value the next layer's inputs can take; None behind the logits."""
-    if isinstance(layer.activation, Sign):
-        return ONE_BIT
-    return (0, layer.activation.high) if isinstance(layer.activation, Requantize) else None
+    return LayerRange(acc.overall(), product.overall(), scaled.overall())

@@ -6,8 +6,8 @@ import numpy as np
 
 from signbit.qmodel.activations import whole_number
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.value import Shape
 
-Shape = tuple[int, ...]
 SIDE_MAX = 255
 """Largest kernel, stride, padding and pool."""
 
@@ -36,10 +36,9 @@ class Window:
         height, width = self.accumulator_shape(input_shape, kernel)
         return height // self.pool[0], width // self.pool[1]
 
-    def patches(self, inputs: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
+    def patches(self, inputs: np.ndarray, kernel: tuple[int, int], outside: int) -> np.ndarray:
         """View of every patch the kernel sees: (batch, height, width, channels, kernel height, kernel width)."""
         top, bottom, left, right = self.padding
-        outside = 0 if inputs.dtype == np.uint8 else -1
         widths = ((0, 0), (top, bottom), (left, right), (0, 0))
         padded = np.pad(inputs, widths, constant_values=outside)
         windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))

@@ -12,6 +12,8 @@ from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
+from signbit.qmodel.merge import Add, Concatenate, Merge
+from signbit.qmodel.value import Encoding, Value
 from tools.networks.random import networks
 
 
@@ -50,7 +52,11 @@ def test_dense_is_exact_at_the_largest_fan_in():
 
 
 def requantize_exactly(acc: int, multiplier: int, bias: int, shift: int, high: int) -> int:
-    return min(max(math.floor(Fraction(acc * multiplier + bias, 2**shift)), 0), high)
+    return clamped(math.floor(Fraction(acc * multiplier + bias, 2**shift)), high)
+
+
+def clamped(value: int, high: int) -> int:
+    return min(max(value, 0), high)
 
 
 @given(
@@ -98,8 +104,17 @@ def test_confidence_at_its_ends():
 @given(networks())
 def test_proved_ranges_hold_and_are_attained(model):
     """The inputs that drive a row to its bounds give exactly the proved accumulator."""
-    for layer, proof in zip(model.layers, model.ranges, strict=True):
-        low, high = proof.input
+    for index, (layer, proof) in enumerate(zip(model.layers, model.ranges, strict=True)):
+        inputs = model.inputs_of(index)
+        low, high = inputs[0].low, inputs[0].high
+        if isinstance(layer, Merge):
+            products = [(x.low * m, x.high * m) for x, m in zip(inputs, layer.multipliers, strict=True)]
+            ends = [(min(lows), max(highs)) for lows, highs in [zip(*products, strict=True)]]
+            sums = [tuple(map(sum, zip(*products, strict=True)))]
+            half = 2 ** (layer.shift - 1) if layer.shift else 0
+            assert proof.accumulator == proof.product == (sums if isinstance(layer, Add) else ends)[0]
+            assert proof.scaled == tuple(end + half for end in proof.product)
+            continue
         if isinstance(layer, AveragePool):
             assert proof.accumulator == (low * layer.fan_in, high * layer.fan_in)
             continue
@@ -123,27 +138,46 @@ class Exact:
 
     def trace(self, inputs):
         """Outputs of each layer as nested lists {(place, neuron): value}; one-bit values are +1 and -1."""
-        shape = self.model.input_shape
-        values = [int(v) >> self.model.input_shift for v in inputs]
+        shapes = [self.model.input_shape]
+        values = [[int(v) >> self.model.input_shift for v in inputs]]
+        is_bits = [False]
         for layer in self.model.layers:
-            values = self._layer(layer, shape, values)
-            shape = layer.output_shape(shape)
-            yield values
+            read = [(values[back], shapes[back], is_bits[back]) for back in layer.inputs]
+            if isinstance(layer, Merge):
+                values.append([*self._merge(layer, read)])
+            else:
+                values.append(self._layer(layer, *read[0]))
+            is_bits.append(read[0][2] if isinstance(layer, Concatenate) else isinstance(layer.activation, Sign))
+            shapes.append(layer.output_shape(*(shape for _, shape, _ in read)))
+            yield values[-1]
 
-    def _layer(self, layer, shape, values):
+    def _merge(self, layer, read):
+        half = Fraction(1, 2) if layer.shift else 0
+        terms = [
+            [Fraction(v * multiplier, 2**layer.shift) for v in values]
+            for (values, _, _), multiplier in zip(read, layer.multipliers, strict=True)
+        ]
+        if isinstance(layer, Add):
+            yield from (clamped(math.floor(sum(each) + half), layer.high) for each in zip(*terms, strict=True))
+            return
+        for pixel in range(math.prod(read[0][1][:-1])):
+            for each, (_, shape, is_bits) in zip(terms, read, strict=True):
+                for term in each[pixel * shape[-1] :][: shape[-1]]:
+                    yield int(term) if is_bits else clamped(math.floor(term + half), layer.high)
+
+    def _layer(self, layer, values, shape, is_bits):
         if isinstance(layer, Dense):
             places = [[[sum(int(w) * v for w, v in zip(row, values, strict=True))] for row in layer.weights]]
         elif isinstance(layer, AveragePool):
             places = [[[total] for total in window] for window in self._window_sums(layer, shape, values)]
         else:
-            places = self._windows(layer, shape, values)
+            places = self._windows(layer, shape, values, -1 if is_bits else 0)
         return [self._activate(layer.activation, j, max(accs)) for place in places for j, accs in enumerate(place)]
 
-    def _windows(self, layer, shape, values):
+    def _windows(self, layer, shape, values, outside):
         """For each output place and neuron the accumulators that its pool maximizes."""
         window = layer.window
         height, width, channels = shape
-        outside = -1 if set(values) <= {-1, 1} and self._one_bit(layer) else 0
         depthwise = isinstance(layer, DepthwiseConv2D)
 
         def pixel(y, x, c):
@@ -172,10 +206,6 @@ class Exact:
                     ]
                     for j in range(layer.neurons)
                 ]
-
-    def _one_bit(self, layer):
-        index = [id(other) for other in self.model.layers].index(id(layer))
-        return index > 0 and isinstance(self.model.layers[index - 1].activation, Sign)
 
     @staticmethod
     def _window_sums(layer, shape, values):
@@ -206,9 +236,9 @@ class Exact:
 def test_whole_model_against_fractions(model, seed):
     """Every layer's every output, computed with Python's exact integers."""
     x = np.random.default_rng(seed).integers(0, 256, (1, model.input_size), dtype=np.uint8)
-    for layer, found, exact in zip(model.layers, model.trace(x), Exact(model).trace(x[0]), strict=True):
-        if isinstance(layer.activation, Sign):
-            found = integer.unpack_bits(found.reshape(-1, found.shape[-1]), layer.neurons)
+    for value, found, exact in zip(model.values[1:], model.trace(x), Exact(model).trace(x[0]), strict=True):
+        if value.encoding is Encoding.BIT:
+            found = integer.unpack_bits(found.reshape(-1, found.shape[-1]), value.shape[-1])
         assert found.reshape(-1).tolist() == exact
 
 
@@ -218,5 +248,5 @@ def test_average_pool_is_the_rounded_mean():
     for size in ((1, 1), (2, 2), (3, 3), (5, 7), (28, 28)):
         x = rng.integers(0, 256, (200, *size, 1), dtype=np.uint8)
         means = x.reshape(200, -1).mean(axis=1)
-        found = AveragePool(size, 1, 255).run(x).reshape(-1)
+        found = AveragePool(size, 1, 255).run([x], [Value((*size, 1), Encoding.UINT8, 0, 255)]).reshape(-1)
         assert np.abs(found - means).max() < 0.51

@@ -7,21 +7,27 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signbit.qmodel import file
-from signbit.qmodel.activations import Logits, Requantize
+from signbit.qmodel import file, integer
+from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layers import Dense
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense
+from signbit.qmodel.merge import Add, Concatenate
+from signbit.qmodel.value import Encoding, Value
 from tools.networks.random import networks, random_model
 
+MODELS = Path(__file__).parent.parent / "models"
 FIXTURE = "tests/fixtures/version1.npz"
 FIXTURE_HASH = "417c45f8b650d9073faa963c14e1d72f4e6b60cf6bd4e5acb6960e4106a5cfd3"
+GRAPH_HASH = "215ec30bd951e99c33da413d627eb8d258829f1ab075b415c726776dc00e24c7"
+GRAPH_LOGITS = [[-5, -1], [-13, -11], [-347, -347]]
 FIXTURE_LOGITS = [[-893891, -231188, -1012420], [1416329, -841358, -80280]]
 
 
@@ -97,7 +103,7 @@ def layer_change(**values):
 
 
 BAD_HEADERS = {
-    "unknown version": (header_change(version=2), "version 2 is unknown"),
+    "unknown version": (header_change(version=3), "version 3 is unknown"),
     "version as text": (header_change(version="1"), "version '1' is unknown"),
     "other format": (header_change(format="zip"), "its header says otherwise"),
     "unknown layer": (layer_change(kind="lstm"), "layer kind 'lstm' is unknown"),
@@ -203,6 +209,108 @@ def test_truncated_file_is_refused(length):
     if length < len(data):
         with pytest.raises(SignbitError):
             file.from_bytes(data[:length])
+
+
+def graph_model():
+    """Two branches of the input, added, and joined with it: a model of version 2."""
+    rng = np.random.default_rng(3)
+    ones, zeros = np.ones(5, np.int16), np.zeros(5, np.int32)
+    branches = [Dense(integer.sign(rng.normal(size=(5, 5))), Requantize(ones, zeros, 1), (back,)) for back in (-1, -2)]
+    merges = (Add((-1, -2), 200, (1, 1), 0), Concatenate((-1, -4), 255, (3, 1), 1))
+    last = Dense(integer.sign(rng.normal(size=(2, 10))), Logits(np.ones(2, np.int16), np.zeros(2, np.int32)))
+    return dataclasses.replace(random_model(1, (5, 2)), layers=(*branches, *merges, last)).validate()
+
+
+def test_version_2_stays_readable(repository):
+    data = (repository / "tests/fixtures/version2.npz").read_bytes()
+    model = file.from_bytes(data)
+    assert file.to_bytes(model) == data and model.hash == graph_model().hash == GRAPH_HASH
+    x = np.array([[0, 1, 2, 3, 4], [9, 9, 9, 9, 9], [255, 0, 255, 0, 255]], np.uint8)
+    assert model.run(x).tolist() == GRAPH_LOGITS
+
+
+def header_of(data: bytes) -> dict:
+    return json.loads(np.load(io.BytesIO(data))["header"].tobytes())
+
+
+def test_version_is_2_only_with_parts(model):
+    assert header_of(file.to_bytes(model))["version"] == 1 and "parts" not in header_of(file.to_bytes(model))
+    header = header_of(file.to_bytes(graph_model()))
+    assert (header["version"], header["parts"]) == (2, ["graph"])
+    assert "reads" not in header["layers"][0] and header["layers"][1]["reads"] == [-2]
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.npz")), ids=lambda path: path.stem)
+def test_shipped_models_are_written_as_they_were(path):
+    data = path.read_bytes()
+    assert file.to_bytes(file.from_bytes(data)) == data
+
+
+def second_layer(**values):
+    return lambda header: header["layers"][1].update(values)
+
+
+def third_layer(**values):
+    return lambda header: header["layers"][2].update(values)
+
+
+BAD_GRAPHS = {
+    "unknown part": (header_change(parts=["front-end", "graph"]), "needs a newer signbit: part 'front-end'"),
+    "no parts": (lambda header: header.pop("parts"), "key 'parts' is missing"),
+    "parts as text": (header_change(parts="graph"), "parts is not a list of texts"),
+    "version 1 with parts": (header_change(version=1), "key 'parts'"),
+    "part named but not used": (header_change(parts=[]), r"names the parts \[\], but the model uses \['graph'\]"),
+    "before the input": (second_layer(reads=[-3]), r"layer 1 \(dense\): reads value -3, but only 2 are before it"),
+    "forwards": (second_layer(reads=[0]), "reads is 0, but must be a whole number from -64 to -1"),
+    "no list": (second_layer(reads=-2), "reads is -2, but must be a list"),
+    "never read": (third_layer(reads=[-2, -2]), "no layer reads the output of layer 1"),
+    "one input": (third_layer(reads=[-2], multipliers=[1]), "reads 1 values, but must read 2 to 64"),
+    "several for a dense layer": (second_layer(reads=[-1, -2]), "reads 2 values, but must read 1"),
+    "no scale": (third_layer(multipliers=[1]), "1 multipliers for 2 inputs"),
+    "multiplier 0": (third_layer(multipliers=[1, 0]), "multiplier is 0, but must be a whole number from 1 to 32767"),
+    "shift of an add": (third_layer(shift=31), "shift is 31"),
+    "limit of an add": (third_layer(high=256), "high is 256"),
+    "other shapes": (third_layer(reads=[-1, -2, -3, -3], multipliers=[1] * 4), "hash does not fit"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GRAPHS)
+def test_bad_graph_is_refused_with_one_clear_line(case):
+    change, words = BAD_GRAPHS[case]
+    with pytest.raises(SignbitError, match=words) as caught:
+        file.from_bytes(rewrite(file.to_bytes(graph_model()), change))
+    assert "\n" not in str(caught.value)
+
+
+def image(channels: int, encoding: Encoding = Encoding.UINT8, side: int = 3) -> Value:
+    return Value((side, side, channels), encoding, *((-1, 1) if encoding is Encoding.BIT else (0, 255)))
+
+
+SAME = {"inputs": (-1, -2), "high": 127, "multipliers": (1, 1), "shift": 0}
+BAD_MERGES = {
+    "channels of an add": (Add, {}, (image(2), image(3)), "adds values of one shape, but gets"),
+    "sides of a concatenation": (Concatenate, {}, (image(2), image(2, side=4)), "of one height and width"),
+    "scale of bits": (Concatenate, {}, (image(2, Encoding.BIT),) * 2, "one-bit values have no scale"),
+    "bits and bytes": (Concatenate, {}, (image(2), image(2, Encoding.BIT)), "one-bit and 8-bit values together"),
+    "too many channels": (Concatenate, {}, (image(40_000),) * 2, "has 80000 channels, but must have at most 65535"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MERGES)
+def test_merge_refuses_what_it_cannot_read(case):
+    kind, settings, values, words = BAD_MERGES[case]
+    with pytest.raises(SignbitError, match=words):
+        kind(**SAME | settings).check(*values)
+
+
+def test_one_bit_values_are_not_added_or_averaged():
+    sign = Sign(np.zeros(1, np.int32), np.ones(1, np.int8))
+    first = Conv2D(np.ones((1, 1, 1, 1), np.int8), sign)
+    for layer in (Add((-1, -1), 127, (1, 1), 0), AveragePool((1, 1), 1)):
+        model = dataclasses.replace(random_model(1, (4, 1)), input_shape=(2, 2, 1))
+        model = dataclasses.replace(model, layers=(first, layer, *model.layers))
+        with pytest.raises(SignbitError, match="reads 8-bit values, but value -1 before it holds one-bit values"):
+            model.validate()
 
 
 def test_model_that_could_overflow_is_refused():

@@ -70,7 +70,7 @@ def test_every_layer_of_the_integer_model_is_the_networks(rng, text, high):
             x = taken.forward(x, Mode.EVALUATE)
             if isinstance(taken, QuantizedRelu | Sign | FloatAveragePool):
                 break
-        values = layer.run(values)
+        values = layer.run([values], model.inputs_of(index))
         if index == len(model.layers) - 1:
             np.testing.assert_allclose(values * 2.0**-model.logit_shift, x, atol=1e-2 * np.abs(x).max())
         elif isinstance(layer, AveragePool):
@@ -100,7 +100,7 @@ def test_constant_neuron_before_a_sign(rng):
     norm.variance[0, :2] = 0
     norm.beta.value[0, :2] = 0.5, -0.5
     model = quantize(network, "m", (12,), LABELS)
-    values = model.layers[0].run(inputs >> 1)
+    values = model.layers[0].run([inputs >> 1], model.inputs_of(0))
     assert (values[:, 0] == 1).all() and (values[:, 1] == -1).all()
 
 

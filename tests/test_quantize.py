@@ -84,7 +84,7 @@ def test_hidden_layers_match_the_exact_quotient(rng):
     model = quantize(network, "m", (12,), LABELS)
     hidden, _ = model.trace(inputs)
     norm = norms(network)[0]
-    acc = model.layers[0].accumulate(inputs >> 1)
+    acc = model.layers[0].accumulate([inputs >> 1], model.inputs_of(0))
     columns = (exact(norm.scale), exact(norm.mean), exact(norm.beta.value))
     for j, (scale, mean, beta) in enumerate(zip(*columns, strict=True)):
         for n in range(0, len(inputs), 25):
@@ -96,7 +96,7 @@ def test_float_accumulators_are_the_integer_ones(rng):
     network, inputs = calibrated(rng, (12, 9, 3))
     model = quantize(network, "m", (12,), LABELS)
     first = network.layers[0].forward((inputs >> 1).astype(np.float32), Mode.EVALUATE)
-    np.testing.assert_array_equal(first, model.layers[0].accumulate(inputs >> 1))
+    np.testing.assert_array_equal(first, model.layers[0].accumulate([inputs >> 1], model.inputs_of(0)))
 
 
 def test_logits_are_the_networks(rng):

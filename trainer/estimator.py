@@ -16,8 +16,8 @@ from signbit.qmodel.data.split import split_fraction
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
 from signbit.qmodel.input_quantization import fit as fit_quantization
-from signbit.qmodel.layers import size_of
 from signbit.qmodel.model import check_labels, check_name
+from signbit.qmodel.value import size_of
 from signbit.trainer.command import own_data
 from signbit.trainer.learning.augment import AUGMENTATIONS
 from signbit.trainer.learning.loss import softmax

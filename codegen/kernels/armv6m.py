@@ -7,8 +7,9 @@ import numpy as np
 from signbit.codegen.kernels.armv6m_bits import DenseBits
 from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
 from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import WORD_BYTES
 
 
 class DenseTables(FinishingKernel):

@@ -5,9 +5,10 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
 from signbit.qmodel import integer
-from signbit.qmodel.layers import Dense, size_of
+from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 LANES = 32
 

@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Conv2D
+from signbit.qmodel.value import WORD_BYTES
 
 CAPACITY = {1: 6, 2: 12, 3: 16, 4: 20}
 """Inputs whose tables fit into 256 bytes, by the number of groups."""
@@ -123,7 +124,7 @@ class ConvTables(FinishingKernel):
 
 def _constant_shift(job: Job) -> int:
     """2 << this is added to the sums of a unit, and never less than the sum of its inputs."""
-    return 11 if 20 * job.inputs[1] <= 4096 else 12
+    return 11 if 20 * job.input.high <= 4096 else 12
 
 
 def _table_bytes(sizes: tuple[int, ...]) -> int:

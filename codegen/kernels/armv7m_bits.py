@@ -11,10 +11,11 @@ carry-save adders count the set bits of each neuron in planes, 16 words at a tim
 import numpy as np
 
 from signbit.codegen.kernels.armv7m_lut import can_finish, finish_instructions
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel import integer
-from signbit.qmodel.layers import Dense, size_of
+from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 NEURONS_MIN = 20
 """Below, most bits of a word would be empty."""

@@ -12,9 +12,10 @@ from itertools import chain
 import numpy as np
 
 from signbit.codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import WORD_BYTES
 
 NEURONS_MAX = 31
 """From 32 neurons on a weight may take little more than a bit."""

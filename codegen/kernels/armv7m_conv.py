@@ -21,9 +21,10 @@ from signbit.codegen.kernels.armv7m_lut import (
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Conv2D
+from signbit.qmodel.value import WORD_BYTES
 
 ANY_BITS = (4, 5, 6, 7, 8)
 STACK_BYTES = 36

@@ -16,9 +16,10 @@ from signbit.codegen.kernels.armv7m_lut import (
     parameters,
     table_instructions,
 )
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Conv2D
+from signbit.qmodel.value import WORD_BYTES
 
 ROWS_MAX = 7
 """Registers for tables."""

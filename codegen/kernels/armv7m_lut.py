@@ -10,8 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Job, activation_arrays
+from signbit.codegen.kernels.base import CArray, Job, activation_arrays
 from signbit.qmodel.activations import Logits, Requantize
+from signbit.qmodel.value import WORD_BYTES
 
 ENTRY_OFFSET = 2048
 """Added to each entry: above 8 inputs of 255."""
@@ -121,7 +122,7 @@ class Sums:
 
 def sums_of(job: Job) -> Sums:
     """Half words if the proved range of the accumulators fits them."""
-    low, high = (end * job.planes for end in job.layer.accumulator_range(*job.inputs).overall())
+    low, high = (end * job.planes for end in job.layer.accumulator_range(job.input).overall())
     offset = -low + (-low & 1)
     return Sums(True, offset) if high + offset <= HALF_MAX else Sums(False, 0)
 

@@ -7,11 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.qmodel import integer
-from signbit.qmodel.activations import Logits, Requantize, Sign
-from signbit.qmodel.layers import AveragePool, Layer, Weighted, size_of
-from signbit.qmodel.ranges import ONE_BIT
-
-WORD_BYTES = 4
+from signbit.qmodel.activations import Sign
+from signbit.qmodel.layer import Layer
+from signbit.qmodel.layers import AveragePool, Weighted
+from signbit.qmodel.value import Encoding, Shape, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,32 +30,42 @@ class CArray:
 class Job:
     """A layer in its place: all that a kernel may ask.
 
-    `inputs` is the proved range of the layer's inputs, after `input_shift`; `from_caller` says that the input has
+    `inputs` are the values that the layer reads, after `input_shift`; `from_caller` says that the input has
     any alignment and comes as the sensor gave it (`input_shift` still to be done), otherwise it lies in the arena,
     4-byte aligned.  No kernel reads behind its input's last byte or word.
     """
 
     layer: Layer
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    inputs: tuple[int, int]
+    inputs: tuple[Value, ...]
+    output: Value
     input_shift: int
     from_caller: bool
     target: str
 
     @property
+    def input(self) -> Value:
+        """What a layer of one input reads."""
+        return self.inputs[0]
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.input.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.output.shape
+
+    @property
     def one_bit_inputs(self) -> bool:
-        return self.inputs == ONE_BIT
+        return self.input.encoding is Encoding.BIT
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of the layer's input in memory: one a value, or whole words a pixel for one-bit inputs."""
-        return _memory_bytes(self.input_shape, self.one_bit_inputs, 1)
+        return self.input.size_bytes
 
     @property
     def output_bytes(self) -> int:
-        value_bytes = WORD_BYTES if isinstance(self.layer.activation, Logits) else 1
-        return _memory_bytes(self.output_shape, isinstance(self.layer.activation, Sign), value_bytes)
+        return self.output.size_bytes
 
     @property
     def neurons(self) -> int:
@@ -170,12 +179,6 @@ def _wrapped(values: np.ndarray) -> np.ndarray:
     return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def _memory_bytes(shape: tuple[int, ...], one_bit: bool, value_bytes: int) -> int:
-    if one_bit:
-        return size_of(shape[:-1]) * integer.words_for(shape[-1]) * WORD_BYTES
-    return size_of(shape) * value_bytes
-
-
 def is_hidden(job: Job) -> bool:
     """Whether the job's outputs are uint8 values."""
-    return isinstance(job.layer.activation, Requantize)
+    return job.output.encoding is Encoding.UINT8

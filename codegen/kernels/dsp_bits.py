@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
 from signbit.codegen.kernels.portable import pixel_words
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import WORD_BYTES
 
 CHUNK_WORDS_MAX = 32
 STACK_BYTES = 40

@@ -18,7 +18,8 @@ from signbit.codegen.kernels.dsp_dense import (
 )
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Requantize, Sign
-from signbit.qmodel.layers import Conv2D, size_of
+from signbit.qmodel.layers import Conv2D
+from signbit.qmodel.value import size_of
 
 UNROLLED_STEPS = 24
 """Up to so many words of inputs a kernel is unrolled; more go in a loop, a few hundred bytes of code."""

@@ -22,7 +22,7 @@ CALL_INSTRUCTIONS = 17
 
 def full_scale(job: Job) -> int:
     """The lane of a negative weight's mask: |x - full_scale| is full_scale - x for every input."""
-    return 128 if job.inputs[1] <= NARROW_MAX else 255
+    return 128 if job.input.high <= NARROW_MAX else 255
 
 
 def adjacent_rows(job: Job) -> np.ndarray:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.helium_bits import BitPlaces
 from signbit.codegen.kernels.helium_depthwise import ChannelPlaces
 from signbit.codegen.kernels.helium_places import Places
@@ -11,6 +11,7 @@ from signbit.codegen.kernels.helium_tables import Tables
 from signbit.codegen.kernels.targets import CORTEX_M55
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.value import WORD_BYTES
 
 LANES = 4
 GATHER_BYTES = 256

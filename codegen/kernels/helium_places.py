@@ -56,7 +56,7 @@ class Places:
     @property
     def signed(self) -> bool:
         """Whether the inputs, after the shift, are signed bytes too."""
-        return self.job.inputs[1] <= 127
+        return self.job.input.high <= 127
 
     @cached_property
     def full_group(self) -> Group:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.codegen.kernels.base import WORD_BYTES, Job
+from signbit.codegen.kernels.base import Job
+from signbit.qmodel.value import WORD_BYTES
 
 TABLE_INPUTS = 8
 TABLE_BYTES = 2 << TABLE_INPUTS

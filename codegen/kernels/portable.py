@@ -6,10 +6,11 @@ from importlib import resources
 
 import numpy as np
 
-from signbit.codegen.kernels.base import WORD_BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import EVERY_TARGET
 from signbit.qmodel import integer
-from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 ACCUMULATOR_BYTES = 4
 

@@ -24,8 +24,8 @@ from signbit.qmodel.data.split import (
 )
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import fit
-from signbit.qmodel.layers import size_of
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_labels
+from signbit.qmodel.value import size_of
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 

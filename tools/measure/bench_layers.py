@@ -7,10 +7,10 @@ import numpy as np
 from signbit.codegen.choose import SPEED
 from signbit.codegen.kernels import candidates
 from signbit.codegen.plan import LayerPlan, Plan, make_plan
-from signbit.qmodel import ranges
 from signbit.qmodel.activations import Logits, Requantize, Sign
-from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer, size_of
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import PLAIN, Window
 from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
@@ -161,11 +161,10 @@ def _layer_of(plan: Plan) -> LayerPlan:
 
 def _model(shape: tuple[int, ...], layers: list[Layer], input_shift: int = 0) -> QuantizedModel:
     """The layers, closed by a small one that gives logits."""
-    size = shape
+    value = Value(shape, Encoding.UINT8, 0, 255 >> input_shift)
     for layer in layers:
-        size = layer.output_shape(size)
-    assert ranges.outputs(layers[-1]) is not None
-    ones = np.ones((2, size_of(size)), np.int8)
+        value = layer.output(value)
+    ones = np.ones((2, value.size), np.int8)
     closing = Dense(ones, Logits(np.ones(2, np.int16), np.zeros(2, np.int32)))
     return QuantizedModel("bench", shape, input_shift, (*layers, closing), ("a", "b"), 8).validate()
 

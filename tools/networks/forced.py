@@ -6,9 +6,9 @@ import numpy as np
 
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.plan import Plan, make_plan
-from signbit.qmodel import ranges
-from signbit.qmodel.layers import AveragePool, Conv2D, Dense, size_of
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value, size_of
 from signbit.qmodel.window import Window
 from tools.networks.random import random_activation, random_network, random_weights
 
@@ -79,10 +79,8 @@ def _closed(rng, shape, make_layer) -> QuantizedModel:
     kind = "logits" if last else str(rng.choice(["requantize", "requantize", "requantize", "sign"]))
     layers.append(make_layer(inputs, inner, kind, high))
     if not last:
-        current = inner
-        current = layers[-1].output_shape(current)
-        inputs = ranges.outputs(layers[-1])
-        layers.append(_dense(rng, size_of(current), int(rng.integers(1, 4)), inputs, "logits", high))
+        value = layers[-1].output(Value(inner, Encoding.UINT8, *inputs))
+        layers.append(_dense(rng, value.size, int(rng.integers(1, 4)), (value.low, value.high), "logits", high))
     labels = tuple(f"class {index}" for index in range(layers[-1].neurons))
     return QuantizedModel("random", shape, input_shift, tuple(layers), labels, 8).validate()
 

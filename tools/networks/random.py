@@ -6,12 +6,15 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
-from signbit.qmodel import integer, ranges
+from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
-from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, size_of
+from signbit.qmodel.layer import Layer
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
+from signbit.qmodel.merge import Add, Concatenate
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import Window
 
 
@@ -85,35 +88,48 @@ def random_weights(rng, shape: tuple[int, ...], ternary: bool = False) -> np.nda
     return weights.astype(np.int8)
 
 
-def random_network(seed: int, layers: int | None = None) -> QuantizedModel:
-    """A model with layers of every kind, window and activation; small, so that thousands of them can be run."""
+def random_network(seed: int, layers: int | None = None, graph: bool = False) -> QuantizedModel:
+    """A model with layers of every kind, window and activation; small, so that thousands of them can be run.
+
+    `layers` counts those that have weights or pool; with `graph` there are branches, additions and concatenations too.
+    """
     rng = np.random.default_rng(seed)
     image = rng.random() < 0.8
     shape = (
         tuple(int(n) for n in (*rng.integers(3, 13, 2), rng.integers(1, 5))) if image else (int(rng.integers(1, 90)),)
     )
     input_shift = int(rng.integers(0, 2))
-    inputs = (0, 255 >> input_shift)
-    input_shape, built = shape, []
+    values, built = [Value(shape, Encoding.UINT8, 0, 255 >> input_shift)], []
+
+    def put(layer: Layer) -> None:
+        values.append(layer.output(*(values[back] for back in layer.inputs)))
+        built.append(layer)
+
     count = int(rng.integers(1, 5)) if layers is None else layers
     for index in range(count):
         last = index == count - 1
         high = int(rng.choice([1, 15, 127, 255]))
         kind = "logits" if last else str(rng.choice(["requantize", "requantize", "sign"]))
-        layer = _random_layer(rng, shape, inputs, high, kind)
-        layer.check(shape)
-        built.append(layer)
-        shape = layer.output_shape(shape)
-        inputs = ranges.outputs(layer)
-    labels = tuple(f"class {index}" for index in range(shape[-1]))
-    return QuantizedModel("random", input_shape, input_shift, tuple(built), labels, int(rng.integers(0, 27))).validate()
+        layer = _random_layer(rng, values[-1], high, kind)
+        put(layer)
+        if graph and not last and rng.random() < 0.3:
+            # a second branch, which begins where this one does
+            put(dataclasses.replace(layer, inputs=(-2,)))
+            put(_random_merge(rng, [values[-1], values[-2]], (-1, -2)))
+        if graph and not last and rng.random() < 0.5:
+            reads = _mergeable(rng, values)
+            if len(reads) > 1:
+                put(_random_merge(rng, [values[back] for back in reads], reads))
+    labels = tuple(f"class {index}" for index in range(values[-1].size))
+    return QuantizedModel("random", shape, input_shift, tuple(built), labels, int(rng.integers(0, 27))).validate()
 
 
-def _random_layer(rng, shape, inputs, high, kind):
+def _random_layer(rng, value: Value, high: int, kind: str) -> Layer:
+    shape, inputs = value.shape, (value.low, value.high)
     options = ["dense"]
     if len(shape) == 3 and kind != "logits":
         options = ["conv2d", "conv2d", "depthwise", "dense"]
-        if kind == "requantize" and inputs[0] == 0:
+        if kind == "requantize" and value.encoding is Encoding.UINT8:
             options.append("average")
     choice = rng.choice(options)
     if choice == "average":
@@ -122,7 +138,7 @@ def _random_layer(rng, shape, inputs, high, kind):
     neurons = int(rng.choice([1, 2, 3, 4, 5, 8, 10, 16, 17, 31, 32, 33, 40]))
     ternary = bool(rng.random() < 0.2)
     if choice == "dense":
-        weights = random_weights(rng, (neurons, size_of(shape)), ternary)
+        weights = random_weights(rng, (neurons, value.size), ternary)
         return Dense(weights, random_activation(rng, weights, inputs, high, kind))
     kernel = tuple(int(rng.integers(1, min(side, 5) + 1)) for side in shape[:2])
     window = _random_window(rng, shape, kernel)
@@ -132,6 +148,30 @@ def _random_layer(rng, shape, inputs, high, kind):
     weights = random_weights(rng, (shape[2], *kernel), ternary)
     activation = random_activation(rng, weights.reshape(shape[2], -1), inputs, high, kind)
     return DepthwiseConv2D(weights, activation, window)
+
+
+def _mergeable(rng, values: list[Value]) -> tuple[int, ...]:
+    """The last value, and up to two before it that go together with it."""
+    last = values[-1]
+    fitting = [
+        back
+        for back in range(-len(values), -1)
+        if values[back].encoding is last.encoding and values[back].shape[:-1] == last.shape[:-1]
+    ]
+    return (-1, *rng.permutation(fitting)[:2].tolist())
+
+
+def _random_merge(rng, values: list[Value], reads: tuple[int, ...]) -> Add | Concatenate:
+    """Of one scale or of several; a sum where all have one shape, or the channels side by side."""
+    if values[0].encoding is Encoding.BIT:
+        return Concatenate(reads, 1, (1,) * len(reads), 0)
+    kind = Add if len({value.shape for value in values}) == 1 and rng.random() < 0.7 else Concatenate
+    high = int(rng.choice([1, 15, 127, 255]))
+    if rng.random() < 0.5:
+        return kind(reads, high, (1,) * len(reads), 0)
+    shift = int(rng.integers(0, 17))
+    multipliers = rng.integers(1, min(2 << shift, MULTIPLIER_MAX) + 1, len(reads))
+    return kind(reads, high, tuple(multipliers.tolist()), shift)
 
 
 def _random_window(rng, shape, kernel) -> Window:
@@ -151,6 +191,7 @@ def with_counts(model: QuantizedModel, seed: int) -> QuantizedModel:
 
 @st.composite
 def networks(draw) -> QuantizedModel:
-    """Models with layers of every kind, every second one for sensor counts."""
+    """Models with layers of every kind in chains and graphs, every second one for sensor counts."""
     seed = draw(st.integers(0, 2**32 - 1))
-    return with_counts(random_network(seed), seed) if draw(st.booleans()) else random_network(seed)
+    model = random_network(seed, graph=draw(st.booleans()))
+    return with_counts(model, seed) if draw(st.booleans()) else model

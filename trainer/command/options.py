@@ -7,7 +7,7 @@ from collections.abc import Callable
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import FAN_IN_MAX
-from signbit.qmodel.model import LAYERS_MAX
+from signbit.qmodel.layer import LAYERS_MAX
 from signbit.trainer.command import own_data
 from signbit.trainer.learning.augment import AUGMENTATIONS
 from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES

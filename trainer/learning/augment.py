@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import Shape
 from signbit.trainer.exact import noise
 
 GROUP = 100

@@ -12,6 +12,7 @@ from signbit.qmodel.activations import Sign as IntegerSign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Layer as IntegerLayer
 from signbit.qmodel.model import LOGIT_SHIFT_MAX
+from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import Window
 from signbit.trainer.learning.frozen import Folded, IntegerActivation
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
@@ -79,23 +80,25 @@ def groups(network: Network) -> list[Group | AveragePool]:
 
 def folds(
     network: Network, any_weights: bool = False
-) -> Iterator[tuple[Group | AveragePool, tuple[int, int], Folded | None]]:
-    """Each group with the range of its inputs and its integers, which an average pool has none of.
+) -> Iterator[tuple[Group | AveragePool, IntegerLayer, Folded | None]]:
+    """Each group with its integer layer, and its integers, which an average pool has none of.
 
     `any_weights` leaves room for other weights than the present ones.
     """
-    inputs = (0, 255 >> network.input_shift)
+    inputs = Value(network.input_shape, Encoding.UINT8, 0, 255 >> network.input_shift)
     for group in groups(network):
         if isinstance(group, AveragePool):
-            yield group, inputs, None
-            continue
-        folded = fold(group, inputs, any_weights)
-        yield group, inputs, folded
-        inputs = ranges.outputs(group.integer_layer(folded.integers))
+            layer: IntegerLayer = integer_layers.AveragePool(group.size, inputs.shape[-1], inputs.high)
+            yield group, layer, None
+        else:
+            folded = fold(group, inputs, any_weights)
+            layer = group.integer_layer(folded.integers)
+            yield group, layer, folded
+        inputs = layer.output(inputs)
 
 
-def fold(group: Group, inputs: tuple[int, int], any_weights: bool = False) -> Folded:
-    """The integers of a group whose inputs lie in `inputs`, with the largest shift for which everything fits.
+def fold(group: Group, inputs: Value, any_weights: bool = False) -> Folded:
+    """The integers of a group that reads `inputs`, with the largest shift for which everything fits.
 
     y = unit * (scale * (acc - mean) + beta), with unit = gain before a ReLU and 1 for logits, becomes
 
@@ -128,10 +131,10 @@ def fold(group: Group, inputs: tuple[int, int], any_weights: bool = False) -> Fo
     raise SignbitError("batch norm's scale or shift is too large for 32-bit integers; try a lower --lr")
 
 
-Fits = Callable[[Group, Requantize | Logits, tuple[int, int]], bool]
+Fits = Callable[[Group, Requantize | Logits, Value], bool]
 
 
-def _fits(group: Group, integers: Requantize | Logits, inputs: tuple[int, int]) -> bool:
+def _fits(group: Group, integers: Requantize | Logits, inputs: Value) -> bool:
     """Whether nothing leaves int32 with the group's weights."""
     try:
         ranges.prove(group.integer_layer(integers), inputs)
@@ -140,9 +143,9 @@ def _fits(group: Group, integers: Requantize | Logits, inputs: tuple[int, int]) 
     return True
 
 
-def _fits_any_weights(group: Group, integers: Requantize | Logits, inputs: tuple[int, int]) -> bool:
+def _fits_any_weights(group: Group, integers: Requantize | Logits, inputs: Value) -> bool:
     """Whether nothing leaves int32 whatever the weights are: |acc| is fan_in times the largest input at most."""
-    reach = len(group.weighted.weight.value) * max(map(abs, inputs))
+    reach = len(group.weighted.weight.value) * max(abs(inputs.low), abs(inputs.high))
     scaled = np.abs(integers.multiplier.astype(np.int64)) * reach + np.abs(integers.bias.astype(np.int64))
     return int(scaled.max()) <= integer.INT32_MAX
 

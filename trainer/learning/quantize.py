@@ -1,7 +1,5 @@
 """Network -> QuantizedModel, and the network that computes in the model's integers."""
 
-from signbit.qmodel import layers as integer_layers
-from signbit.qmodel.layers import Layer as IntegerLayer
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.fold import folds
 from signbit.trainer.learning.frozen import IntegerActivation
@@ -15,17 +13,10 @@ def quantize(network: Network, name: str, input_shape: tuple[int, ...], labels: 
 
     Raises SignbitError for a float network, or where no shift keeps a layer inside int32.
     """
-    layers: list[IntegerLayer] = []
-    shape, shift = tuple(input_shape), 0
-    for group, (_, high), folded in folds(network):
-        if isinstance(group, AveragePool):
-            layer: IntegerLayer = integer_layers.AveragePool(group.size, shape[-1], high)
-        else:
-            layer, shift = group.integer_layer(folded.integers), folded.shift
-        layers.append(layer)
-        shape = layer.output_shape(shape)
+    _, layers, folded = zip(*folds(network), strict=True)
     # the last layer's shift is what its logits are worth
-    model = QuantizedModel(name, tuple(input_shape), network.input_shift, tuple(layers), tuple(labels), shift)
+    shift = folded[-1].shift
+    model = QuantizedModel(name, tuple(input_shape), network.input_shift, layers, tuple(labels), shift)
     return model.validate()
 
 

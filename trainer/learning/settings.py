@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import Shape
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
 

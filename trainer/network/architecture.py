@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.model import LAYERS_MAX
-from signbit.qmodel.window import Shape, Window
+from signbit.qmodel.layer import LAYERS_MAX
+from signbit.qmodel.value import Shape
+from signbit.qmodel.window import Window
 
 WEIGHTED = ("conv", "depthwise", "dense")
 KINDS = (*WEIGHTED, "avgpool")

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layers import size_of
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import Shape, size_of
 from signbit.trainer.network.architecture import Architecture, LayerSpec
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
 from signbit.trainer.network.dropout import Dropout

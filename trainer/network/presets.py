@@ -5,7 +5,7 @@ Weights are stored in words of 32 bits a neuron, so a fan-in just below a multip
 """
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import Shape
 
 LARGE_SIDE = 20
 """Images from here on begin with a convolution of stride 2; smaller ones keep all their pixels."""

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from signbit.console import Column, print_table
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.window import Shape
+from signbit.qmodel.value import Shape
 from signbit.trainer.learning.quantize import quantize
 from signbit.trainer.network.architecture import Architecture, architecture_text
 from signbit.trainer.network.network import build
@@ -48,7 +48,7 @@ def summarize(architecture: Architecture, input_shape: Shape, classes: int, high
     rows = tuple(
         Row(
             spec.text,
-            model.shapes[index + 1],
+            model.values[index + 1].shape,
             _weight_bits(layer.layer),
             layer.flash_bytes,
             layer.job.macs,

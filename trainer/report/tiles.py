@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from signbit.qmodel.data.dataset import Dataset
-from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D, Shape
+from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Shape
 from signbit.trainer.report.confusion import shown_labels
 from signbit.trainer.report.figure import DPI, GREY, LINES, new_figure
 
@@ -91,7 +92,7 @@ def _sample(axis, values: np.ndarray) -> None:
 def first_weights(model: QuantizedModel, columns: tuple[str, ...] = ()):
     """The first layer that has weights: +1 white, -1 black, 0 grey; a tile a neuron, or a matrix for plain vectors."""
     index, layer = next((index, layer) for index, layer in enumerate(model.layers) if hasattr(layer, "weights"))
-    shape = model.shapes[index]
+    shape = model.inputs_of(index)[0].shape
     kind = {Dense: "neurons", Conv2D: "kernels", DepthwiseConv2D: "kernels"}[type(layer)]
     planes = _planes(layer, shape)
     count = min(len(planes), TILES_MAX, max(1, WEIGHTS_MAX // planes[0].size))

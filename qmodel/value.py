@@ -1,0 +1,60 @@
+"""What passes from layer to layer: how values are laid out in memory, and the range they are proved to stay in."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from signbit.qmodel import integer
+
+Shape = tuple[int, ...]
+WORD_BYTES = 4
+
+
+class Encoding(Enum):
+    """How values are laid out in memory.  The text names one in an error."""
+
+    UINT8 = "8-bit values"
+    """One byte a value."""
+    BIT = "one-bit values"
+    """+1 and -1, the sign bits of each pixel's channels packed into words of their own -- SPEC 5."""
+    INT32 = "logits"
+    """One word a value."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """The model's input, or a layer's output: `shape` without the batch, every number in `low`..`high`.
+
+    In Python it is an array (batch, *shape) of uint8, of int8 holding +1 and -1, or of int32.
+    """
+
+    shape: Shape
+    encoding: Encoding
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:
+        return size_of(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in a device's memory."""
+        if self.encoding is Encoding.BIT:
+            return WORD_BYTES * size_of(self.shape[:-1]) * integer.words_for(self.shape[-1])
+        return self.size if self.encoding is Encoding.UINT8 else WORD_BYTES * self.size
+
+    @property
+    def outside(self) -> int:
+        """What a pixel of padding around the image is -- SPEC 3."""
+        return -1 if self.encoding is Encoding.BIT else 0
+
+    def packed(self, array: np.ndarray) -> np.ndarray:
+        """`array` as it lies in a device's memory: one-bit values become uint32 (batch, ..., words)."""
+        return integer.pack_last_axis(array) if self.encoding is Encoding.BIT else array
+
+
+def size_of(shape: Shape) -> int:
+    """Number of values in a shape."""
+    return int(np.prod(shape, dtype=np.int64))

@@ -208,6 +208,12 @@ def test_a_run_folder_through_stop_and_resume(repository, trainer, tmp_path):
     assert code == 2 and "model.npz" in err and err.count("\n") == 1
 
 
+def test_a_run_that_fails_by_itself_ends_the_proof(monkeypatch):
+    monkeypatch.setattr("tools.prove.resume.TRAIN", ["--model", "no-such-model"])
+    with pytest.raises(SignbitError, match="exit code 2 though nobody killed it"):
+        prove(kills=1, seed=0)
+
+
 def test_killed_runs_end_in_the_unbroken_model():
     """`python -m tools prove resume` goes on to 1,000 kills."""
     proof = prove(kills=5, seed=1)

@@ -321,7 +321,8 @@ def test_ctrl_c_leaves_nothing_half_written(places):
     """To the command alone, as `kill -INT` sends it: its runs end with it."""
     endless = replace(TINY[0], words="--model mlp --epochs 100000")
     script = (
-        "import signal, sys; from pathlib import Path; from tools.zoo import command as zoo; from tools.zoo.recipes import Recipe\n"
+        "import signal, sys; from pathlib import Path\n"
+        "from tools.zoo import command as zoo; from tools.zoo.recipes import Recipe\n"
         "from signbit.qmodel.command import run_command\n"
         # a shell's background job ignores Ctrl-C, and so would what it starts
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.errors import SignbitError
 from tools.documents.blocks import ROOT
 
 TRAIN = ["--model", "conv3x3pad:8, conv3x3:12 pool2, dense", "--epochs", "8", "--frozen-epochs", "2", "--quiet"]
@@ -48,14 +49,14 @@ def prove(kills: int, seed: int, step: Callable[[], None] = lambda: None) -> Pro
     with tempfile.TemporaryDirectory() as name:
         unbroken = Path(name, "unbroken", "m.npz")
         unbroken.parent.mkdir()
-        _start(*TRAIN, "--out", unbroken).wait()
+        _check(_start(*TRAIN, "--out", unbroken).wait())
         while done < kills:
             out = Path(name, str(runs), "m.npz")
             out.parent.mkdir()
             for _ in range(min(KILLS_A_RUN, kills - done)):
                 process = _start(*_arguments(out))
                 try:
-                    process.wait(moments.uniform(*LIFE_S))
+                    _check(process.wait(moments.uniform(*LIFE_S)))
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -64,7 +65,7 @@ def prove(kills: int, seed: int, step: Callable[[], None] = lambda: None) -> Pro
                 else:
                     break  # it came to its end before the kill
             if not out.exists():
-                _start(*_arguments(out)).wait()
+                _check(_start(*_arguments(out)).wait())
             runs += 1
             different += not out.exists() or out.read_bytes() != unbroken.read_bytes()
     return Proof(seed, done, runs, different)
@@ -74,6 +75,12 @@ def _arguments(out: Path) -> list[str | Path]:
     """Go on with what was saved, or begin."""
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     return ["--resume", checkpoint, "--quiet"] if checkpoint.exists() else [*TRAIN, "--out", out]
+
+
+def _check(code: int) -> None:
+    """A run that fails by itself would be started again for ever."""
+    if code:
+        raise SignbitError(f"a training run ended with exit code {code} though nobody killed it")
 
 
 def _start(*arguments: str | Path) -> subprocess.Popen:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from signbit.qmodel.activations import Logits, Requantize
-from signbit.trainer.learning.frozen import Folded, IntegerActivation
 from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network.frozen import Folded, IntegerActivation
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.weights import Weighted
 from tests.test_networks import EVERYTHING, LABELS, SHAPE, calibrated

@@ -14,9 +14,9 @@ from signbit.qmodel.layers import Layer as IntegerLayer
 from signbit.qmodel.model import LOGIT_SHIFT_MAX
 from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import Window
-from signbit.trainer.learning.frozen import Folded, IntegerActivation
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
 from signbit.trainer.network.dropout import Dropout
+from signbit.trainer.network.frozen import Folded, IntegerActivation
 from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu, Sign
 from signbit.trainer.network.network import Network
 from signbit.trainer.network.pool import AveragePool, MaxPool

@@ -2,7 +2,7 @@
 
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.fold import folds
-from signbit.trainer.learning.frozen import IntegerActivation
+from signbit.trainer.network.frozen import IntegerActivation
 from signbit.trainer.network.layer import Layer
 from signbit.trainer.network.network import Network
 from signbit.trainer.network.pool import AveragePool, MaxPool

@@ -50,16 +50,14 @@ def test_nothing_is_left_out_elsewhere(layer, mode):
 def test_a_float_network_keeps_the_mean():
     """It has no batch norm to do so."""
     network = build_mlp((400, 3), "none", np.random.default_rng(0), dropout=RATE)
-    y = network.layers[0].forward(np.ones((100, 400), np.float32), Mode.TRAIN)
+    y = network.blocks[0].dropout.forward(np.ones((100, 400), np.float32), Mode.TRAIN)
     assert y.max() == pytest.approx(1 / (1 - RATE)) and y.mean() == pytest.approx(1, abs=0.02)
 
 
 def test_it_stands_before_dense_layers_only(digits):
     layers = resolve(parse("conv3x3:4 pool2, dense:8, dense"), digits.input_shape, 10)
     network = build(layers, digits.input_shape, "deterministic", np.random.default_rng(0), dropout=RATE)
-    names = layers_of(network)
-    assert names.count("Dropout") == 2
-    assert all(names[index + 1] == "Dense" for index, name in enumerate(names) if name == "Dropout")
+    assert [isinstance(block.dropout, Dropout) for block in network.blocks] == [False, True, True]
 
 
 @pytest.mark.parametrize("model", ["mlp", "conv3x3:6 pool2, dense:20, dense"])
@@ -72,7 +70,8 @@ def test_the_model_is_the_network_without_it(digits, model):
     assert "Dropout" in layers_of(network) and "Dropout" not in layers_of(freeze(network))
     assert result.scores["test"]["fake_quantized"].different == 0
     means = [layer.mean.copy() for layer in network.layers if isinstance(layer, BatchNorm)]
-    network.layers = [layer for layer in network.layers if not isinstance(layer, Dropout)]
+    for block in network.blocks:
+        block.dropout = None
     network.calibrate(digits.train.x)
     for mean, norm in zip(means, (layer for layer in network.layers if isinstance(layer, BatchNorm)), strict=True):
         np.testing.assert_array_equal(mean, norm.mean)

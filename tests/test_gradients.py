@@ -1,5 +1,7 @@
 """Backward passes against numeric gradients in float64; the straight-through rules apart, by their definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,15 +114,11 @@ def test_whole_float_network(rng, hidden):
 def test_whole_binarized_network_with_real_weights(rng, hidden):
     """A binarized network's layers, with its +-1 weights put into float layers so that they can be moved a little."""
     binarized = build_mlp((8, *hidden, 3), "deterministic", rng, dtype=np.float64)
-    layers = []
-    for layer in binarized.layers:
-        if isinstance(layer, Dense):
-            layers.append(real_twin(layer, rng))
-        elif isinstance(layer, QuantizedRelu):
-            layers.append(Relu())
-        else:
-            layers.append(layer)
-    network = Network(layers, (8,), binarized.input_shift, dtype=np.float64)
+    blocks = [
+        replace(block, weights=real_twin(block.weights, rng), activation=block.activation and Relu())
+        for block in binarized.blocks
+    ]
+    network = Network(blocks, (8,), binarized.input_shift, dtype=np.float64)
     assert_network_gradients(network, rng.integers(256, size=(BATCH, 8), dtype=np.uint8), rng.integers(3, size=BATCH))
 
 
@@ -263,6 +261,15 @@ def test_max_pool_gives_a_tie_to_one_input(rng):
 @pytest.mark.parametrize("size", [(2, 2), (3, 2), (7, 6)])
 def test_average_pool(rng, size):
     assert_gradients(AveragePool(size, np.float64), rng.normal(size=IMAGE), Mode.UNROUNDED)
+
+
+def test_average_pool_of_a_float_network_is_not_rounded(rng):
+    """Its values lie around 1, so that whole numbers would leave nothing of them."""
+    network = build(resolve(parse("avgpool2, dense"), (4, 4, 3), 2), (4, 4, 3), "none", rng)
+    x = rng.uniform(size=(5, 4, 4, 3)).astype(np.float32)
+    for mode in (Mode.TRAIN, Mode.EVALUATE):
+        y = network.blocks[0].forward(x, mode)
+        np.testing.assert_allclose(y, x.reshape(5, 2, 2, 2, 2, 3).mean(axis=(2, 4)), rtol=1e-6)
 
 
 def test_batch_norm_of_channels(rng):

@@ -13,7 +13,7 @@ from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.layer import Mode
-from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu
+from signbit.trainer.network.layers import BatchNorm, Dense
 from tests.test_gradients import build_mlp
 
 LABELS = ("a", "b", "c")
@@ -163,15 +163,6 @@ def test_scale_that_fits_nowhere_is_refused(rng):
     norms(network)[0].beta.value[0, 0] = 1e12
     with pytest.raises(SignbitError, match="--lr"):
         quantize(network, "m", (12,), LABELS)
-
-
-def test_layers_in_an_order_without_integer_form_are_refused(rng):
-    network, _ = calibrated(rng, (12, 9, 3))
-    for broken in (network.layers[:3], network.layers[1:], [*network.layers, QuantizedRelu(127)], network.layers[:1]):
-        network_of = build_mlp((12, 3), "deterministic", rng)
-        network_of.layers = list(broken)
-        with pytest.raises(SignbitError):
-            quantize(network_of, "m", (12,), LABELS)
 
 
 def test_fake_quantized_and_integer_labels_agree_on_digits():

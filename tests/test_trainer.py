@@ -113,8 +113,8 @@ def test_one_step_is_binary_connect(digits):
 @pytest.mark.parametrize("binarize", ["deterministic", "stochastic"])
 def test_latent_weights_stay_clipped(digits, binarize):
     result = run(default_settings(binarize=binarize, epochs=3, lr=0.5), digits)
-    for layer in result.network.layers[::3]:
-        assert np.abs(layer.weight.value).max() == 1
+    for block in result.network.blocks:
+        assert np.abs(block.weights.weight.value).max() == 1
 
 
 def test_network_is_left_as_it_was_after_the_chosen_epoch(digits):

@@ -1,11 +1,14 @@
 """Network -> QuantizedModel, and the network that computes in the model's integers."""
 
+from dataclasses import replace
+
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
-from signbit.trainer.learning.fold import folds
+from signbit.qmodel.value import Encoding, Value
+from signbit.trainer.learning.fold import fold
+from signbit.trainer.network.block import Block
 from signbit.trainer.network.frozen import IntegerActivation
-from signbit.trainer.network.layer import Layer
 from signbit.trainer.network.network import Network
-from signbit.trainer.network.pool import AveragePool, MaxPool
 
 
 def quantize(network: Network, name: str, input_shape: tuple[int, ...], labels: tuple[str, ...]) -> QuantizedModel:
@@ -13,11 +16,11 @@ def quantize(network: Network, name: str, input_shape: tuple[int, ...], labels: 
 
     Raises SignbitError for a float network, or where no shift keeps a layer inside int32.
     """
-    _, layers, folded = zip(*folds(network), strict=True)
+    blocks = freeze(network).blocks
+    layers = tuple(block.integer_layer() for block in blocks)
     # the last layer's shift is what its logits are worth
-    shift = folded[-1].shift
-    model = QuantizedModel(name, tuple(input_shape), network.input_shift, layers, tuple(labels), shift)
-    return model.validate()
+    shift = blocks[-1].activation.folded.shift
+    return QuantizedModel(name, tuple(input_shape), network.input_shift, layers, tuple(labels), shift).validate()
 
 
 def freeze(network: Network, any_weights: bool = False) -> Network:
@@ -26,13 +29,13 @@ def freeze(network: Network, any_weights: bool = False) -> Network:
     It computes what the integer model computes.  With `any_weights` its integers have room for other weights, so
     that these can learn.
     """
-    if any(isinstance(layer, IntegerActivation) for layer in network.layers):
-        return network
-    layers: list[Layer] = []
-    for group, _, folded in folds(network, any_weights):
-        if isinstance(group, AveragePool):
-            layers.append(group)
-            continue
-        pool = [MaxPool(group.pool)] if group.pool != (1, 1) else []
-        layers += [group.weighted, *pool, IntegerActivation(folded, group.norm.factor)]
-    return Network(layers, network.input_shape, network.input_shift, dtype=network.dtype)
+    if not network.is_binarized:
+        raise SignbitError("only a binarized network has an integer model; train with --binarize deterministic")
+    blocks, value = [], Value(network.input_shape, Encoding.UINT8, 0, 255 >> network.input_shift)
+    for block in network.blocks:
+        if isinstance(block, Block) and not block.is_frozen:
+            activation = IntegerActivation(fold(block, value, any_weights), block.norm.factor)
+            block = replace(block, norm=None, activation=activation, dropout=None)
+        blocks.append(block)
+        value = block.integer_layer().output(value)
+    return Network(blocks, network.input_shape, network.input_shift, dtype=network.dtype)

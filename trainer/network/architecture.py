@@ -45,6 +45,8 @@ class LayerSpec:
 
     @property
     def window(self) -> Window:
+        if self.kind == "avgpool":
+            return Window(stride=self.kernel)
         return Window((self.stride, self.stride), self._sides(), self.pool)
 
     def _sides(self) -> tuple[int, int, int, int]:
@@ -58,15 +60,11 @@ class LayerSpec:
         """Raises SignbitError where the layer does not fit `shape`."""
         if self.kind == "dense":
             return (self.outputs,)
-        if len(shape) != 3:
-            raise SignbitError(f"{self.text} needs an image (height, width, channels), but gets {shape}")
-        if self.kind == "avgpool":
-            size = (shape[0] // self.kernel[0], shape[1] // self.kernel[1])
-        else:
-            size = self.window.output_shape(shape, self.kernel)
-        if min(size) < 1:
-            raise SignbitError(f"{self.text} is larger than its input of {shape}")
-        return (*size, self.outputs if self.kind == "conv" else shape[2])
+        try:
+            self.window.check(shape, self.kernel)
+        except SignbitError as error:
+            raise SignbitError(f"--model: {self.text}: {error}") from None
+        return (*self.window.output_shape(shape, self.kernel), self.outputs if self.kind == "conv" else shape[2])
 
     @property
     def text(self) -> str:

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from signbit.qmodel import layers as integer_layers
+from signbit.qmodel.activations import Activation
+from signbit.qmodel.layer import Layer as IntegerLayer
 from signbit.qmodel.window import Window
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.weights import Weighted
@@ -50,8 +53,8 @@ class _Windowed(Weighted):
 class Conv2D(_Windowed):
     """y[n, i, j] = patch of x at (i, j), flattened in (height, width, channel) order, @ W (+ b in a float network).
 
-    W is (kernel height * width * channels, outputs).  `window` gives strides and padding; its pool is a layer of
-    its own (`MaxPool`).  Patches are copied into one matrix, so that the whole batch is one product.
+    W is (kernel height * width * channels, outputs).  `window` gives strides and padding; its pool is another layer
+    (`MaxPool`).  Patches are copied into one matrix, so that the whole batch is one product.
     """
 
     def __init__(
@@ -104,6 +107,10 @@ class Conv2D(_Windowed):
             view = self._shifted(dx, u, v, places)
             view += by_tap[tap].reshape(view.shape)
         return self._cropped(dx, self._input_shape)
+
+    def integer_layer(self, activation: Activation) -> IntegerLayer:
+        kernels = self.rows.reshape(-1, *self.kernel, self.channels)
+        return integer_layers.Conv2D(kernels, activation, self.window)
 
     def _patch_matrix(self, x: np.ndarray, places: tuple[int, int], mode: Mode) -> np.ndarray:
         padded = self._padded(x, mode)
@@ -172,3 +179,6 @@ class DepthwiseConv2D(_Windowed):
             view = self._shifted(dx, u, v, places)
             view += np.multiply(dy, self._used[tap], out=product)
         return self._cropped(dx, self._input_shape)
+
+    def integer_layer(self, activation: Activation) -> IntegerLayer:
+        return integer_layers.DepthwiseConv2D(self.rows.reshape(-1, *self.kernel), activation, self.window)

@@ -51,9 +51,16 @@ class Layer:
 
     grid: Grid | None = None
     """Rounds the layer's gradients; its step is part of a checkpoint."""
+    largest = 0
+    """Values an input has between the layer's parts, at most."""
 
     def __init__(self):
         self.buffers = Buffers()
+
+    @property
+    def parts(self) -> "list[Layer]":
+        """The layers that it is made of, in order: itself, unless it is a `Block`."""
+        return [self]
 
     @property
     def parameters(self) -> list[Parameter]:

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from signbit.qmodel import layers as integer_layers
+from signbit.qmodel.activations import Activation
+from signbit.qmodel.layer import Layer as IntegerLayer
 from signbit.trainer.exact.grid import Grid
 from signbit.trainer.network.layer import Layer, Mode, Parameter
 from signbit.trainer.network.weights import Weighted
@@ -30,6 +33,9 @@ class Dense(Weighted):
             return None
         dx = np.matmul(dy, self._used.T, out=self.buffers.take("dx", self._x.shape, dy.dtype))
         return dx.reshape(self._input_shape)
+
+    def integer_layer(self, activation: Activation) -> IntegerLayer:
+        return integer_layers.Dense(self.rows, activation)
 
 
 class BatchNorm(Layer):

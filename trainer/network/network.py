@@ -1,12 +1,14 @@
-"""A network: layers in order, and how raw inputs enter the first."""
+"""A network: blocks in order, and how raw inputs enter the first."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import AveragePool as IntegerAveragePool
 from signbit.qmodel.value import Shape, size_of
 from signbit.trainer.network.architecture import Architecture, LayerSpec
+from signbit.trainer.network.block import Block
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
 from signbit.trainer.network.dropout import Dropout
 from signbit.trainer.network.layer import Layer, Mode, Parameter
@@ -27,18 +29,19 @@ WEIGHTS_MAX = 1 << 26
 class Network:
     """Maps uint8 inputs (batch, input_size) to real-valued logits (batch, classes).
 
-    `input_shape` is what the first layer sees, (height, width, channels) for images.
+    `blocks` are what the integer model has a layer for: a `Block` with weights, or an average pool.  `input_shape` is
+    what the first one sees, (height, width, channels) for images.
     """
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        blocks: Sequence[Block | AveragePool],
         input_shape: Shape,
         input_shift: int = 0,
         input_scale: float = 1.0,
         dtype=np.float32,
     ):
-        self.layers = list(layers)
+        self.blocks = tuple(blocks)
         self.input_shape = tuple(input_shape)
         self.input_shift = input_shift
         self.input_scale = input_scale
@@ -47,12 +50,17 @@ class Network:
         """Values an input has in the largest layer."""
 
     @property
+    def layers(self) -> list[Layer]:
+        """The blocks' layers, in order."""
+        return [layer for block in self.blocks for layer in block.parts]
+
+    @property
     def parameters(self) -> list[Parameter]:
-        return [parameter for layer in self.layers for parameter in layer.parameters]
+        return [parameter for block in self.blocks for parameter in block.parameters]
 
     @property
     def arrays(self) -> list[np.ndarray]:
-        return [array for layer in self.layers for array in layer.arrays]
+        return [array for block in self.blocks for array in block.arrays]
 
     @property
     def is_binarized(self) -> bool:
@@ -63,17 +71,17 @@ class Network:
         if self.input_scale != 1:
             x *= self.input_scale
         x = x.reshape(len(x), *self.input_shape)
-        for layer in self.layers:
-            x = layer.forward(x, mode)
-            self.largest = max(self.largest, x[0].size)
+        for block in self.blocks:
+            x = block.forward(x, mode)
+            self.largest = max(self.largest, block.largest)
         return x
 
     def backward(self, gradient: np.ndarray) -> None:
         """Set every parameter's gradient, from dLoss/dlogits of the last forward pass."""
-        first = next(index for index, layer in enumerate(self.layers) if layer.parameters)
-        for layer in reversed(self.layers[first + 1 :]):
-            gradient = layer.backward(gradient)
-        self.layers[first].backward(gradient, wants_dx=False)
+        first = next(index for index, block in enumerate(self.blocks) if isinstance(block, Block))
+        for block in reversed(self.blocks[first + 1 :]):
+            gradient = block.backward(gradient)
+        self.blocks[first].backward(gradient, wants_dx=False)
 
     def clip(self) -> None:
         """Bring latent weights back into -1..1: beyond, they would grow without changing any sign."""
@@ -127,8 +135,9 @@ def build(
     In a binarized network activations go from 0 to `high`, and inputs lose their lowest bit where `high` has
     7 bits or less, so that all layers can use the same kernel on the microcontroller.
     """
-    input_shift = 1 if high <= 127 and binarize != "none" else 0
-    layers: list[Layer] = []
+    is_float = binarize == "none"
+    input_shift = 1 if high <= 127 and not is_float else 0
+    blocks: list[Block | AveragePool] = []
     shape, factor, one_bit = tuple(input_shape), 255 >> input_shift, False
     weight_count = 0
     for index, spec in enumerate(architecture):
@@ -139,24 +148,26 @@ def build(
             )
         is_last = index == len(architecture) - 1
         if spec.kind == "avgpool":
-            layers.append(AveragePool(spec.kernel, dtype, factor))
+            integer = None if is_float else IntegerAveragePool(spec.kernel, shape[2], factor)
+            blocks.append(AveragePool(spec.kernel, dtype, integer))
         else:
-            weighted = _weighted(spec, shape, binarize, rng, dtype, one_bit)
+            block = Block(_weighted(spec, shape, binarize, rng, dtype, one_bit))
+            blocks.append(block)
             if dropout and spec.kind == "dense":
-                layers.append(Dropout(dropout, rng, 1.0 if binarize != "none" else 1 / (1 - dropout)))
-            layers += [weighted, *([MaxPool(spec.pool)] if spec.pool != (1, 1) else [])]
-            gamma = logit_gamma if is_last else 1.0
-            if binarize != "none":
-                features = weighted.weight.value.shape[1]
-                layers.append(BatchNorm(features, gamma, norm_rate, dtype, factor))
+                block.dropout = Dropout(dropout, rng, 1 / (1 - dropout) if is_float else 1.0)
+            if spec.pool != (1, 1):
+                block.pool = MaxPool(spec.pool)
+            if not is_float:
+                features = block.weights.weight.value.shape[1]
+                block.norm = BatchNorm(features, logit_gamma if is_last else 1.0, norm_rate, dtype, factor)
             if not is_last:
-                layers.append(_activation(spec, binarize, high))
-                one_bit = spec.activation == "sign" and binarize != "none"
+                block.activation = _activation(spec, is_float, high)
+                one_bit = isinstance(block.activation, Sign)
                 factor = 1 if one_bit else high
         shape = spec.output_shape(shape)
-    if binarize == "none":
-        return Network(layers, input_shape, input_scale=1 / 255, dtype=dtype)
-    return Network(layers, input_shape, input_shift=input_shift, dtype=dtype)
+    if is_float:
+        return Network(blocks, input_shape, input_scale=1 / 255, dtype=dtype)
+    return Network(blocks, input_shape, input_shift=input_shift, dtype=dtype)
 
 
 def _weighted(
@@ -179,7 +190,7 @@ def _weight_count(spec: LayerSpec, shape: Shape) -> int:
     return spec.kernel[0] * spec.kernel[1] * shape[2] * (spec.outputs if spec.kind == "conv" else 1)
 
 
-def _activation(spec: LayerSpec, binarize: str, high: int) -> Layer:
-    if binarize == "none":
+def _activation(spec: LayerSpec, is_float: bool, high: int) -> QuantizedRelu | Sign | Relu:
+    if is_float:
         return Relu()
     return Sign() if spec.activation == "sign" else QuantizedRelu(high)

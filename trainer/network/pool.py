@@ -66,25 +66,24 @@ class MaxPool(Layer):
 class AveragePool(Layer):
     """y = the mean over windows of `size`, rounded exactly as the integer model does -- SPEC 4.
 
-    Rounding is passed straight through.  The mean of n values has no power-of-two grid, so its gradient gets one
-    (`signbit.trainer.exact.grid`); `factor` as in `BatchNorm`.
+    Rounding is passed straight through, and a float network, without an `integer` layer, has none.  The mean of n
+    values has no power-of-two grid, so its gradient gets one (`signbit.trainer.exact.grid`).
     """
 
-    def __init__(self, size: tuple[int, int], dtype=np.float32, factor: float | None = None):
+    def __init__(self, size: tuple[int, int], dtype=np.float32, integer: IntegerAveragePool | None = None):
         super().__init__()
         self.size = size
-        self.grid = Grid(factor) if factor is not None and dtype == np.float32 else None
+        self.integer = integer
+        self.grid = Grid(integer.high) if integer is not None and dtype == np.float32 else None
+
+    def integer_layer(self) -> IntegerAveragePool:
+        return self.integer
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         self._input_shape = x.shape
-        count = self.size[0] * self.size[1]
-        total = self._windows(x).sum(axis=(2, 4))
-        if mode is Mode.UNROUNDED:
-            return total / count
-        one = 1 << IntegerAveragePool.SHIFT
-        multiplier = (one + count // 2) // count
-        # whole numbers below 2^53 in float64: the integer model's own formula
-        return np.floor((total.astype(np.float64) * multiplier + one // 2) / one).astype(x.dtype)
+        if self.integer is None or mode is Mode.UNROUNDED:
+            return self._windows(x).mean(axis=(2, 4))
+        return self.integer.run([x], []).astype(x.dtype)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         dy = dy * dy.dtype.type(1 / (self.size[0] * self.size[1]))

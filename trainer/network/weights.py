@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from signbit.qmodel.activations import Activation
+from signbit.qmodel.layer import Layer as IntegerLayer
 from signbit.trainer.exact import noise
 from signbit.trainer.network.layer import Layer, Mode, Parameter
 
@@ -47,10 +49,14 @@ class Weighted(Layer):
     def parameters(self) -> list[Parameter]:
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
+    def integer_layer(self, activation: Activation) -> IntegerLayer:
+        """The integer model's layer with these weights."""
+        raise NotImplementedError
+
     @property
-    def discrete(self) -> np.ndarray:
-        """The weights of the integer model, float values of +1, -1 and, if ternary, 0; (fan_in, fan_out)."""
-        return self.weights(Mode.EVALUATE)
+    def rows(self) -> np.ndarray:
+        """The weights of the integer model, int8 of +1, -1 and, if ternary, 0; (fan_out, fan_in)."""
+        return self.weights(Mode.EVALUATE).T.astype(np.int8)
 
     def weights(self, mode: Mode) -> np.ndarray:
         """Make the weights for a pass from the latent ones; the backward pass uses the same, `_used`."""

@@ -1,6 +1,7 @@
 """The scikit-learn classifier: scikit-learn's own checks, quantization, export, and docs/ESTIMATOR.md."""
 
 import contextlib
+import inspect
 import io
 import json
 import pickle
@@ -30,6 +31,7 @@ from signbit.qmodel.data.split import split_fraction
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, to_bytes
 from signbit.trainer.estimator import BinaryConnectClassifier
+from signbit.trainer.learning.settings import Settings
 from tests.test_data_docs import blocks
 
 SHORT = {"epochs": 3, "hidden": (8,)}
@@ -240,11 +242,14 @@ def test_numbers_from_an_array_of_candidates_can_be_saved(real, tmp_path):
 
 
 BAD = {
-    "float weights": ({"binarize": "none"}, "binarize is 'none', but must be one of deterministic, stochastic"),
+    "float weights": ({"binarize": "none"}, "binarize is 'none', but float weights have no integer model"),
     "epochs": ({"epochs": 0}, "epochs is 0, but must be a whole number from 1"),
     "batch": ({"batch_size": 2.5}, "batch_size is 2.5, but must be a whole number"),
     "rate": ({"lr": -1}, "lr is -1, but must be a number above 0"),
-    "smoothing": ({"label_smoothing": 1}, "label_smoothing is 1, but must be from 0 to below 1"),
+    "smoothing": ({"label_smoothing": 1}, "label_smoothing is 1, but must be a number from 0 to below 1"),
+    "sizes": ({"hidden": (8.5,)}, r"hidden is \(8.5,\), but must be N,N,..., each a whole number"),
+    "no names": ({"augment": np.array(["none"])}, "augment is .*, but must be one of none, shift"),
+    "seed": ({"random_state": -1}, "seed is -1, but must be a whole number from 0"),
     "fraction": ({"validation_fraction": 0.6}, "validation_fraction is 0.6, but must be above 0"),
     "name": ({"name": "no name"}, "model name 'no name'"),
     "shape": ({"input_shape": (2, 3, 1)}, "has 6 values, but X has 4 features"),
@@ -349,6 +354,20 @@ def test_documented_examples_print_what_they_say(repository, tmp_path, monkeypat
         else:
             assert printed.getvalue() == content
     assert b"digits_predict" in (tmp_path / "digits.h").read_bytes()
+
+
+def test_every_setting_is_a_parameter_with_its_help():
+    """What the trainer's options are declared by is all that the estimator needs."""
+    parameters = inspect.signature(BinaryConnectClassifier).parameters
+    for name, declared in Settings.declared().items():
+        if name in ("data", "seed"):
+            continue
+        assert parameters[name].default == Settings.defaults().get(name)
+        assert (parameters[name].kind is inspect.Parameter.KEYWORD_ONLY) == (name not in ("model", "hidden"))
+        told = " ".join(BinaryConnectClassifier.__doc__.split())
+        assert f"`{name}` {declared.help}" in told
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        BinaryConnectClassifier(epoch=3)
 
 
 def test_every_parameter_is_documented(repository):

@@ -17,7 +17,7 @@ from signbit.qmodel.data.readers.samples import Samples
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from signbit.trainer.command.cli import main as trainer
-from signbit.trainer.command.own_data import model_name
+from signbit.trainer.command.output import model_name
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, save_npz
 from tests.test_input_quantization import FIXTURE
@@ -110,7 +110,7 @@ def test_a_fold_stays_with_the_model(trainer, tmp_path):
 
 
 def test_folds_where_there_are_none_are_refused(trainer, tmp_path):
-    assert "--fold is 5" in trainer("--fold", "5")[2]
+    assert "'5' is not a whole number from 0 to 4" in trainer("--fold", "5")[2]
     assert "--fold means nothing for the data set mnist" in trainer("--data", "mnist", "--fold", "1")[2]
 
 
@@ -165,7 +165,15 @@ def test_options_survive_the_model_file():
     assert " ".join(options.words()[4:]) == expected
 
 
-BAD_RECORDS = [{"window": "64"}, {"window": True}, {"lsb": {"a": "1"}}, {"resize": [1]}, {"path": "/etc"}, {"grey": 1}]
+BAD_RECORDS = [
+    {"window": "64"},
+    {"window": True},
+    {"lsb": {"a": "1"}},
+    {"resize": [1]},
+    {"path": "/etc"},
+    {"grey": 1},
+    [],
+]
 
 
 @pytest.mark.parametrize("record", BAD_RECORDS, ids=str)
@@ -175,14 +183,14 @@ def test_hostile_options_in_a_model_are_refused(record):
 
 
 BAD_OPTIONS = {
-    "stride alone": (["--stride", "3"], "--stride is for windows"),
-    "window 0": (["--window", "0"], "--window is 0"),
+    "stride alone": (["--stride", "3"], "--stride means nothing without --window"),
+    "window 0": (["--window", "0"], "--window: '0' is not a whole number from 1 to 65536"),
     "window as text": (["--window", "x"], "'x' is not a whole number"),
-    "lsb 0": (["--lsb", "a=0"], "must be a number above 0"),
-    "lsb NaN": (["--lsb", "nan"], "must be a number above 0"),
-    "lsb as text": (["--lsb", "a"], "'a' is not like acc_x=0.000061"),
-    "resize": (["--resize", "3"], "'3' is not a height and a width"),
-    "resize 0": (["--resize", "0x3"], "--resize 0x3: sides must be"),
+    "lsb 0": (["--lsb", "a=0"], "'a=0' is not a number above 0"),
+    "lsb NaN": (["--lsb", "nan"], "'nan' is not a number above 0"),
+    "lsb as text": (["--lsb", "a"], "'a' is not a number above 0, alone or after COLUMN="),
+    "resize": (["--resize", "3"], "'3' is not HxW"),
+    "resize 0": (["--resize", "0x3"], "'0x3' is not HxW, each a whole number from 1 to 4096"),
     "of no data set": (["--data", "digits", "--window", "3"], "--window means nothing for the data set digits"),
     "no such file": (["--data", "nowhere.csv"], "--data 'nowhere.csv' is unknown"),
     "other file": (["--data", "model.txt"], "--data model.txt: must be a .npz, a .csv or a folder"),

@@ -59,7 +59,7 @@ def test_provenance_makes_the_model_again(trainer, tmp_path):
     assert trainer(*words[3:-1], again, "--quiet")[0] == 0
     assert again.read_bytes() == out.read_bytes()
     assert provenance["data"]["train"] == 1257 and len(provenance["data"]["hash"]) == 64
-    assert set(provenance["settings"]) == set(Settings.names())
+    assert set(provenance["settings"]) == set(Settings.declared())
 
 
 def test_provenance_of_a_convolutional_network(trainer, tmp_path):

@@ -2,8 +2,9 @@
 
 import numbers
 import os
+import textwrap
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 
 import numpy as np
 
@@ -18,13 +19,9 @@ from signbit.qmodel.file import save
 from signbit.qmodel.input_quantization import fit as fit_quantization
 from signbit.qmodel.model import check_labels, check_name
 from signbit.qmodel.value import size_of
-from signbit.trainer.command import own_data
-from signbit.trainer.learning.augment import AUGMENTATIONS
 from signbit.trainer.learning.loss import softmax
-from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
 from signbit.trainer.learning.run import Run, run
-from signbit.trainer.learning.settings import CLASS_WEIGHTS, LR_SCALINGS, Settings, default_settings
-from signbit.trainer.network.weights import BINARIZATIONS
+from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
 from signbit.trainer.report.progress import Watch
 
 try:
@@ -37,35 +34,34 @@ except ImportError:
         'signbit.trainer.estimator needs scikit-learn 1.6 or newer; pip install "signbit[sklearn]"'
     ) from None
 
-CHOICES = {
-    "binarize": BINARIZATIONS[1:],
-    "optimizer": tuple(OPTIMIZERS),
-    "schedule": tuple(SCHEDULES),
-    "lr_scaling": LR_SCALINGS,
-    "augment": tuple(AUGMENTATIONS),
-    "class_weights": CLASS_WEIGHTS,
-}
-WHOLE = {
-    "epochs": (1, 100_000),
-    "frozen_epochs": (0, 100_000),
-    "mild_epochs": (0, 100_000),
-    "batch_size": (2, 1_000_000),
-    "high": (1, 255),
-}
-"""Lowest and highest."""
-POSITIVE = ("lr", "norm_rate", "logit_gamma", "augment_amount")
-FRACTIONS = ("dropout", "label_smoothing")
+BY_POSITION = ("model", "hidden")
+SETTINGS = tuple(item for item in fields(Settings) if item.name not in ("data", "seed"))
+"""Those that are parameters: the data come to `fit`, and the seed is scikit-learn's `random_state`."""
+
+Parameters = make_dataclass(
+    "Parameters",
+    [
+        (
+            item.name,
+            item.type | None,
+            field(default=Settings.defaults().get(item.name), kw_only=item.name not in BY_POSITION),
+        )
+        for item in SETTINGS
+    ],
+    eq=False,
+    repr=False,
+)
 
 
-class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
     """Classifier with one-bit weights, whose predictions are those of the microcontroller, bit for bit.
 
     X is a matrix (samples, features), or with `input_shape` (height, width, channels) a matrix of flattened images or
     windows.  uint8 is taken as it comes.  All else becomes int16 sensor counts rint(x / lsb) first, and those become
     uint8 by the model's own quantization, which is fitted to X and exported with the model.
 
-    Parameters have the names, meanings and defaults of `python -m trainer` (`signbit.trainer.learning.settings`); None
-    leaves the choice to the data.  Those of the estimator alone:
+    Parameters of the estimator alone:
 
     `lsb`                   what a count is worth: a number, one for each column (channel of `input_shape`), or None for
                             `signbit.qmodel.data.counts.choose_lsb`
@@ -76,64 +72,16 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
 
     After `fit`: `classes_`, `n_features_in_`, `feature_names_in_` where X has names, `lsb_` (float64, a value a column;
     None of uint8), `model_` (the `QuantizedModel`), `history_` (`signbit.trainer.learning.train.History`).
+
+    All others are the options of `python -m trainer`, where None leaves the choice to the data:\n
     """
 
-    def __init__(
-        self,
-        model=None,
-        hidden=None,
-        *,
-        binarize="deterministic",
-        optimizer="adam",
-        schedule="cosine",
-        epochs=None,
-        frozen_epochs=None,
-        batch_size=None,
-        lr=None,
-        lr_scaling="none",
-        norm_rate=None,
-        logit_gamma=None,
-        augment="none",
-        augment_amount=None,
-        mild_epochs=None,
-        input_noise=None,
-        dropout=0.0,
-        label_smoothing=0.0,
-        class_weights="none",
-        high=127,
-        input_shape=None,
-        lsb=None,
-        validation_fraction=0.125,
-        random_state=0,
-        name="classifier",
-        verbose=False,
-    ):
-        self.model = model
-        self.hidden = hidden
-        self.binarize = binarize
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.epochs = epochs
-        self.frozen_epochs = frozen_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.lr_scaling = lr_scaling
-        self.norm_rate = norm_rate
-        self.logit_gamma = logit_gamma
-        self.augment = augment
-        self.augment_amount = augment_amount
-        self.mild_epochs = mild_epochs
-        self.input_noise = input_noise
-        self.dropout = dropout
-        self.label_smoothing = label_smoothing
-        self.class_weights = class_weights
-        self.high = high
-        self.input_shape = input_shape
-        self.lsb = lsb
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.name = name
-        self.verbose = verbose
+    input_shape: tuple[int, ...] | None = None
+    lsb: object = None
+    validation_fraction: float = 0.125
+    random_state: object = 0
+    name: str = "classifier"
+    verbose: bool = False
 
     def fit(self, X, y):
         """Train on X, uint8 or real (samples, features), and classes y (samples,); returns self."""
@@ -142,7 +90,8 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         self.classes_, classes = np.unique(y, return_inverse=True)
         data = self._dataset(X, classes)
-        settings = self._settings(data)
+        # what was given, then what own data get by default, then the trainer's defaults
+        settings = default_settings(**(own_defaults(data) | self._given() | {"seed": self._seed()}))
         with Watch(settings.epochs, quiet=not self.verbose) as watch:
             done = run(settings, data, self.name, watch=watch)
         self.history_ = done.history
@@ -260,21 +209,10 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
             raise SignbitError("lsb is what a count is worth, so it must be above 0")
         return np.broadcast_to(lsb, values.shape[-1:]).copy()
 
-    def _settings(self, data: Dataset) -> Settings:
-        """What was given, then what own data get by default, then the trainer's defaults."""
-        values = {name: getattr(self, name, None) for name in Settings.names()}
-        # the model file's JSON takes Python's own numbers only
-        given = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in values.items()
-            if value is not None
-        }
-        if self.hidden is not None:
-            given["hidden"] = tuple(map(int, self.hidden))
-        settings = default_settings(**(own_data.defaults(data) | given), seed=self._seed())
-        if settings.hidden and settings.model != "mlp":
-            raise SignbitError(f"model {settings.model!r} has no hidden layers to size; leave out hidden")
-        return settings
+    def _given(self) -> dict:
+        """The settings that are not left to the data."""
+        values = {item.name: getattr(self, item.name) for item in SETTINGS}
+        return Settings.checked({name: value for name, value in values.items() if value is not None})
 
     def _seed(self) -> int:
         if isinstance(self.random_state, numbers.Integral):
@@ -284,24 +222,22 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         """Raises SignbitError for the first parameter with a value that can't be."""
         check_name(self.name)
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise SignbitError(f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(allowed)}")
-        for name, (low, high) in WHOLE.items():
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, numbers.Integral) and low <= value <= high):
-                raise SignbitError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
-        for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, numbers.Real) and 0 < value < float("inf")):
-                raise SignbitError(f"{name} is {value!r}, but must be a number above 0")
-        if self.input_noise is not None and not 0 <= self.input_noise <= 255:
-            raise SignbitError(f"input_noise is {self.input_noise!r}, but must be 0 to 255")
-        for name in FRACTIONS:
-            if not 0 <= getattr(self, name) < 1:
-                raise SignbitError(f"{name} is {getattr(self, name)!r}, but must be from 0 to below 1")
+        if self._given()["binarize"] == "none":
+            raise SignbitError("binarize is 'none', but float weights have no integer model; leave it out")
         if not 0 < self.validation_fraction <= 0.5:
             raise SignbitError(f"validation_fraction is {self.validation_fraction!r}, but must be above 0, at most 0.5")
+
+
+# python -OO takes docstrings away
+BinaryConnectClassifier.__doc__ = (BinaryConnectClassifier.__doc__ or "") + "\n".join(
+    textwrap.fill(
+        Settings.declared()[item.name].help,
+        width=120,
+        initial_indent=f"    {f'`{item.name}`':24}",
+        subsequent_indent=" " * 28,
+    )
+    for item in SETTINGS
+)
 
 
 def _label(value) -> str:

@@ -52,7 +52,7 @@ def dataset_for(model: QuantizedModel, name: str | None = None, data_dir: Folder
     if name not in NAMES:
         return _own_data_for(model, name, record)
     is_its_own = record.get("name") == name
-    dataset = load_dataset(name, data_dir, _options(record) if is_its_own else None)
+    dataset = load_dataset(name, data_dir, LoadingOptions.from_dict(record.get("options", {})) if is_its_own else None)
     if dataset.input_shape != model.input_shape:
         raise SignbitError(f"{name} has inputs of {dataset.input_shape}, but the model takes {model.input_shape}")
     return dataset
@@ -100,17 +100,10 @@ def _recorded_name(record: dict) -> str:
 
 
 def _own_data_for(model: QuantizedModel, name: str, record: dict) -> Dataset:
-    dataset = load_own(_own_path(name), _options(record), model)
+    dataset = load_own(_own_path(name), LoadingOptions.from_dict(record.get("options", {})), model)
     if dataset.hash != record.get("hash"):
         note(f"{dataset.name} is not what the model was trained on; training may have seen some of this test part")
     return dataset
-
-
-def _options(record: dict) -> LoadingOptions:
-    options = record.get("options", {})
-    if not isinstance(options, dict):
-        raise SignbitError("the model's loading options can't be understood; its file is damaged")
-    return LoadingOptions.from_dict(options)
 
 
 def _own_path(name: str) -> Path:

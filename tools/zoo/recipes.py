@@ -45,10 +45,8 @@ class Recipe:
 
     def settings(self, seed: int) -> Settings:
         """What the command decides for a data set that has a name."""
-        given = vars(train_parser().parse_args(self.options(seed)))
-        return default_settings(
-            **{name: given[name] for name in Settings.names() if given.get(name) is not None} | {"data": self.data}
-        )
+        given = Settings.given_in(train_parser().parse_args(self.options(seed)))
+        return default_settings(**given | {"data": self.data})
 
 
 RECIPES = (

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from signbit.console import console
 from signbit.qmodel.command import note, run_named
-from signbit.qmodel.data.named import Dataset, dataset_for, load_dataset
+from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import check_name
-from signbit.trainer.command import COMMANDS, own_data
+from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.keeper import Keeper, Stopped
-from signbit.trainer.command.output import Output, beside, find_checkpoint
+from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import evaluate
 from signbit.trainer.learning.run import run
-from signbit.trainer.learning.settings import DATA_SETS, MODEL, Settings, default_settings
+from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
 from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import results as report
 from signbit.trainer.report import summary
@@ -86,14 +87,13 @@ def summary_command(arguments: list[str], prog: str) -> None:
 
 def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     data, settings = _data_and_settings(options)
-    name = own_data.model_name(settings.data) if options.name is None else options.name
+    name = model_name(settings.data) if options.name is None else options.name
     check_name(name)
     if options.out is not None and settings.binarize == "none":
         raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
     # the folder may be another when the run goes on
-    path = options.data if options.data in DATA_SETS else str(Path(options.data).resolve())
-    loading = own_data.loading_options(options)
-    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), data
+    path = options.data if options.data in NAMES else str(Path(options.data).resolve())
+    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, _loading(options)), data
 
 
 def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task, Dataset]:
@@ -108,25 +108,18 @@ def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task
 
 def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
     """The data set, and the settings for it; what own data are has a say in them."""
-    loading = own_data.loading_options(options)
     options.data = options.data or command_lines.DEFAULT_DATA
-    if options.data in DATA_SETS:
-        settings = _settings(options, {"model": MODEL[options.data]})
-        return load_dataset(options.data, options.data_dir, loading), settings
-    data = load_dataset(options.data, options.data_dir, loading)
-    return data, _settings(options, own_data.defaults(data))
-
-
-def _settings(options: argparse.Namespace, defaults: dict) -> Settings:
-    """The defaults for what was chosen, with what was given; `defaults` go before those of `learning.settings`."""
-    model = options.model or defaults["model"]
-    if options.hidden and model != "mlp":
-        raise SignbitError(f"--model {model} has no --hidden layers to size; leave out --hidden or choose --model mlp")
-    if getattr(options, "binarize", None) == "none" and options.lr_scaling != "none":
-        raise SignbitError("--lr-scaling is for latent weights, which --binarize none does not have; leave it out")
-    given = {key: value for key, value in vars(options).items() if key in Settings.names() and value is not None}
+    given = Settings.given_in(options)
+    if options.data in NAMES:
+        settings = default_settings(**given)
+        return load_dataset(options.data, options.data_dir, _loading(options)), settings
+    data = load_dataset(options.data, options.data_dir, _loading(options))
     # own data are known by their file's name, wherever that is
-    return default_settings(**(defaults | given | {"data": defaults.get("data", options.data)}))
+    return data, default_settings(**(own_defaults(data) | given | {"data": data.name}))
+
+
+def _loading(options: argparse.Namespace) -> LoadingOptions:
+    return LoadingOptions(**LoadingOptions.given_in(options))
 
 
 def _say_stopped(stop: Stopped, epochs: int, prog: str) -> None:

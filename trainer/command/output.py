@@ -1,5 +1,6 @@
 """What a run leaves behind: a model file, a run folder, both or nothing; a checkpoint while it is not finished."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from signbit.trainer.learning.run import Run
 from signbit.trainer.learning.train import Epoch
 
 SUFFIX = ".checkpoint"
+NAME_LENGTH_MAX = 31
 
 
 class Output:
@@ -66,6 +68,14 @@ class Output:
             save(result.model, self._out)
         if self._folder is not None:
             self._folder.finish(result, data)
+
+
+def model_name(data_name: str) -> str:
+    """A model's name after its data's: `my data.csv` gives `my_data`."""
+    stem = data_name.rsplit(".", 1)[0] or data_name
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
+    name = name if name[:1].isalpha() else f"data_{name}"
+    return name[:NAME_LENGTH_MAX].rstrip("_-")
 
 
 def find_checkpoint(path: str) -> Path:

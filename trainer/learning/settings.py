@@ -1,61 +1,108 @@
-"""Everything that decides what a training run does, and the defaults."""
+"""Everything that decides what a training run does, each option declared once, and the defaults."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from signbit.qmodel.data.named import NAMES, Dataset
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import FAN_IN_MAX
+from signbit.qmodel.layer import LAYERS_MAX
+from signbit.qmodel.option_types import Choice, Joined, Number, Text, Whole
+from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
+from signbit.trainer.learning.augment import AUGMENTATIONS
+from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
+from signbit.trainer.network.weights import BINARIZATIONS
 
-DATA_SETS = ("digits", "mnist")
-LR_SCALINGS = ("none", "glorot")
-CLASS_WEIGHTS = ("none", "balanced")
+PERCEPTRONS = ("logistic", "mlp")
+EPOCHS_MAX = 100_000
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One run.  The same settings and data give the same model, byte for byte."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """One run.  The same settings and data give the same model, byte for byte.
 
-    data: str
-    model: str
-    """`mlp`, `logistic`, a preset, or the text of an architecture."""
-    hidden: tuple[int, ...]
-    """Sizes of an mlp's hidden layers; empty for all others."""
-    binarize: str
-    optimizer: str
-    schedule: str
-    epochs: int
-    frozen_epochs: int
-    """The last of `epochs`, trained through the integers of the model file."""
-    batch_size: int
-    lr: float
-    """At the start; `schedule` says how it goes on."""
-    lr_scaling: str
-    norm_rate: float
-    """Multiplies the learning rate of batch norm's gamma and beta."""
-    logit_gamma: float
-    """The last batch norm's gamma at the start: how sure the first answers are."""
-    augment: str
-    augment_amount: float
-    """Multiplies how far warps go."""
-    mild_epochs: int
-    """The last of `epochs`, in which warps go half as far (`signbit.trainer.learning.train.MILD_FACTOR`)."""
-    input_noise: float
-    """Standard deviation of noise added to the inputs, whose values are 0 to 255."""
-    dropout: float
-    """Part of each dense layer's inputs that is left out in training."""
-    label_smoothing: float
-    class_weights: str
-    high: int
-    """Largest activation."""
-    seed: int
+    An option without a default here has one in `DEFAULTS` or `LR`, by data and network.
+    """
+
+    data: str = option(Text("DATA"), f"{', '.join(NAMES)}, or the path of a .npz, .csv or folder")
+    model: str = option(
+        Text("MODEL"), f"{', '.join((*PERCEPTRONS, *presets.NAMES))}, a FILE.toml, or layers as a line of text"
+    )
+    hidden: tuple[int, ...] = option(
+        Joined(Whole(1, FAN_IN_MAX, "N,N,..."), ",", 0, LAYERS_MAX - 1), "sizes of an mlp's hidden layers"
+    )
+    binarize: str = option(
+        Choice(BINARIZATIONS),
+        "weights as sign(latent), as random signs while training, or real numbers",
+        "deterministic",
+    )
+    optimizer: str = option(Choice(OPTIMIZERS), "how gradients change the weights", "adam")
+    schedule: str = option(Choice(SCHEDULES), "how the learning rate changes from start to end", "cosine")
+    epochs: int = option(
+        Whole(1, EPOCHS_MAX), "passes over the training part; for own data 10 to 120, fewer the more samples there are"
+    )
+    frozen_epochs: int = option(
+        Whole(0, EPOCHS_MAX),
+        "the last epochs, trained through the integers of the model file",
+        0,
+        idle=("binarize", "none"),
+    )
+    batch_size: int = option(Whole(2, 1_000_000), "training inputs in a step")
+    lr: float = option(
+        Number("RATE", 0, ends="()"),
+        "learning rate at the start",
+        default_text="by model, weights, optimizer and scaling; the result names it",
+    )
+    lr_scaling: str = option(
+        Choice(("none", "glorot")),
+        "scale the latent weights' rates by their layer's size, as in the paper",
+        "none",
+        idle=("binarize", "none"),
+    )
+    norm_rate: float = option(
+        Number("FACTOR", 0, ends="()"), "multiplies the learning rate of batch norm's scale and shift"
+    )
+    logit_gamma: float = option(
+        Number("GAMMA", 0, ends="()"), "scale of the last batch norm at the start: how sure the first answers are"
+    )
+    augment: str = option(Choice(AUGMENTATIONS), "move, turn and bend images at random; own images only if it is given")
+    augment_amount: float = option(Number("FACTOR", 0, ends="()"), "multiplies how far")
+    mild_epochs: int = option(
+        Whole(0, EPOCHS_MAX), "the last epochs, in which images are moved half as far", 0, idle=("augment", "none")
+    )
+    input_noise: float = option(
+        Number("SPREAD", 0, 255), "standard deviation of noise added to inputs, whose values are 0 to 255", 0.0
+    )
+    dropout: float = option(
+        Number("PART", 0, 1, "[)"), "part of each dense layer's inputs left out in training, at random", 0.0
+    )
+    label_smoothing: float = option(Number("PART", 0, 1, "[)"), "part of the target given to all classes", 0.0)
+    class_weights: str = option(Choice(("none", "balanced")), "balanced: rare classes count more", "none")
+    high: int = option(Whole(1, 255), "largest activation; up to 127 inputs have 7 bits too", 127)
+    seed: int = option(Whole(0, 2**63 - 1), "start of the random numbers; the same seed gives the same model", 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden and self.model != "mlp":
+            raise SignbitError(
+                f"model {self.model} has no hidden layers to size; leave out --hidden or choose --model mlp"
+            )
+        for name in ("frozen_epochs", "mild_epochs"):
+            if getattr(self, name) >= self.epochs:
+                raise SignbitError(
+                    f"{self.flag(name)} is {getattr(self, name)}, but must be below --epochs, {self.epochs}"
+                )
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
-        return tuple(field.name for field in fields(cls))
+    def default_text(cls, name: str) -> str:
+        return _default_text(DEFAULTS[name]) if name in DEFAULTS else super().default_text(name)
 
     def architecture(self, input_shape: Shape, classes: int) -> Architecture:
         """The layers, with the sizes that the data decide; raises SignbitError where they don't fit."""
@@ -63,101 +110,90 @@ class Settings:
             return resolve(mlp(self.hidden), input_shape, classes)
         return resolve(parse(presets.text(self.model, input_shape)), input_shape, classes)
 
-    def as_dict(self) -> dict:
-        return {**asdict(self), "hidden": list(self.hidden)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Settings":
-        """`as_dict`'s inverse; raises TypeError for keys that settings don't have."""
-        return cls(**values | {"hidden": tuple(values["hidden"])})
+    def recorded(self) -> dict:
+        """All of them, so that other defaults give the same model."""
+        return vars(self)
 
     def command(self, name: str, out: str | None, loading: Sequence[str] = ()) -> str:
         """The command line that makes this run again, every option written out.
 
         `out` is a bare file name, as `data` is one of own data; `loading` are the words that say how these are read.
         """
-        options = {key.replace("_", "-"): value for key, value in asdict(self).items()}
-        options["hidden"] = ",".join(map(str, self.hidden))
-        options |= {"name": name, "out": out}
-        words = ["python", "-m", "trainer", "train"]
-        for option, value in options.items():
-            if value not in ("", None):
-                words += [f"--{option}", str(value)]
-        return shlex.join([*words, *loading])
+        place = ["--out", out] if out else []
+        return shlex.join(["python", "-m", "trainer", "train", *self.words(), "--name", name, *place, *loading])
 
 
-PERCEPTRONS = ("logistic", "mlp")
-MODEL = {"digits": "mlp", "mnist": "small"}
-HIDDEN = {"digits": (64,), "mnist": (128,)}
-EPOCHS = {"digits": 120, "mnist": 15}
-CONV_EPOCHS = {"digits": 100, "mnist": 8}
-BATCH_SIZE = {"digits": 32, "mnist": 100}
-CONV_BATCH_SIZE = {"digits": 50, "mnist": 50}
-AUGMENT_AMOUNT = {"digits": 1.0, "mnist": 0.6}
+# fmt: off
+DEFAULTS = {
+    #                  perceptrons          convolutions
+    #                  digits    mnist      digits    mnist
+    "model":          ("mlp",    "small",   "mlp",    "small"),
+    "hidden":         ((64,),    (128,),    (),       ()),
+    "epochs":         (120,      15,        100,      8),
+    "batch_size":     (32,       100,       50,       50),
+    "norm_rate":      (1.0,      1.0,       0.1,      0.1),
+    "logit_gamma":    (1.0,      1.0,       3.0,      3.0),
+    "augment":        ("none",   "none",    "affine", "affine"),
+    "augment_amount": (1.0,      0.6,       1.0,      0.6),
+}
+"""Chosen on the validation parts.  Own data are taken for a set as small as the digits, except for `own_defaults`."""
 
 LR = {
-    # (weights, optimizer, learning-rate scaling): by kind of network
-    ("float", "adam", "none"): {"logistic": 0.003, "mlp": 0.003, "conv": 0.003},
-    ("float", "sgd", "none"): {"logistic": 0.1, "mlp": 0.1, "conv": 0.1},
-    ("binarized", "adam", "none"): {"logistic": 0.1, "mlp": 0.03, "conv": 0.01},
-    ("binarized", "adam", "glorot"): {"logistic": 0.004, "mlp": 0.002, "conv": 0.001},
-    ("binarized", "sgd", "none"): {"logistic": 1.0, "mlp": 1.0, "conv": 1.0},
-    ("binarized", "sgd", "glorot"): {"logistic": 0.01, "mlp": 0.01, "conv": 0.01},
+    # optimizer, weights          perceptrons         convolutions
+    #                             logistic  mlp       digits    mnist
+    ("adam", "float"):           (0.003,    0.003,    0.006,    0.003),
+    ("adam", "latent"):          (0.1,      0.03,     0.02,     0.01),
+    ("adam", "latent, glorot"):  (0.004,    0.002,    0.002,    0.001),
+    ("sgd", "float"):            (0.1,      0.1,      0.2,      0.1),
+    ("sgd", "latent"):           (1.0,      1.0,      2.0,      1.0),
+    ("sgd", "latent, glorot"):   (0.01,     0.01,     0.02,     0.01),
 }
-"""Latent weights are larger than float ones (`signbit.trainer.learning.optim.glorot_rate`), and so are their rates."""
-RATE_FACTOR = {"digits": 2.0, "mnist": 1.0}
-"""What convolutions' rates are multiplied by: few data mean few steps."""
+"""Learning rates.  Latent weights are larger than float ones (`signbit.trainer.learning.optim.glorot_rate`), and so are
+their rates; few data mean few steps, which have to be larger."""
+# fmt: on
+
+OWN_SAMPLES_SHOWN = 150_000
+"""Own training samples that a run shows the network by default, over all its epochs."""
+OWN_EPOCHS = 10, 120
+"""Fewest and most by default."""
 
 
-def default_settings(
-    data: str = "digits",
-    model: str | None = None,
-    binarize: str = "deterministic",
-    optimizer: str = "adam",
-    lr_scaling: str = "none",
-    **given,
-) -> Settings:
-    """Settings chosen on the validation parts, with what is `given` (by the names of `Settings`) in their place.
-
-    `model` may also be the path of a TOML file, whose text form is kept.  Raises SignbitError for settings that don't
-    go together.
-    """
-    # own data, whose name says nothing, are taken for a small set
-    known = data if data in DATA_SETS else "digits"
-    model = MODEL[known] if model is None else model
-    if model.endswith(".toml"):
-        model = architecture_text(read_toml(Path(model)))
-    is_conv = model not in PERCEPTRONS
-    recipe = "conv" if is_conv else model
-    weights = "float" if binarize == "none" else "binarized"
-    defaults = {
-        "hidden": HIDDEN[known] if model == "mlp" else (),
-        "schedule": "cosine",
-        "epochs": (CONV_EPOCHS if is_conv else EPOCHS)[known],
-        "frozen_epochs": 0,
-        "batch_size": (CONV_BATCH_SIZE if is_conv else BATCH_SIZE)[known],
-        "lr": LR[weights, optimizer, lr_scaling][recipe] * (RATE_FACTOR[known] if is_conv else 1),
-        "norm_rate": 0.1 if is_conv else 1.0,
-        "logit_gamma": 3.0 if is_conv else 1.0,
-        "augment": "affine" if is_conv else "none",
-        "augment_amount": AUGMENT_AMOUNT[known],
-        "mild_epochs": 0,
-        "input_noise": 0.0,
-        "dropout": 0.0,
-        "label_smoothing": 0.0,
-        "class_weights": "none",
-        "high": 127,
-        "seed": 0,
+def own_defaults(data: Dataset) -> dict:
+    """Settings for own data, by what they are: perceptrons for vectors, convolutions for images and time series."""
+    return {
+        "data": data.name,
+        "model": "mlp" if len(data.input_shape) == 1 else "small",
+        "epochs": int(np.clip(OWN_SAMPLES_SHOWN // len(data.train), *OWN_EPOCHS)),
+        # what may happen to an image without changing its class only its owner knows
+        "augment": "none",
     }
-    settings = Settings(
-        data, model, binarize=binarize, optimizer=optimizer, lr_scaling=lr_scaling, **(defaults | given)
+
+
+def default_settings(data: str = "digits", model: str | None = None, **given) -> Settings:
+    """Settings by default, with what is `given` (by the names of `Settings`) in their place.
+
+    `model` may also be the path of a TOML file, whose text form is kept.  Raises SignbitError for settings that can't
+    be or don't go together.
+    """
+    is_mnist = data == "mnist"
+    given = Settings.checked(given | {"data": data, "model": DEFAULTS["model"][is_mnist] if model is None else model})
+    if given["model"].endswith(".toml"):
+        given["model"] = architecture_text(read_toml(Path(given["model"])))
+    is_perceptron = given["model"] in PERCEPTRONS
+    column = is_mnist + (0 if is_perceptron else 2)
+    values = Settings.defaults() | {name: row[column] for name, row in DEFAULTS.items()} | given
+    if given["model"] == "logistic" and "hidden" not in given:
+        values["hidden"] = ()
+    weights = "latent, glorot" if values["lr_scaling"] == "glorot" else "latent"
+    rates = LR[values["optimizer"], "float" if values["binarize"] == "none" else weights]
+    rate = rates[PERCEPTRONS.index(given["model"]) if is_perceptron else column]
+    return Settings(**({"lr": rate} | values))
+
+
+def _default_text(row: tuple) -> str:
+    """A row of `DEFAULTS` in words."""
+    perceptrons, convolutions = (
+        value_text(digits) if digits == mnist else f"{value_text(digits)} for digits, {value_text(mnist)} for mnist"
+        for digits, mnist in (row[:2], row[2:])
     )
-    if settings.frozen_epochs and binarize == "none":
-        raise SignbitError("--frozen-epochs is for integers, which --binarize none does not have; leave it out")
-    if settings.mild_epochs and settings.augment == "none":
-        raise SignbitError("--mild-epochs is for --augment, which is none here; leave it out")
-    for name in ("frozen_epochs", "mild_epochs"):
-        if getattr(settings, name) >= settings.epochs:
-            option = f"--{name.replace('_', '-')}"
-            raise SignbitError(f"{option} is {getattr(settings, name)}, but must be below --epochs, {settings.epochs}")
-    return settings
+    return perceptrons if convolutions in ("", perceptrons) else f"{perceptrons}; with convolutions {convolutions}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions, lsb_text
+from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 
@@ -59,7 +59,7 @@ def counts_of(
         if index not in lsb and not (found == np.rint(found)).all():
             raise SignbitError(
                 f"column {column!r} is not in whole numbers; say what one count of the sensor is worth, "
-                f"--lsb {lsb_text(column, 0.001)} for example"
+                f"--lsb {column}=0.001 for example"
             )
         outside = np.argwhere((found < INT16_MIN) | (found > INT16_MAX))
         if len(outside):

@@ -1,0 +1,172 @@
+"""Options declared once: what follows from a declaration agrees with it."""
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.option_types import Choice, Flag, Joined, Keyed, Number, Repeated, Text, Whole
+from signbit.qmodel.options import Options, option
+from signbit.trainer.learning.settings import DEFAULTS, Settings, default_settings
+
+
+@dataclass(frozen=True)
+class Example(Options):
+    """One option of each type."""
+
+    title: str | None = option(Text("TITLE"), "what it is called", None, default_text="the file's name")
+    mode: str = option(Choice(("fast", "good")), "what counts", "good")
+    is_bare: bool = option(Flag(), "leave all out", False)
+    count: int = option(Whole(1, 99), "how many", 3)
+    rate: float = option(Number("RATE", 0, 1, "(]"), "how fast", 0.5, idle=("mode", "good"))
+    size: tuple[int, ...] = option(Joined(Whole(1, 50, "HxW"), "x", 2, 2), "height and width", (5, 5))
+    skips: tuple[str, ...] = option(Repeated(Text("COLUMN")), "columns to leave out", (), flag="--skip")
+    worth: dict[str, float] = option(Keyed("COLUMN", Number("VALUE", 0, ends="()")), "of a count", {})
+
+
+def parsed(cls, words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    cls.add_arguments(parser, *cls.declared())
+    return cls(**cls.given_in(parser.parse_args(words)))
+
+
+# a word that begins with a dash would be taken for an option, which the shell's user can't avoid either
+TEXTS = st.text().filter(lambda text: not text.startswith("-"))
+FLOATS = st.floats(0, 1, exclude_min=True)
+EXAMPLES = st.builds(
+    Example,
+    title=TEXTS,
+    mode=st.just("fast"),
+    is_bare=st.booleans(),
+    count=st.integers(1, 99),
+    rate=FLOATS,
+    size=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    skips=st.lists(TEXTS).map(tuple),
+    worth=st.dictionaries(TEXTS, FLOATS),
+)
+
+
+@given(EXAMPLES)
+def test_words_and_json_give_the_same_options_again(example):
+    assert parsed(Example, example.words()) == example
+    assert Example.from_dict(json.loads(json.dumps(example.as_dict()))) == example
+
+
+def test_defaults_need_no_words():
+    assert Example().words() == [] and Example().as_dict() == {} and parsed(Example, []) == Example()
+
+
+def test_help_names_the_default():
+    helps = {name: Example.help(name) for name in Example.declared()}
+    assert helps == {
+        "title": "what it is called (default: the file's name)",
+        "mode": "what counts (default: good)",
+        "is_bare": "leave all out",
+        "count": "how many (default: 3)",
+        "rate": "how fast (default: 0.5)",
+        "size": "height and width (default: 5,5)",
+        "skips": "columns to leave out",
+        "worth": "of a count",
+    }
+
+
+BAD = {
+    "title": [3, b"x"],
+    "mode": ["slow", None, 1, np.array(["fast"])],
+    "is_bare": [1, "yes", None],
+    "count": [0, 100, 3.0, True, "3", None],
+    "rate": [0, 1.1, math.nan, math.inf, True, "0.5", None, 1j],
+    "size": [(5,), (5, 51), (5.0, 5), "5x5", 5, None],
+    "skips": ["a", (1,), None],
+    "worth": [{"a": 0}, {1: 1.0}, {"a": "1"}, [("a", 1.0)], None],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_values_that_can_not_be_are_refused_from_python_and_from_files(name, value):
+    with pytest.raises(SignbitError, match=f"^{name} is .*, but must be ") as caught:
+        Example(**{"mode": "fast", name: value})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SignbitError, match=f"damaged: {name} is "):
+        Example.from_dict({name: value})
+
+
+BAD_WORDS = {
+    "mode": "--mode slow",
+    "count": "--count 1_0",
+    "count of another script": "--count ٣",
+    "count too large": "--count 100",
+    "rate 0": "--rate 0",
+    "rate nan": "--rate nan",
+    "rate text": "--rate fast",
+    "size": "--size 5",
+    "size of text": "--size axb",
+    "worth 0": "--worth a=0",
+    "worth text": "--worth a",
+}
+
+
+@pytest.mark.parametrize("case", BAD_WORDS)
+def test_words_that_can_not_be_are_refused(case):
+    flag, word = BAD_WORDS[case].split()
+    with pytest.raises(argparse.ArgumentError, match=f"{flag}: .*'{word}'"):
+        parsed(Example, [flag, word])
+
+
+def test_numpys_values_become_pythons():
+    made = Example(
+        mode=np.str_("fast"),
+        count=np.int64(7),
+        rate=np.float64(0.25),
+        size=np.array([3, 4]),
+        worth={"a": np.float32(2)},
+    )
+    assert json.loads(json.dumps(made.as_dict())) == {
+        "mode": "fast", "count": 7, "rate": 0.25, "size": [3, 4], "worth": {"a": 2.0}
+    }  # fmt: skip
+
+
+def test_options_that_do_nothing_together_are_refused():
+    with pytest.raises(SignbitError, match="--rate means nothing with --mode good; leave it out"):
+        Example(rate=0.1)
+    with pytest.raises(SignbitError, match="--stride means nothing without --window; leave it out"):
+        LoadingOptions(stride=3)
+
+
+@pytest.mark.parametrize("record", [None, [], {"colour": "red"}, {1: 2}], ids=str)
+def test_files_with_other_options_are_damaged(record):
+    with pytest.raises(SignbitError, match="can't be understood, so it is damaged"):
+        Example.from_dict(record)
+
+
+def test_a_file_that_lacks_what_has_no_default_is_damaged():
+    values = default_settings().as_dict()
+    without_default = {name: value for name, value in values.items() if name != "dropout"}
+    assert Settings.from_dict(without_default) == default_settings()
+    with pytest.raises(SignbitError, match="epochs is missing or unknown"):
+        Settings.from_dict({name: value for name, value in values.items() if name != "epochs"})
+
+
+@pytest.mark.parametrize("cls", [Settings, LoadingOptions])
+def test_every_option_has_a_help_and_a_default(cls):
+    for name in cls.declared():
+        assert cls.declared()[name].help
+        has_default = name in cls.defaults() or name in DEFAULTS or name in ("data", "lr")
+        assert has_default, f"{name} needs a default where it is declared, or a row in DEFAULTS"
+    assert not set(DEFAULTS) & set(cls.defaults()), "one default, in one place"
+
+
+def test_settings_write_out_every_option_that_is_not_empty():
+    settings = default_settings("mnist", "logistic", lr=0.25, seed=7)
+    words = settings.words()
+    assert set(words[::2]) == {Settings.flag(name) for name in Settings.declared()} - {"--hidden"}
+    parser = argparse.ArgumentParser()
+    Settings.add_arguments(parser, *Settings.declared())
+    assert default_settings(**Settings.given_in(parser.parse_args(words))) == settings

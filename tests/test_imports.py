@@ -4,6 +4,7 @@ A room is a folder.  `__main__` and `__init__` files are doors: what they import
 """
 
 import ast
+import subprocess
 import sys
 
 import pytest
@@ -137,6 +138,11 @@ def test_only_required_libraries_are_imported_at_the_top(repository, folder):
         for module, _ in imports(path, top_level_only=True)
     }
     assert {pair for pair in found if pair[1] not in allowed} == set()
+
+
+def test_a_run_is_saved_without_what_draws_it():
+    program = "import sys, signbit.trainer.command.output; sys.exit('signbit.trainer.report.pictures' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_no_tool_imports_the_tests(repository):

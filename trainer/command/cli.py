@@ -17,12 +17,13 @@ from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
-from signbit.trainer.learning.evaluate import evaluate
-from signbit.trainer.learning.run import run
+from signbit.trainer.learning.evaluate import Confusion, evaluate
+from signbit.trainer.learning.run import Run, run
 from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
 from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import results as report
 from signbit.trainer.report import summary
+from signbit.trainer.report.pictures import draw
 from signbit.trainer.report.progress import Watch
 
 EXIT_SIGNAL = 128
@@ -56,7 +57,10 @@ def train_command(arguments: list[str], prog: str) -> int | None:
     except Stopped as stop:
         _say_stopped(stop, settings.epochs, prog)
         return EXIT_SIGNAL + stop.number
-    output.finish(result, data)
+    confusion = None if output.folder is None or result.model is None else evaluate(result.model, data)
+    output.finish(result, confusion)
+    if output.folder is not None:
+        _draw(result, confusion, data, output.folder)
     keeper.discard()
     _print(options, report.run_json(result, output.model), report.run_text(result, output.model))
     return None
@@ -120,6 +124,14 @@ def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
 
 def _loading(options: argparse.Namespace) -> LoadingOptions:
     return LoadingOptions(**LoadingOptions.given_in(options))
+
+
+def _draw(result: Run, confusion: Confusion | None, data: Dataset, folder: Path) -> None:
+    """Pictures into the run folder; a note where the library for them is missing."""
+    try:
+        draw(result.history, confusion, result.model, data, folder)
+    except SignbitError as missing:
+        note(f"{folder}: {missing}")
 
 
 def _say_stopped(stop: Stopped, epochs: int, prog: str) -> None:

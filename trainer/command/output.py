@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from signbit.qmodel.atomic import is_device
-from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
 from signbit.trainer.command.run_folder import RunFolder
 from signbit.trainer.learning.checkpoint import Task
+from signbit.trainer.learning.evaluate import Confusion
 from signbit.trainer.learning.run import Run
 from signbit.trainer.learning.train import Epoch
 
@@ -63,11 +63,16 @@ class Output:
         if self._folder is not None:
             self._folder.write_metrics(epochs)
 
-    def finish(self, result: Run, data: Dataset) -> None:
+    @property
+    def folder(self) -> Path | None:
+        """Where the run folder is, if there is one."""
+        return None if self._folder is None else self._folder.path
+
+    def finish(self, result: Run, confusion: Confusion | None) -> None:
         if self._out is not None:
             save(result.model, self._out)
         if self._folder is not None:
-            self._folder.finish(result, data)
+            self._folder.finish(result, confusion)
 
 
 def model_name(data_name: str) -> str:

@@ -5,7 +5,7 @@ metrics.csv      a row an epoch, written while the run goes on
 checkpoint.npz   its state, until it is finished
 model.npz        the integer model
 result.json      accuracies, every epoch, figures of each class
-*.png            learning curves, confusion matrix, misclassified samples, first layer
+*.png            learning curves, confusion matrix, misclassified samples, first layer (by the command)
 """
 
 import csv
@@ -16,17 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import note
-from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
 from signbit.trainer.learning.checkpoint import Task
-from signbit.trainer.learning.evaluate import evaluate
+from signbit.trainer.learning.evaluate import Confusion
 from signbit.trainer.learning.run import Run
 from signbit.trainer.learning.train import Epoch
 from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import results as report
-from signbit.trainer.report.pictures import draw
 
 CHECKPOINT = "checkpoint.npz"
 MODEL = "model.npz"
@@ -58,21 +55,13 @@ class RunFolder:
         table.writerows(vars(epoch).values() for epoch in epochs)
         write_whole(self.path / "metrics.csv", text.getvalue().encode())
 
-    def finish(self, result: Run, data: Dataset) -> None:
-        """Write model, scores and pictures of a finished run."""
-        confusion = None
-        if result.model is not None:
-            save(result.model, self.model)
+    def finish(self, result: Run, confusion: Confusion | None) -> None:
+        """Write model and scores of a finished run; a float network has neither a model nor a `confusion`."""
         values = report.run_json(result, None if result.model is None else MODEL)
-        if result.model is not None:
-            confusion = evaluate(result.model, data)
-            shown = confusion_report.confusion_json(confusion, result.model.name, result.model.hash, data.name)
-            values |= {key: shown[key] for key in ("labels", "classes", "confusion")}
+        if result.model is not None and confusion is not None:
+            save(result.model, self.model)
+            values |= confusion_report.tables_json(confusion)
         self._write_json("result.json", values)
-        try:
-            draw(result.history, confusion, result.model, data, self.path)
-        except SignbitError as missing:
-            note(f"{self.path}: {missing}")
 
     def _write_json(self, name: str, values: dict) -> None:
         write_whole(self.path / name, (json.dumps(values, indent=2) + "\n").encode())

@@ -107,7 +107,7 @@ class Checkpoint:
             for row in content.array("epochs", "float64", (header["epochs"], COLUMNS))
         ]
         # the integers are made of batch norm as it was when it froze, which it still is
-        training.freeze_if_due()
+        training.begin_last_epochs_if_due()
         for array, saved in zip(
             training.optimizer.arrays, _read(content, "optimizer", training.optimizer.arrays), strict=True
         ):

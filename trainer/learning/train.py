@@ -128,7 +128,7 @@ class Training:
                 state.seconds = time.perf_counter() - self._start
                 between()
             self._finish_epoch()
-            self.freeze_if_due()
+            self.begin_last_epochs_if_due()
             watch(state.epochs[-1])
             between()
         self.network.restore(state.chosen_arrays)
@@ -142,10 +142,15 @@ class Training:
         """
         return self.frozen if self.state.chosen.number > self._first_frozen else self.network
 
-    def freeze_if_due(self) -> None:
-        """Put the integers in batch norm's place when the last epochs begin; their own arrays learn no more."""
-        is_due = self.settings.frozen_epochs and len(self.state.epochs) >= self._first_frozen
-        if is_due and self.frozen is None:
+    def begin_last_epochs_if_due(self) -> None:
+        """Make warps milder, and put the integers in batch norm's place, when the epochs for it begin.
+
+        Batch norm's own arrays learn no more after that.
+        """
+        settings, done = self.settings, len(self.state.epochs)
+        if settings.mild_epochs and done >= settings.epochs - settings.mild_epochs:
+            self._augmenter.amount = settings.augment_amount * MILD_FACTOR
+        if settings.frozen_epochs and done >= self._first_frozen and self.frozen is None:
             self.frozen = freeze(self.network, any_weights=True)
             self.optimizer.keep(self.frozen.parameters)
 
@@ -162,8 +167,6 @@ class Training:
     def _train_block(self, block: np.ndarray) -> None:
         inputs, classes = self.data.train.x[block], self.data.train.y[block]
         if self._augmenter is not None:
-            is_mild = len(self.state.epochs) >= self.settings.epochs - self.settings.mild_epochs
-            self._augmenter.amount = self.settings.augment_amount * (MILD_FACTOR if is_mild else 1.0)
             inputs = self._augmenter.warp(inputs)
         if self.settings.input_noise:
             inputs = add_noise(inputs, self.settings.input_noise, self.rng)

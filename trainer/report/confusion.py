@@ -28,13 +28,20 @@ def confusion_text(confusion: Confusion, name: str, data_name: str, columns: int
 
 
 def confusion_json(confusion: Confusion, name: str, model_hash: str, data_name: str) -> dict:
-    """The same for programs; rows of `confusion` are the actual classes, intervals are of 95 %."""
+    """The same for programs; intervals are of 95 %."""
     return {
         "command": "evaluate",
         "model": {"name": name, "hash": model_hash},
         "data": data_name,
         "accuracy": {"test": scores_as_dict({"integer": confusion.score})},
         "interval": {"test": {"integer": interval_json(confusion.score)}},
+        **tables_json(confusion),
+    }
+
+
+def tables_json(confusion: Confusion) -> dict:
+    """Figures of each class, and the matrix, whose rows are the actual classes."""
+    return {
         "labels": list(confusion.labels),
         "classes": [_class_json(figures) for figures in confusion.classes],
         "confusion": confusion.counts.tolist(),

@@ -2,46 +2,46 @@
 
 import argparse
 import math
-import numbers
-from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 
-class OptionType(ABC):
-    """Which values an option takes.  Its text is what a value must be."""
+@dataclass(frozen=True)
+class OptionType:
+    """Values of one kind, which are of Python's own types."""
 
-    @abstractmethod
-    def __str__(self) -> str: ...
+    says: str
+    """What a value must be."""
+    allows: Callable[[Any], bool]
+    metavar: str | None = None
+    """What help texts call a value; None for options without one."""
+    read: Callable[[str], Any] = str
+    """The value that a word means; raises ValueError if it means none."""
+    texts: Callable[[Any], Sequence[str]] = lambda value: [str(value)]
+    """The words that mean a value."""
+    gather: Callable[[list], Any] | None = None
+    """The value that those of an option which may be repeated make."""
 
-    @abstractmethod
-    def allows(self, value) -> bool:
-        """Whether an option may have a value, which is one of Python's own types."""
+    def argument(self) -> dict:
+        """What argparse has to know."""
+        if self.metavar is None:
+            return {"action": "store_true", "default": None}
+        return {"type": self._convert, "metavar": self.metavar, "action": "append" if self.gather else "store"}
 
-    def read(self, word: str):
-        """The value that a word means; raises ValueError if it means none."""
-        return word
-
-    def plain(self, value):
-        """A value in Python's own types: the JSON of a file takes no other numbers."""
-        return value.item() if isinstance(value, np.generic) else value
-
-    def text(self, value) -> str:
-        return str(value)
+    def value(self, found):
+        """The value of what argparse found."""
+        return found if self.gather is None else self.gather(found)
 
     def words(self, flag: str, value) -> list[str]:
         """The words of a command line that give the option this value."""
-        return [flag, self.text(value)]
-
-    def argument(self) -> dict:
-        """What argparse has to know; a type that doesn't say it otherwise has a `metavar`."""
-        return {"type": self._convert, "metavar": self.metavar}
-
-    def gather(self, found):
-        """The value of what argparse found."""
-        return found
+        if self.metavar is None:
+            return [flag] if value else []
+        return [word for text in self.texts(value) for word in (flag, text)]
 
     def _convert(self, word: str):
         try:
@@ -49,184 +49,100 @@ class OptionType(ABC):
         except ValueError:
             value = None
         if not self.allows(value):
-            raise argparse.ArgumentTypeError(f"{word!r} is not {self}")
+            raise argparse.ArgumentTypeError(f"{word!r} is not {self.says}")
         return value
 
 
-@dataclass(frozen=True)
-class Text(OptionType):
-    metavar: str
-
-    def __str__(self) -> str:
-        return "text"
-
-    def allows(self, value) -> bool:
-        return isinstance(value, str)
+def text(metavar: str) -> OptionType:
+    return OptionType("text", lambda value: isinstance(value, str), metavar)
 
 
-@dataclass(frozen=True)
-class Choice(OptionType):
-    choices: Collection[str]
-
-    def __str__(self) -> str:
-        return f"one of {', '.join(self.choices)}"
-
-    def allows(self, value) -> bool:
-        return isinstance(value, str) and value in self.choices
-
-    def argument(self) -> dict:
-        return {"choices": tuple(self.choices)}
+def choice(choices: Collection[str]) -> OptionType:
+    says = f"one of {', '.join(choices)}"
+    return OptionType(says, lambda value: isinstance(value, str) and value in choices, f"{{{','.join(choices)}}}")
 
 
-class Flag(OptionType):
-    def __str__(self) -> str:
-        return "True or False"
-
-    def allows(self, value) -> bool:
-        return isinstance(value, bool)
-
-    def words(self, flag: str, value: bool) -> list[str]:
-        return [flag] if value else []
-
-    def argument(self) -> dict:
-        return {"action": "store_true", "default": None}
+def flag() -> OptionType:
+    return OptionType("True or False", lambda value: isinstance(value, bool))
 
 
-@dataclass(frozen=True)
-class Whole(OptionType):
+def whole(low: int, high: int = 2**31 - 1, metavar: str = "N") -> OptionType:
     """Whole numbers from `low` to `high`."""
-
-    low: int
-    high: int
-    metavar: str = "N"
-
-    def __str__(self) -> str:
-        return f"a whole number from {self.low} to {self.high}"
-
-    def allows(self, value) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def read(self, word: str) -> int:
-        # int() would take "1_0" and other scripts' digits
-        if not (word.isascii() and word.isdigit() and len(word) <= 20):
-            raise ValueError
-        return int(word)
+    says = f"a whole number from {low} to {high}"
+    return OptionType(says, lambda value: type(value) is int and low <= value <= high, metavar, _read_whole)
 
 
-@dataclass(frozen=True)
-class Number(OptionType):
+def number(metavar: str, low: float, high: float = math.inf, ends: str = "[]") -> OptionType:
     """Finite numbers from `low` to `high`; a parenthesis in `ends` leaves that end out."""
 
-    metavar: str
-    low: float
-    high: float = math.inf
-    ends: str = "[]"
-
-    def __str__(self) -> str:
-        low = f"{'from' if self.ends[0] == '[' else 'above'} {self.low:g}"
-        high = f" to {'' if self.ends[1] == ']' else 'below '}{self.high:g}"
-        return f"a number {low}{'' if self.high == math.inf else high}"
-
-    def allows(self, value) -> bool:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    def allows(value) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
             return False
-        is_left_out = (value == self.low and self.ends[0] == "(") or (value == self.high and self.ends[1] == ")")
-        return self.low <= value <= self.high and not is_left_out
+        return math.isfinite(value) and (value != low or ends[0] == "[") and (value != high or ends[1] == "]")
 
-    def read(self, word: str) -> float:
-        return float(word)
-
-
-@dataclass(frozen=True)
-class Several(OptionType):
-    """A tuple of values."""
-
-    item: OptionType
-    """Its metavar is what help texts call the whole."""
-
-    @property
-    def metavar(self) -> str:
-        return self.item.metavar
-
-    def allows(self, value) -> bool:
-        return isinstance(value, tuple) and all(map(self.item.allows, value))
-
-    def plain(self, value):
-        return tuple(map(self.item.plain, value)) if isinstance(value, list | tuple | np.ndarray) else value
+    above = "from" if ends[0] == "[" else "above"
+    until = "" if high == math.inf else f" to {high:g}" if ends[1] == "]" else f" to below {high:g}"
+    return OptionType(f"a number {above} {low:g}{until}", allows, metavar, float)
 
 
-@dataclass(frozen=True)
-class Joined(Several):
-    """`least` to `most` values in one word: 64,32 or 28x28."""
-
-    separator: str
-    least: int
-    most: int
-
-    def __str__(self) -> str:
-        most = "" if self.least == self.most else f", at most {self.most} of them"
-        return f"{self.item.metavar}, each {self.item}{most}"
-
-    def allows(self, value) -> bool:
-        return super().allows(value) and self.least <= len(value) <= self.most
-
-    def read(self, word: str) -> tuple:
-        return tuple(map(self.item.read, word.split(self.separator)))
-
-    def text(self, value: tuple) -> str:
-        return self.separator.join(map(self.item.text, value))
-
-    def words(self, flag: str, value: tuple) -> list[str]:
-        return [flag, self.text(value)] if value else []
+def joined(item: OptionType, separator: str, least: int, most: int) -> OptionType:
+    """A tuple of `least` to `most` values in one word, 64,32 or 28x28, which the item's metavar shows whole."""
+    return OptionType(
+        f"{item.metavar}, each {item.says}" + ("" if least == most else f", at most {most} of them"),
+        lambda value: _is_tuple_of(item, value) and least <= len(value) <= most,
+        item.metavar,
+        lambda word: tuple(map(item.read, word.split(separator))),
+        lambda value: [separator.join(chain(*map(item.texts, value)))] if value else [],
+    )
 
 
-@dataclass(frozen=True)
-class Repeated(Several):
-    """A value each time that the option is given."""
-
-    def __str__(self) -> str:
-        return f"a list, each {self.item}"
-
-    def words(self, flag: str, value: tuple) -> list[str]:
-        return [word for item in value for word in self.item.words(flag, item)]
-
-    def argument(self) -> dict:
-        return {**self.item.argument(), "action": "append"}
-
-    def gather(self, found: list) -> tuple:
-        return tuple(found)
+def repeated(item: OptionType) -> OptionType:
+    """A tuple of values, one each time that the option is given."""
+    return OptionType(
+        f"a list, each {item.says}",
+        lambda value: _is_tuple_of(item, value),
+        item.metavar,
+        lambda word: (item.read(word),),
+        lambda value: [*chain(*map(item.texts, value))],
+        lambda found: tuple(chain(*found)),
+    )
 
 
-@dataclass(frozen=True)
-class Keyed(OptionType):
-    """A dict, a value each time that the option is given; the key "" is for all without one of their own."""
+def keyed(key: str, item: OptionType) -> OptionType:
+    """A dict, one value each time that the option is given; that of the key "" is for all without their own."""
 
-    key: str
-    item: OptionType
+    def read(word: str) -> dict:
+        name, _, value = word.rpartition("=")
+        return {name: item.read(value)}
 
-    def __str__(self) -> str:
-        return f"{self.item}, alone or after {self.key}="
+    def allows(value) -> bool:
+        return isinstance(value, dict) and all(type(name) is str and item.allows(one) for name, one in value.items())
 
-    def allows(self, value) -> bool:
-        return (
-            isinstance(value, dict)
-            and all(isinstance(key, str) for key in value)
-            and all(map(self.item.allows, value.values()))
-        )
+    return OptionType(
+        f"{item.says}, alone or after {key}=",
+        allows,
+        f"[{key}=]{item.metavar}",
+        read,
+        lambda value: [f"{name}={text}" if name else text for name, one in value.items() for text in item.texts(one)],
+        lambda found: {name: one for entry in found for name, one in entry.items()},
+    )
 
-    def read(self, word: str) -> dict:
-        key, _, item = word.rpartition("=")
-        return {key: self.item.read(item)}
 
-    def plain(self, value):
-        return {key: self.item.plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+def plain(value):
+    """A value in Python's own types, which are all that the JSON of a file takes; lists and arrays are tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return tuple(map(plain, value)) if isinstance(value, list | tuple | np.ndarray) else value
 
-    def words(self, flag: str, value: dict) -> list[str]:
-        items = [f"{key}={self.item.text(item)}" if key else self.item.text(item) for key, item in value.items()]
-        return [word for item in items for word in (flag, item)]
 
-    def argument(self) -> dict:
-        return {"type": self._convert, "metavar": f"[{self.key}=]{self.item.metavar}", "action": "append"}
+def _read_whole(word: str) -> int:
+    # int() would take "1_0" and other scripts' digits
+    if not (word.isascii() and word.isdigit() and len(word) <= 20):
+        raise ValueError
+    return int(word)
 
-    def gather(self, found: list) -> dict:
-        return {key: item for entry in found for key, item in entry.items()}
+
+def _is_tuple_of(item: OptionType, value) -> bool:
+    return isinstance(value, tuple) and all(map(item.allows, value))

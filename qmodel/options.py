@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass
 from typing import Self
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.option_types import OptionType
+from signbit.qmodel.option_types import OptionType, plain
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,19 @@ class Option:
     help: str
     default: object
     """MISSING where other things decide."""
-    default_text: str
+    default_text: str = ""
     """How the help says it, where that is not the value."""
-    flag: str | None
+    flag: str | None = None
     """Where it is not the field's name."""
-    idle: tuple[str, object] | None
+    idle: tuple[str, object] | None = None
     """Name and value of another option that leave this one nothing to do."""
 
 
-def option(
-    type: OptionType,
-    help: str,
-    default=MISSING,
-    *,
-    default_text: str = "",
-    flag: str | None = None,
-    idle: tuple[str, object] | None = None,
-):
+def option(type: OptionType, help: str, default=MISSING, **more):
     """A field of `Options`, declared as in `Option`."""
     # dataclasses refuse a dict that all instances would share
-    given = {} if default is MISSING else {"default_factory": dict} if default == {} else {"default": default}
-    return dataclasses.field(**given, metadata={"option": Option(type, help, default, default_text, flag, idle)})
+    given = {"default_factory": dict} if default == {} else {"default": default}
+    return dataclasses.field(**given, metadata={"option": Option(type, help, default, **more)})
 
 
 @dataclass(frozen=True)
@@ -96,18 +88,17 @@ class Options:
     def given_in(cls, arguments: argparse.Namespace) -> dict:
         """The values of the options that a command line gave."""
         found = {name: getattr(arguments, name, None) for name in cls.declared()}
-        return {name: cls.declared()[name].type.gather(value) for name, value in found.items() if value is not None}
+        return {name: cls.declared()[name].type.value(one) for name, one in found.items() if one is not None}
 
     @classmethod
     def checked(cls, values: dict) -> dict:
         """The values in Python's own types; raises SignbitError for the first that its option does not take."""
-        plain = {}
+        values = {name: plain(value) for name, value in values.items()}
         for name, value in values.items():
             declared = cls.declared()[name]
-            plain[name] = declared.type.plain(value)
-            if not (declared.type.allows(plain[name]) or (value is None and declared.default is None)):
-                raise SignbitError(f"{name} is {reprlib.repr(plain[name])}, but must be {declared.type}")
-        return plain
+            if not (declared.type.allows(value) or (value is None and declared.default is None)):
+                raise SignbitError(f"{name} is {reprlib.repr(value)}, but must be {declared.type.says}")
+        return values
 
     def given(self) -> dict:
         """The values that are not the defaults."""

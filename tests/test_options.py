@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.option_types import Choice, Flag, Joined, Keyed, Number, Repeated, Text, Whole
+from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, text, whole
 from signbit.qmodel.options import Options, option
 from signbit.trainer.learning.settings import DEFAULTS, Settings, default_settings
 
@@ -21,14 +21,14 @@ from signbit.trainer.learning.settings import DEFAULTS, Settings, default_settin
 class Example(Options):
     """One option of each type."""
 
-    title: str | None = option(Text("TITLE"), "what it is called", None, default_text="the file's name")
-    mode: str = option(Choice(("fast", "good")), "what counts", "good")
-    is_bare: bool = option(Flag(), "leave all out", False)
-    count: int = option(Whole(1, 99), "how many", 3)
-    rate: float = option(Number("RATE", 0, 1, "(]"), "how fast", 0.5, idle=("mode", "good"))
-    size: tuple[int, ...] = option(Joined(Whole(1, 50, "HxW"), "x", 2, 2), "height and width", (5, 5))
-    skips: tuple[str, ...] = option(Repeated(Text("COLUMN")), "columns to leave out", (), flag="--skip")
-    worth: dict[str, float] = option(Keyed("COLUMN", Number("VALUE", 0, ends="()")), "of a count", {})
+    title: str | None = option(text("TITLE"), "what it is called", None, default_text="the file's name")
+    mode: str = option(choice(("fast", "good")), "what counts", "good")
+    is_bare: bool = option(flag(), "leave all out", False)
+    count: int = option(whole(1, 99), "how many", 3)
+    rate: float = option(number("RATE", 0, 1, "(]"), "how fast", 0.5, idle=("mode", "good"))
+    size: tuple[int, ...] = option(joined(whole(1, 50, "HxW"), "x", 2, 2), "height and width", (5, 5))
+    skips: tuple[str, ...] = option(repeated(text("COLUMN")), "columns to leave out", (), flag="--skip")
+    worth: dict[str, float] = option(keyed("COLUMN", number("VALUE", 0, ends="()")), "of a count", {})
 
 
 def parsed(cls, words):

@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import json
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from signbit.line.protocol import Info, Stats, TickSource
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.option_types import number, whole
 
 MODELS = CHECKOUT / "models"
 PROFILE_INPUTS = 5
@@ -233,7 +233,7 @@ def _parser(prog: str) -> Parser:
         help="serial port, socket://HOST:PORT or qemu:CORE[:MODEL] (default: the only board there is)",
     )
     line.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=2.0, help="for one answer (default: %(default)s)"
+        "--timeout", **number("S", 0, 3600, "(]").argument(), default=2.0, help="for one answer (default: %(default)s)"
     )
     _add(commands, "list", list_ports)
     _add(commands, "info", info, line, "--json")
@@ -241,7 +241,7 @@ def _parser(prog: str) -> Parser:
     verifying = _add(commands, "verify", check, line, "--json", "--model")
     verifying.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
     verifying.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
-    verifying.add_argument("--limit", metavar="N", type=_count, help="take only the first N inputs")
+    verifying.add_argument("--limit", **whole(1).argument(), help="take only the first N inputs")
     profiling = _add(commands, "profile", show_profile, line, "--model")
     profiling.add_argument("--target", choices=TARGETS, help="kernels to predict for (default: those of the core)")
     _add(commands, "selftest", self_test, line)
@@ -259,19 +259,3 @@ def _add(commands, name: str, run: Callable, *parents_and_options) -> argparse.A
     if "--model" in parents_and_options:
         command.add_argument("--model", metavar="FILE", type=Path, help="its model file (default: found by its hash)")
     return command
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise ArgumentTypeError(f"{text!r} is not a time in seconds")
-    return seconds

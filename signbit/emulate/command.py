@@ -8,7 +8,6 @@ import dataclasses
 import json
 import tempfile
 import time
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.option_types import whole
 
 EXIT_NOT_RUN = 3
 UART_INPUTS = 20
@@ -222,19 +222,10 @@ def _parser(prog: str) -> Parser:
     parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
     add_cores_option(parser)
-    parser.add_argument("--limit", metavar="N", type=_count(1), help="take only the first N inputs")
+    parser.add_argument("--limit", **whole(1).argument(), help="take only the first N inputs")
     parser.add_argument(
-        "--uart", metavar="N", type=_count(0), default=UART_INPUTS, help="UART round trips (default: %(default)s)"
+        "--uart", **whole(0).argument(), default=UART_INPUTS, help="UART round trips (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--require", action="store_true", help="exit with code 3 when compiler or emulator is missing")
     return parser
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
-        return int(text)
-
-    return count

@@ -1,6 +1,5 @@
 """`python -m tools zoo`: train the models that ship, measure them, write models/zoo.json, documents and picture."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.option_types import whole
 from tools.cores import emulated as cores
 from tools.documents.blocks import README, ROOT, replace_block
 from tools.documents.pictures import picture
@@ -112,7 +112,7 @@ def _parser() -> Parser:
     training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
     training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
     training.add_argument(
-        "--jobs", type=_jobs, default=os.cpu_count() or 1, metavar="N", help="runs at a time (default: the cores)"
+        "--jobs", **whole(1, 1000).argument(), default=os.cpu_count() or 1, help="runs at a time (default: the cores)"
     )
     training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
     training.add_argument(
@@ -121,9 +121,3 @@ def _parser() -> Parser:
     commands.add_parser("measure", help="bytes, instructions and cycles of the models that ship, then the documents")
     commands.add_parser("tables", help="write models/README.md, the README's part and the picture from models/zoo.json")
     return parser
-
-
-def _jobs(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
-    return int(text)

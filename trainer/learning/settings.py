@@ -11,7 +11,7 @@ from signbit.qmodel.data.named import NAMES, Dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import FAN_IN_MAX
 from signbit.qmodel.layer import LAYERS_MAX
-from signbit.qmodel.option_types import Choice, Joined, Number, Text, Whole
+from signbit.qmodel.option_types import choice, joined, number, text, whole
 from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
 from signbit.trainer.learning.augment import AUGMENTATIONS
@@ -31,62 +31,62 @@ class Settings(Options):
     An option without a default here has one in `DEFAULTS` or `LR`, by data and network.
     """
 
-    data: str = option(Text("DATA"), f"{', '.join(NAMES)}, or the path of a .npz, .csv or folder")
+    data: str = option(text("DATA"), f"{', '.join(NAMES)}, or the path of a .npz, .csv or folder")
     model: str = option(
-        Text("MODEL"), f"{', '.join((*PERCEPTRONS, *presets.NAMES))}, a FILE.toml, or layers as a line of text"
+        text("MODEL"), f"{', '.join((*PERCEPTRONS, *presets.NAMES))}, a FILE.toml, or layers as a line of text"
     )
     hidden: tuple[int, ...] = option(
-        Joined(Whole(1, FAN_IN_MAX, "N,N,..."), ",", 0, LAYERS_MAX - 1), "sizes of an mlp's hidden layers"
+        joined(whole(1, FAN_IN_MAX, "N,N,..."), ",", 0, LAYERS_MAX - 1), "sizes of an mlp's hidden layers"
     )
     binarize: str = option(
-        Choice(BINARIZATIONS),
+        choice(BINARIZATIONS),
         "weights as sign(latent), as random signs while training, or real numbers",
         "deterministic",
     )
-    optimizer: str = option(Choice(OPTIMIZERS), "how gradients change the weights", "adam")
-    schedule: str = option(Choice(SCHEDULES), "how the learning rate changes from start to end", "cosine")
+    optimizer: str = option(choice(OPTIMIZERS), "how gradients change the weights", "adam")
+    schedule: str = option(choice(SCHEDULES), "how the learning rate changes from start to end", "cosine")
     epochs: int = option(
-        Whole(1, EPOCHS_MAX), "passes over the training part; for own data 10 to 120, fewer the more samples there are"
+        whole(1, EPOCHS_MAX), "passes over the training part; for own data 10 to 120, fewer the more samples there are"
     )
     frozen_epochs: int = option(
-        Whole(0, EPOCHS_MAX),
+        whole(0, EPOCHS_MAX),
         "the last epochs, trained through the integers of the model file",
         0,
         idle=("binarize", "none"),
     )
-    batch_size: int = option(Whole(2, 1_000_000), "training inputs in a step")
+    batch_size: int = option(whole(2, 1_000_000), "training inputs in a step")
     lr: float = option(
-        Number("RATE", 0, ends="()"),
+        number("RATE", 0, ends="()"),
         "learning rate at the start",
         default_text="by model, weights, optimizer and scaling; the result names it",
     )
     lr_scaling: str = option(
-        Choice(("none", "glorot")),
+        choice(("none", "glorot")),
         "scale the latent weights' rates by their layer's size, as in the paper",
         "none",
         idle=("binarize", "none"),
     )
     norm_rate: float = option(
-        Number("FACTOR", 0, ends="()"), "multiplies the learning rate of batch norm's scale and shift"
+        number("FACTOR", 0, ends="()"), "multiplies the learning rate of batch norm's scale and shift"
     )
     logit_gamma: float = option(
-        Number("GAMMA", 0, ends="()"), "scale of the last batch norm at the start: how sure the first answers are"
+        number("GAMMA", 0, ends="()"), "scale of the last batch norm at the start: how sure the first answers are"
     )
-    augment: str = option(Choice(AUGMENTATIONS), "move, turn and bend images at random; own images only if it is given")
-    augment_amount: float = option(Number("FACTOR", 0, ends="()"), "multiplies how far")
+    augment: str = option(choice(AUGMENTATIONS), "move, turn and bend images at random; own images only if it is given")
+    augment_amount: float = option(number("FACTOR", 0, ends="()"), "multiplies how far")
     mild_epochs: int = option(
-        Whole(0, EPOCHS_MAX), "the last epochs, in which images are moved half as far", 0, idle=("augment", "none")
+        whole(0, EPOCHS_MAX), "the last epochs, in which images are moved half as far", 0, idle=("augment", "none")
     )
     input_noise: float = option(
-        Number("SPREAD", 0, 255), "standard deviation of noise added to inputs, whose values are 0 to 255", 0.0
+        number("SPREAD", 0, 255), "standard deviation of noise added to inputs, whose values are 0 to 255", 0.0
     )
     dropout: float = option(
-        Number("PART", 0, 1, "[)"), "part of each dense layer's inputs left out in training, at random", 0.0
+        number("PART", 0, 1, "[)"), "part of each dense layer's inputs left out in training, at random", 0.0
     )
-    label_smoothing: float = option(Number("PART", 0, 1, "[)"), "part of the target given to all classes", 0.0)
-    class_weights: str = option(Choice(("none", "balanced")), "balanced: rare classes count more", "none")
-    high: int = option(Whole(1, 255), "largest activation; up to 127 inputs have 7 bits too", 127)
-    seed: int = option(Whole(0, 2**63 - 1), "start of the random numbers; the same seed gives the same model", 0)
+    label_smoothing: float = option(number("PART", 0, 1, "[)"), "part of the target given to all classes", 0.0)
+    class_weights: str = option(choice(("none", "balanced")), "balanced: rare classes count more", "none")
+    high: int = option(whole(1, 255), "largest activation; up to 127 inputs have 7 bits too", 127)
+    seed: int = option(whole(0, 2**63 - 1), "start of the random numbers; the same seed gives the same model", 0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

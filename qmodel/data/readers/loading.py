@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from signbit.qmodel.option_types import Flag, Joined, Keyed, Number, Repeated, Text, Whole
+from signbit.qmodel.option_types import flag, joined, keyed, number, repeated, text, whole
 from signbit.qmodel.options import Options, option
 
 FOLDS = 5
@@ -18,30 +18,30 @@ SIDE_MAX = 1 << 12
 class LoadingOptions(Options):
     """What the user says about own data beside its path.  Columns are named, or counted from 1."""
 
-    label_column: str | None = option(Text("COLUMN"), "of a .csv", None, default_text="the last")
-    group_column: str | None = option(Text("COLUMN"), "of a .csv: its samples stay on one side of the split", None)
+    label_column: str | None = option(text("COLUMN"), "of a .csv", None, default_text="the last")
+    group_column: str | None = option(text("COLUMN"), "of a .csv: its samples stay on one side of the split", None)
     ignore_columns: tuple[str, ...] = option(
-        Repeated(Text("COLUMN")), "of a .csv; may be repeated", (), flag="--ignore-column"
+        repeated(text("COLUMN")), "of a .csv; may be repeated", (), flag="--ignore-column"
     )
-    window: int | None = option(Whole(1, WINDOW_MAX, "ROWS"), "make inputs of this many rows of a time series", None)
+    window: int | None = option(whole(1, WINDOW_MAX, "ROWS"), "make inputs of this many rows of a time series", None)
     stride: int | None = option(
-        Whole(1, WINDOW_MAX, "ROWS"),
+        whole(1, WINDOW_MAX, "ROWS"),
         "rows from the start of a window to the start of the next",
         None,
         default_text="as --window",
         idle=("window", None),
     )
     lsb: dict[str, float] = option(
-        Keyed("COLUMN", Number("VALUE", 0, ends="()")),
+        keyed("COLUMN", number("VALUE", 0, ends="()")),
         "what one count of the sensor is worth, in the unit of the column (or of all columns); may be repeated",
         {},
     )
     resize: tuple[int, int] | None = option(
-        Joined(Whole(1, SIDE_MAX, "HxW"), "x", 2, 2), "height and width that images are resized to", None
+        joined(whole(1, SIDE_MAX, "HxW"), "x", 2, 2), "height and width that images are resized to", None
     )
-    grey: bool = option(Flag(), "make images grey", False)
+    grey: bool = option(flag(), "make images grey", False)
     fold: int = option(
-        Whole(0, FOLDS - 1, "K"),
+        whole(0, FOLDS - 1, "K"),
         "which fifth of the samples is the test part, 0 to 4, for cross-validation; of digits too",
         0,
     )

@@ -22,6 +22,10 @@ from signbit.trainer.network.weights import BINARIZATIONS
 
 PERCEPTRONS = ("logistic", "mlp")
 EPOCHS_MAX = 100_000
+OWN_SAMPLES_SHOWN = 150_000
+"""Own training samples that a run shows the network by default, over all its epochs."""
+OWN_EPOCHS = 10, 120
+"""Fewest and most by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +50,8 @@ class Settings(Options):
     optimizer: str = option(choice(OPTIMIZERS), "how gradients change the weights", "adam")
     schedule: str = option(choice(SCHEDULES), "how the learning rate changes from start to end", "cosine")
     epochs: int = option(
-        whole(1, EPOCHS_MAX), "passes over the training part; for own data 10 to 120, fewer the more samples there are"
+        whole(1, EPOCHS_MAX),
+        f"passes over the training part; for own data {OWN_EPOCHS[0]} to {OWN_EPOCHS[1]}, fewer for more samples",
     )
     frozen_epochs: int = option(
         whole(0, EPOCHS_MAX),
@@ -151,11 +156,6 @@ LR = {
 """Learning rates.  Latent weights are larger than float ones (`signbit.trainer.learning.optim.glorot_rate`), and so are
 their rates; few data mean few steps, which have to be larger."""
 # fmt: on
-
-OWN_SAMPLES_SHOWN = 150_000
-"""Own training samples that a run shows the network by default, over all its epochs."""
-OWN_EPOCHS = 10, 120
-"""Fewest and most by default."""
 
 
 def own_defaults(data: Dataset) -> dict:

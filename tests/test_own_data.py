@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,7 @@ BAD_OPTIONS = {
     "no such file": (["--data", "nowhere.csv"], "--data 'nowhere.csv' is unknown"),
     "other file": (["--data", "model.txt"], "--data model.txt: must be a .npz, a .csv or a folder"),
     "a model for images": (["--data", "parts.csv", "--model", "small"], "small is for images"),
+    "images to be moved": (["--augment", "shift", "--run", "run"], "--augment shift is for images"),
 }
 
 
@@ -207,6 +209,7 @@ def test_bad_option_is_one_line_and_exit_code_2(parts, case, capsys, monkeypatch
     captured = capsys.readouterr()
     assert captured.out == "" and words in captured.err
     assert re.fullmatch(r"error: [^\n]+\n", captured.err)
+    assert {path.name for path in Path().iterdir()} == {"parts.csv", "model.txt"}
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ BAD = {
     "hidden for convolutions": (["--model", "tiny", "--hidden", "10"], "--hidden"),
     "unknown model": (["--model", "nope"], "nope"),
     "model does not fit": (["--model", "conv9x9:3, dense"], "larger"),
+    "model does not fit a run": (["--model", "conv9x9:3, dense", "--run", "run"], "larger"),
     "missing toml": (["--model", "no-such.toml"], "no-such.toml"),
     "augmentation of nothing": (["--augment", "wobble"], "--augment"),
     "frozen from the start": (["--epochs", "3", "--frozen-epochs", "3"], "--frozen-epochs"),

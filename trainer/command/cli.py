@@ -95,6 +95,8 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     check_name(name)
     if options.out is not None and settings.binarize == "none":
         raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
+    # nothing is written for settings that don't fit the data
+    settings.architecture(data.input_shape, len(data.labels))
     # the folder may be another when the run goes on
     path = options.data if options.data in NAMES else str(Path(options.data).resolve())
     return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, _loading(options)), data

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.value import Shape
 from signbit.trainer.exact import noise
 
@@ -55,8 +54,6 @@ class Augmenter:
     """Warps images of `input_shape` (height, width, channels), each group by its own random warp."""
 
     def __init__(self, input_shape: Shape, name: str, amount: float, rng: np.random.Generator):
-        if len(input_shape) != 3:
-            raise SignbitError(f"--augment {name} is for images, but the inputs are {input_shape}; use --augment none")
         self.height, self.width, self.channels = input_shape
         self.amount = amount
         self._strength = AUGMENTATIONS[name]

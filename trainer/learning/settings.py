@@ -22,6 +22,7 @@ from signbit.trainer.network.weights import BINARIZATIONS
 
 PERCEPTRONS = ("logistic", "mlp")
 EPOCHS_MAX = 100_000
+IMAGE_OPTIONS = ("augment",)
 OWN_SAMPLES_SHOWN = 150_000
 """Own training samples that a run shows the network by default, over all its epochs."""
 OWN_EPOCHS = 10, 120
@@ -110,7 +111,11 @@ class Settings(Options):
         return _default_text(DEFAULTS[name]) if name in DEFAULTS else super().default_text(name)
 
     def architecture(self, input_shape: Shape, classes: int) -> Architecture:
-        """The layers, with the sizes that the data decide; raises SignbitError where they don't fit."""
+        """The layers, with the sizes that the data decide; raises SignbitError where settings don't fit these."""
+        for name in IMAGE_OPTIONS:
+            if (value := getattr(self, name)) != "none" and len(input_shape) != 3:
+                flag = self.flag(name)
+                raise SignbitError(f"{flag} {value} is for images, but the inputs are {input_shape}; use {flag} none")
         if self.model in PERCEPTRONS:
             return resolve(mlp(self.hidden), input_shape, classes)
         return resolve(parse(presets.text(self.model, input_shape)), input_shape, classes)

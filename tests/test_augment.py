@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signbit.qmodel.errors import SignbitError
-from signbit.trainer.learning.augment import AUGMENTATIONS, Augmenter, add_noise
+from signbit.trainer.learning.augment import AUGMENTATIONS, Augmenter, add_noise, flip
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
 
@@ -31,6 +31,30 @@ def test_no_warp_changes_nothing(rng):
     images = rng.integers(256, size=(3, 12 * 10 * 2), dtype=np.uint8)
     augmenter = Augmenter((12, 10, 2), "elastic", 1e-9, rng)
     np.testing.assert_array_equal(augmenter.warp(images), images)
+
+
+@pytest.mark.parametrize(("name", "axes"), [("none", []), ("horizontal", [2]), ("vertical", [1]), ("both", [1, 2])])
+def test_half_of_the_images_are_flipped_along_each_axis(rng, name, axes):
+    shape = (3, 5, 2)
+    images = rng.integers(256, size=(400, *shape), dtype=np.uint8)
+    flipped = flip(images.reshape(400, -1), shape, name, rng).reshape(images.shape)
+    found = []
+    for one, other in zip(images, flipped, strict=True):
+        ways = {(v, h): one[:: -1 if v else 1, :: -1 if h else 1] for v in (0, 1) for h in (0, 1)}
+        (way,) = [way for way, image in ways.items() if np.array_equal(image, other)]
+        found.append(way)
+    parts = np.mean(found, axis=0)
+    for axis, part in zip((1, 2), parts, strict=True):
+        assert 0.4 < part < 0.6 if axis in axes else part == 0
+    # the two are independent
+    assert len(set(found)) == 2 ** len(axes)
+
+
+def test_flips_reach_training_and_only_images(digits):
+    one, other = (run(default_settings(epochs=1, flip=name), digits) for name in ("none", "both"))
+    assert one.model.hash != other.model.hash
+    with pytest.raises(SignbitError, match="--flip both is for images, but the inputs are"):
+        default_settings(flip="both").architecture((64,), 10)
 
 
 def test_mild_epochs_move_half_as_far(digits, monkeypatch):

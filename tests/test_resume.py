@@ -31,6 +31,7 @@ CASES = {
         "epochs": 3,
         "frozen_epochs": 1,
         "mild_epochs": 2,
+        "flip": "both",
         "input_noise": 9.0,
     },
     "average pool": {"model": "conv3x3:6, avgpool2, dense", "epochs": 2},

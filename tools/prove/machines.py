@@ -28,6 +28,7 @@ RUNS: dict[str, dict] = {
         "epochs": 3,
         "frozen_epochs": 1,
         "augment": "elastic",
+        "flip": "both",
         "mild_epochs": 1,
         "input_noise": 8.0,
         "label_smoothing": 0.1,
@@ -51,8 +52,6 @@ from signbit.trainer.learning.settings import default_settings
 settings, seed, grid = json.loads(sys.argv[1])
 if not grid:
     Grid.round = lambda self, gradient: gradient
-if "hidden" in settings:
-    settings["hidden"] = tuple(settings["hidden"])
 result = run(default_settings("digits", seed=seed, **settings), load_dataset("digits"))
 digest = hashlib.sha256(result.model.hash.encode())
 for array in result.network.arrays:

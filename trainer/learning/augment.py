@@ -1,4 +1,4 @@
-"""Images moved, turned and bent a little, so that a network sees each of them in many ways.
+"""Images mirrored, moved, turned and bent a little, so that a network sees each of them in many ways.
 
 A warp says for every pixel of the new image where in the old one to look; between pixels it mixes four of them.
 That is linear, so one matrix (pixels, pixels) warps any number of images: a group of images shares a random warp, and
@@ -48,6 +48,9 @@ AUGMENTATIONS = {
     "affine": Strength(shift=1 / 14, half_turn=0.0875, shear=0.15, scale=0.1),
     "elastic": Strength(shift=1 / 14, half_turn=0.0875, shear=0.15, scale=0.1, bend=1 / 80),
 }
+
+FLIPS = {"none": (), "horizontal": (2,), "vertical": (1,), "both": (1, 2)}
+"""Axes of images (count, height, width, channels) that are turned around."""
 
 
 class Augmenter:
@@ -107,6 +110,15 @@ class Augmenter:
         halves = 2.0 * raw.astype(np.float64).reshape(self.height, self.width) - 255
         field = self._filters[0] @ halves @ self._filters[1]
         return field * (self._spread / 148)
+
+
+def flip(inputs: np.ndarray, input_shape: Shape, name: str, rng: np.random.Generator) -> np.ndarray:
+    """uint8 `inputs` (count, input_size) as images, each mirrored along each axis of `name`, or not, with even odds."""
+    images = inputs.reshape(-1, *input_shape)
+    for axis in FLIPS[name]:
+        is_flipped = rng.bit_generator.random_raw(len(images)) >> np.uint64(63) == 1
+        images = np.where(is_flipped[:, None, None, None], np.flip(images, axis), images)
+    return images.reshape(inputs.shape)
 
 
 def add_noise(inputs: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:

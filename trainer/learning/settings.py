@@ -14,7 +14,7 @@ from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.option_types import choice, joined, number, text, whole
 from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
-from signbit.trainer.learning.augment import AUGMENTATIONS
+from signbit.trainer.learning.augment import AUGMENTATIONS, FLIPS
 from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
@@ -22,7 +22,7 @@ from signbit.trainer.network.weights import BINARIZATIONS
 
 PERCEPTRONS = ("logistic", "mlp")
 EPOCHS_MAX = 100_000
-IMAGE_OPTIONS = ("augment",)
+IMAGE_OPTIONS = ("augment", "flip")
 OWN_SAMPLES_SHOWN = 150_000
 """Own training samples that a run shows the network by default, over all its epochs."""
 OWN_EPOCHS = 10, 120
@@ -82,6 +82,9 @@ class Settings(Options):
     augment_amount: float = option(number("FACTOR", 0, ends="()"), "multiplies how far")
     mild_epochs: int = option(
         whole(0, EPOCHS_MAX), "the last epochs, in which images are moved half as far", 0, idle=("augment", "none")
+    )
+    flip: str = option(
+        choice(FLIPS), "mirror images at random, each with even odds: left to right, top to bottom, or both", "none"
     )
     input_noise: float = option(
         number("SPREAD", 0, 255), "standard deviation of noise added to inputs, whose values are 0 to 255", 0.0

@@ -26,7 +26,7 @@ from signbit.qmodel.data.named import Dataset, Split
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.exact import noise
 from signbit.trainer.exact.grid import Grid
-from signbit.trainer.learning.augment import GROUP, Augmenter, add_noise
+from signbit.trainer.learning.augment import GROUP, Augmenter, add_noise, flip
 from signbit.trainer.learning.loss import balanced_weights, cross_entropy
 from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES, glorot_rate
 from signbit.trainer.learning.quantize import freeze
@@ -166,6 +166,8 @@ class Training:
 
     def _train_block(self, block: np.ndarray) -> None:
         inputs, classes = self.data.train.x[block], self.data.train.y[block]
+        if self.settings.flip != "none":
+            inputs = flip(inputs, self.data.input_shape, self.settings.flip, self.rng)
         if self._augmenter is not None:
             inputs = self._augmenter.warp(inputs)
         if self.settings.input_noise:

@@ -3,6 +3,8 @@
 import argparse
 import json
 import math
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,3 +172,22 @@ def test_settings_write_out_every_option_that_is_not_empty():
     parser = argparse.ArgumentParser()
     Settings.add_arguments(parser, *Settings.declared())
     assert default_settings(**Settings.given_in(parser.parse_args(words))) == settings
+
+
+COMMANDS = {
+    "codegen": ("codegen", "export", "no.npz", "--test-vectors"),
+    "emulate": ("signbit", "emulate", "no.npz", "--limit"),
+    "device": ("signbit", "device", "verify", "--limit"),
+    "zoo": ("tools", "zoo", "train", "--jobs"),
+    "bits": ("tools", "prove", "bits", "--models"),
+    "faults": ("tools", "faults", "--faults"),
+    "motion": ("tools", "motion", "--seed"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_every_command_reads_whole_numbers_alike(repository, case):
+    program = [sys.executable, "-m", *COMMANDS[case], "1_0"]
+    done = subprocess.run(program, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "'1_0' is not a whole number from " in done.stderr and done.stderr.count("\n") == 1

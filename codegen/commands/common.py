@@ -4,9 +4,10 @@ import argparse
 
 from signbit.codegen.choose import SIZE, SPEED
 from signbit.codegen.kernels.targets import PORTABLE, TARGETS
-from signbit.codegen.plan import Plan, make_plan
+from signbit.codegen.plan import TEST_VECTORS_MAX, Plan, make_plan
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.option_types import whole
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,10 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 def add_test_vectors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--test-vectors", metavar="N", type=int, default=0, help="embed N inputs with their logits and a self-test"
+        "--test-vectors",
+        **whole(0, TEST_VECTORS_MAX).argument(),
+        default=0,
+        help="embed N inputs with their logits and a self-test",
     )
 
 

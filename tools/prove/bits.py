@@ -24,6 +24,7 @@ from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.option_types import whole
 from tools.cores import emulated as cores
 from tools.cores.programs import STREAM_HERE, compare_all, write_program
 from tools.networks.forced import random_layer_model
@@ -106,8 +107,8 @@ def run_here(plans: list[Plan], inputs: list[np.ndarray]) -> bytes:
 def main(arguments: list[str]) -> int:
     """Prints one line with the counts; 1 if anything differs."""
     parser = Parser(prog="python -m tools prove bits", description=__doc__.partition("\n\n")[2])
-    parser.add_argument("--models", type=int, default=10_000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument("--models", **whole(1).argument(), default=10_000, help="default: %(default)s")
+    parser.add_argument("--seed", **whole(0).argument(), default=1, help="default: %(default)s")
     parser.add_argument("--places", metavar="LIST", default=",".join(PLACES), help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)

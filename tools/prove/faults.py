@@ -26,6 +26,7 @@ from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.option_types import whole
 from tools.documents.blocks import markdown_table, replace_block
 from tools.prove import host_build
 
@@ -208,5 +209,5 @@ def _parser() -> Parser:
         ("--core-faults", CORE_FAULTS, "put into the UART of an emulated Cortex-M0, 0 for none"),
         ("--seed", SEED, "of all that is random"),
     ):
-        parser.add_argument(name, metavar="N", type=int, default=default, help=f"{text} (default: {default:,})")
+        parser.add_argument(name, **whole(0).argument(), default=default, help=f"{text} (default: {default:,})")
     return parser

@@ -18,6 +18,7 @@ from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.option_types import whole
 from tools.documents.blocks import replace_block
 from tools.prove import host_build
 
@@ -77,8 +78,8 @@ def line(outcome: dict) -> str:
 def main(arguments: list[str]) -> int:
     """Returns 1 when there is a finding."""
     parser = Parser(prog="python -m tools fuzz", description=__doc__.partition(": ")[2].partition("\n\n")[0])
-    parser.add_argument("--runs", metavar="N", type=int, default=RUNS, help=f"of the fuzzer (default: {RUNS:,})")
-    parser.add_argument("--seed", metavar="N", type=int, default=SEED, help=f"of the fuzzer (default: {SEED})")
+    parser.add_argument("--runs", **whole(1).argument(), default=RUNS, help=f"of the fuzzer (default: {RUNS:,})")
+    parser.add_argument("--seed", **whole(0).argument(), default=SEED, help=f"of the fuzzer (default: {SEED})")
     options = parser.parse_args(arguments)
     start = time.monotonic()
     outcome = fuzz(options.runs, options.seed)

@@ -22,6 +22,7 @@ from signbit.console import console
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.option_types import whole
 from tools.documents.blocks import ROOT, replace_block
 from tools.prove.machines import MACHINES, RUNS, hash_of
 
@@ -106,7 +107,7 @@ def main(arguments: list[str]) -> int:
         metavar="VERSION,...",
         help="beside the installed one (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--seed", **whole(0).argument(), default=5, help="default: %(default)s")
     options = parser.parse_args(arguments)
     with numpy_folders([version for version in options.numpy.split(",") if version]) as packages:
         proof = prove(packages, options.seed, console(stderr=True))

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.option_types import whole
 from tools.documents.blocks import ROOT
 
 TRAIN = ["--model", "conv3x3pad:8, conv3x3:12 pool2, dense", "--epochs", "8", "--frozen-epochs", "2", "--quiet"]
@@ -90,8 +91,8 @@ def _start(*arguments: str | Path) -> subprocess.Popen:
 
 def main(arguments: list[str]) -> int:
     parser = Parser(prog="python -m tools prove resume", description=__doc__.partition(": ")[2].partition("\n\n")[0])
-    parser.add_argument("--kills", type=int, default=1000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=2015, help="of the moments (default: %(default)s)")
+    parser.add_argument("--kills", **whole(1).argument(), default=1000, help="default: %(default)s")
+    parser.add_argument("--seed", **whole(0).argument(), default=2015, help="of the moments (default: %(default)s)")
     options = parser.parse_args(arguments)
     with Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("kills", total=options.kills)

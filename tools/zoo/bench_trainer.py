@@ -29,6 +29,7 @@ import numpy as np  # noqa: E402
 
 from signbit.qmodel.atomic import write_whole  # noqa: E402
 from signbit.qmodel.command import Parser, note  # noqa: E402
+from signbit.qmodel.option_types import whole  # noqa: E402
 from signbit.trainer.learning.loss import cross_entropy  # noqa: E402
 from signbit.trainer.learning.optim import Adam  # noqa: E402
 from signbit.trainer.network.architecture import Architecture, architecture_text, parse, resolve  # noqa: E402
@@ -55,7 +56,7 @@ BLOCK = "trainer"
 
 def main(arguments: list[str]) -> None:
     parser = Parser(prog="python -m tools bench_trainer", description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=60, metavar="N", help="timed steps (default: %(default)s)")
+    parser.add_argument("--steps", **whole(1).argument(), default=60, help="timed steps (default: %(default)s)")
     options = parser.parse_args(arguments)
     torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
     rows = []

@@ -12,6 +12,7 @@ import numpy as np
 
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
+from signbit.qmodel.option_types import whole
 
 RATE_HZ = 50
 SECONDS = 12
@@ -63,7 +64,7 @@ def _direction(rng, around: np.ndarray) -> np.ndarray:
 def main(arguments: list[str]) -> None:
     parser = Parser(prog="python -m tools motion", description=__doc__.split("\n\n")[0])
     parser.add_argument("out", metavar="FILE", type=Path, help="file to write, motion.csv for example")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    parser.add_argument("--seed", **whole(0).argument(), default=0, help="default: %(default)s")
     options = parser.parse_args(arguments)
     text = motion_csv(options.seed)
     write_whole(options.out, text.encode())

@@ -49,17 +49,7 @@ def run_json(run: Run, out: str | None) -> dict:
             for part, figures in run.scores.items()
         },
         "model": None if run.model is None else {"name": run.model.name, "hash": run.model.hash, "out": out},
-        "epochs": [
-            {
-                "number": epoch.number,
-                "loss": epoch.loss,
-                "train_accuracy": epoch.train_accuracy,
-                "validation_accuracy": epoch.validation_accuracy,
-                "validation_loss": epoch.validation_loss,
-                "seconds": round(epoch.seconds, 3),
-            }
-            for epoch in run.history.epochs
-        ],
+        "epochs": [{**vars(epoch), "seconds": round(epoch.seconds, 3)} for epoch in run.history.epochs],
     }
 
 

@@ -59,17 +59,16 @@ def _option(kernel: Kernel, job: Job) -> Option:
 
 
 def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:
-    """The options whose input, output and scratch fit into the arena together."""
+    """The options whose scratch fits into the arena beside the values that are in use."""
     if max_ram_bytes is None:
         return options
-    buffers_bytes = aligned(job.output_bytes) + (0 if job.from_caller else aligned(job.input_bytes))
-    fitting = [option for option in options if buffers_bytes + aligned(option.cost.scratch_bytes) <= max_ram_bytes]
+    fitting = [option for option in options if job.values_bytes + aligned(option.cost.scratch_bytes) <= max_ram_bytes]
     if not fitting:
         scratch_bytes = min(aligned(option.cost.scratch_bytes) for option in options)
-        over = buffers_bytes + scratch_bytes - max_ram_bytes
+        over = job.values_bytes + scratch_bytes - max_ram_bytes
         raise SignbitError(
-            f"layer {index} ({job.layer.kind}) needs {buffers_bytes:,} bytes of RAM for its input and output and "
-            f"{scratch_bytes:,} of scratch, {over:,} more than allowed"
+            f"layer {index} ({job.layer.kind}) needs {job.values_bytes:,} bytes of RAM for its output and the values "
+            f"that are still read, and {scratch_bytes:,} of scratch: {over:,} more than allowed"
         )
     return fitting
 

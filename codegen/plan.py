@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from signbit import __version__
-from signbit.codegen.arena import place
+from signbit.codegen.arena import Buffer, in_use, place
 from signbit.codegen.choose import SPEED, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.kernels import candidates
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Source
 from signbit.codegen.kernels.targets import PORTABLE, TARGETS, Target
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layer import CHAIN, Layer
+from signbit.qmodel.layer import Layer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.ranges import LayerRange
 from signbit.qmodel.value import WORD_BYTES, Encoding, Shape
@@ -26,8 +26,8 @@ CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "
 class LayerPlan:
     """One layer: its kernel, where it reads and writes, and what it costs.
 
-    Offsets are words into the arena; `input_offset` is None where the caller's input is read, `output_offset` where
-    the caller's logits are written.
+    Offsets are words into the arena; an input's is None where the caller's input is read, `output_offset` where the
+    caller's logits are written.
     """
 
     index: int
@@ -38,7 +38,7 @@ class LayerPlan:
     values: dict[str, int]
     cost: Cost
     range: LayerRange
-    input_offset: int | None
+    input_offsets: tuple[int | None, ...]
     output_offset: int | None
     scratch_offset: int
 
@@ -51,12 +51,34 @@ class LayerPlan:
         return self.layer.kind
 
     @property
-    def input_ctype(self) -> str:
-        return CTYPES[self.job.input.encoding]
-
-    @property
     def output_ctype(self) -> str:
         return CTYPES[self.job.output.encoding]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The function's parameters in C: inputs, output, and scratch where the kernel needs some."""
+        pairs = zip(self.job.inputs, self.job.input_names, strict=True)
+        inputs = (f"const {CTYPES[value.encoding]} *{name}" for value, name in pairs)
+        scratch = ("uint32_t *scratch",) if self.cost.scratch_bytes else ()
+        return (*inputs, f"{self.output_ctype} *out", *scratch)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What inference calls the function with."""
+        pairs = zip(self.job.inputs, self.input_offsets, strict=True)
+        inputs = (
+            "input" if offset is None else f"(const {CTYPES[value.encoding]} *)(arena + {offset})"
+            for value, offset in pairs
+        )
+        output = self.output_place
+        if self.output_offset is not None:
+            output = f"({self.output_ctype} *)({output})"
+        scratch = (f"arena + {self.scratch_offset}",) if self.cost.scratch_bytes else ()
+        return (*inputs, output, *scratch)
+
+    @property
+    def output_place(self) -> str:
+        return "logits" if self.output_offset is None else f"arena + {self.output_offset}"
 
     @property
     def weight_bytes(self) -> int:
@@ -203,12 +225,17 @@ def make_plan(
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
-    jobs = _jobs(model, target)
-    if any(layer.inputs != CHAIN for layer in model.layers):
-        raise SignbitError("a layer of the model reads another value than the one before it, which no kernel does")
+    lives = zip(model.values[1:], range(len(model.layers)), model.last_readers[1:], strict=True)
+    outputs = [Buffer(value.size_bytes, first, last) for value, first, last in lives]
+    jobs = [_job(model, index, in_use(outputs, index), target) for index in range(len(model.layers))]
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     options = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
-    arena = place([job.output_bytes for job in jobs], [option.cost.scratch_bytes for option in options])
+    scratch = [Buffer(option.cost.scratch_bytes, step, step) for step, option in enumerate(options)]
+    arena = place(outputs + scratch)
+    if max_ram_bytes is not None and arena.size_bytes > max_ram_bytes:
+        over = arena.size_bytes - max_ram_bytes
+        raise SignbitError(f"the layers need {arena.size_bytes:,} bytes of RAM together, {over:,} more than allowed")
+    offsets = [offset // WORD_BYTES for offset in arena.offsets]
     layers = tuple(
         LayerPlan(
             index=index,
@@ -219,9 +246,9 @@ def make_plan(
             values=options[index].kernel.values(job),
             cost=options[index].cost,
             range=model.ranges[index],
-            input_offset=arena.outputs[index - 1] // WORD_BYTES if index else None,
-            output_offset=arena.outputs[index] // WORD_BYTES if index < len(jobs) - 1 else None,
-            scratch_offset=arena.scratch[index] // WORD_BYTES,
+            input_offsets=tuple(offsets[source - 1] if source else None for source in model.sources[index]),
+            output_offset=offsets[index] if index < len(jobs) - 1 else None,
+            scratch_offset=offsets[len(jobs) + index],
         )
         for index, job in enumerate(jobs)
     )
@@ -239,7 +266,7 @@ def make_plan(
         logit_shift=model.logit_shift,
         labels=tuple(string_literal(label) for label in model.labels),
         layers=layers,
-        logits_offset=arena.outputs[-1] // WORD_BYTES,
+        logits_offset=offsets[len(jobs) - 1],
         scratch_bytes=arena.size_bytes,
         test_vectors=tuple(_test_vector(model, number) for number in range(test_vectors)),
         accuracy=_accuracy(model.provenance),
@@ -247,18 +274,12 @@ def make_plan(
     )
 
 
-def _jobs(model: QuantizedModel, target: str) -> list[Job]:
-    return [
-        Job(
-            layer=layer,
-            inputs=model.inputs_of(index),
-            output=model.values[index + 1],
-            input_shift=0 if index else model.input_shift,
-            from_caller=index == 0,
-            target=target,
-        )
-        for index, layer in enumerate(model.layers)
-    ]
+def _job(model: QuantizedModel, index: int, values_bytes: int, target: str) -> Job:
+    sources = tuple(
+        Source(model.values[source], shift=0 if source else model.input_shift, from_caller=source == 0)
+        for source in model.sources[index]
+    )
+    return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target)
 
 
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:

@@ -4,11 +4,14 @@ A kernel that is added to the table is checked without being asked for.
 """
 
 import shutil
+from dataclasses import replace
+from enum import Enum
 
 import pytest
 
-from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels import KERNELS, candidates
 from signbit.codegen.kernels.targets import TARGETS
+from signbit.qmodel.errors import SignbitError
 from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
@@ -57,6 +60,36 @@ def test_kernel_agrees_on_its_core(pair):
     models, plans, inputs = material(kernel, target, seed=2)
     output = cores.run(plans, inputs, cores.CORE_OF_TARGET[target]).output
     assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
+class MadeUp(Enum):
+    INT4 = "made up values"
+
+
+def jobs_of(kernel):
+    """Jobs that the kernel computes."""
+    target = sorted(kernel.targets)[0]
+    plans = [plan for _, plan in models_for(kernel, target, 2, seed=3)]
+    return [layer.job for plan in plans for layer in plan.layers if layer.kernel is kernel]
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_encoding_that_a_kernel_does_not_know_is_refused(kernel):
+    """Nobody reads or writes values of a new encoding by accident."""
+    for job in jobs_of(kernel):
+        assert kernel.computes(job)
+        for number, source in enumerate(job.sources):
+            unknown = replace(source, value=replace(source.value, encoding=MadeUp.INT4))
+            sources = (*job.sources[:number], unknown, *job.sources[number + 1 :])
+            assert not kernel.computes(replace(job, sources=sources))
+        assert not kernel.computes(replace(job, output=replace(job.output, encoding=MadeUp.INT4)))
+
+
+def test_layer_of_an_unknown_encoding_has_no_kernel():
+    job = jobs_of(KERNELS[-1])[0]
+    source = replace(job.sources[0], value=replace(job.input, encoding=MadeUp.INT4))
+    with pytest.raises(SignbitError, match=r"no kernel for .* of made up values"):
+        candidates(replace(job, sources=(source,)))
 
 
 def test_every_target_has_a_kernel_for_every_layer():

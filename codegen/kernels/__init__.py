@@ -1,17 +1,23 @@
 """The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
 
-from signbit.codegen.kernels import armv6m, armv7m, dsp, helium, portable
+from signbit.codegen.kernels import armv6m, armv7m, dsp, helium, merges, portable
 from signbit.codegen.kernels.base import Job, Kernel
+from signbit.qmodel.errors import SignbitError
 
 KERNELS: tuple[Kernel, ...] = (
     *armv6m.KERNELS,
     *armv7m.KERNELS,
     *dsp.KERNELS,
     *helium.KERNELS,
+    *merges.KERNELS,
     *portable.KERNELS,
 )
 
 
 def candidates(job: Job) -> list[Kernel]:
-    """Every kernel that computes `job` on its target."""
-    return [kernel for kernel in KERNELS if job.target in kernel.targets and kernel.fits(job)]
+    """Every kernel that computes `job` on its target; raises SignbitError if there is none."""
+    found = [kernel for kernel in KERNELS if kernel.computes(job)]
+    if not found:
+        encodings = " and ".join(sorted({value.encoding.value for value in job.inputs}))
+        raise SignbitError(f"no kernel for {job.target} computes {job.layer.kind} of {encodings}")
+    return found

@@ -7,7 +7,7 @@ import numpy as np
 from signbit.codegen.kernels.armv6m_bits import DenseBits
 from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, activation_arrays
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
@@ -15,11 +15,10 @@ from signbit.qmodel.value import WORD_BYTES
 class DenseTables(FinishingKernel):
     """Tables of all sums over 7 or 8 inputs; an output takes one entry of each."""
 
+    layer = Dense
+    reads = BYTES
     inputs_a_group: ClassVar[int]
     groups_a_pass: ClassVar[int]
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         k = self.inputs_a_group
@@ -87,11 +86,13 @@ class DenseLists(FinishingKernel):
     """Lists of inputs that have the same weights in a few rows; for few outputs."""
 
     name = "m0_bucket"
+    layer = Dense
+    reads = BYTES
     ROWS_MAX: ClassVar[int] = 31
     BYTE_INDEX_MAX: ClassVar[int] = 256
 
     def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs and len(job.rows) <= self.ROWS_MAX
+        return len(job.rows) <= self.ROWS_MAX
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         inputs, steps, groups = [], [], []

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, activation_arrays
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -17,12 +17,14 @@ class DenseBits(FinishingKernel):
     """Counts in 32 lanes at once, for each input that is -1; the prediction takes half of them to be."""
 
     name = "m0_bits"
+    layer = Dense
+    reads = BITS
     INPUTS_MAX: ClassVar[int] = 16_000
     ZERO_PLANES: ClassVar[int] = 2
     PLANES_A_CHUNK: ClassVar[int] = 5
 
     def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and job.one_bit_inputs and job.layer.fan_in <= self.INPUTS_MAX
+        return job.layer.fan_in <= self.INPUTS_MAX
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         bits = np.pad(job.rows < 0, ((0, -len(job.rows) % LANES), (0, 1)))

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, activation_arrays
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
@@ -49,15 +49,12 @@ class ConvTables(FinishingKernel):
     """Tables of all sums over groups of a pixel's channels, used by all taps of the kernel."""
 
     name = "m0_conv"
+    layer = Conv2D
+    reads = BYTES
     KERNEL_WIDTH_MAX: ClassVar[int] = 5
 
     def fits(self, job: Job) -> bool:
-        return (
-            isinstance(job.layer, Conv2D)
-            and not job.one_bit_inputs
-            and job.layer.kernel[1] <= self.KERNEL_WIDTH_MAX
-            and 4 * _layout(job).rows < 2**16
-        )
+        return job.layer.kernel[1] <= self.KERNEL_WIDTH_MAX and 4 * _layout(job).rows < 2**16
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         cut = _layout(job)
@@ -240,11 +237,11 @@ class ConvWindows(FinishingKernel):
     """Tables of the inputs under each row of the kernel, for few channels."""
 
     name = "m0_conv_window"
+    layer = Conv2D
+    reads = BYTES
     TAPS_MAX: ClassVar[int] = 5
 
     def fits(self, job: Job) -> bool:
-        if not isinstance(job.layer, Conv2D) or job.one_bit_inputs:
-            return False
         height, width = job.layer.kernel
         return height <= self.TAPS_MAX and width * job.input_shape[2] <= max(CAPACITY.values())
 

@@ -20,7 +20,7 @@ from signbit.codegen.kernels.armv7m_lut import (
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
@@ -42,11 +42,10 @@ class DenseLut(Kernel):
     name = "m3_dense_lut"
     targets = CORTEX_M3
     template = "kernels/m3_dense_lut.c.j2"
+    layer = Dense
+    reads = BYTES
     few_bits: ClassVar[tuple[int, ...]] = (4, 5, 6, 7, 8)
     many_bits: ClassVar[tuple[int, ...]] = (7, 8)
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs
 
     def pieces(self, job: Job) -> tuple[str, ...]:
         return ("m3_lut",)

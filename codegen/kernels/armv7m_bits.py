@@ -11,7 +11,7 @@ carry-save adders count the set bits of each neuron in planes, 16 words at a tim
 import numpy as np
 
 from signbit.codegen.kernels.armv7m_lut import can_finish, finish_instructions
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Dense
@@ -37,11 +37,11 @@ class DenseBitColumns(Kernel):
     name = "m3_dense_bits"
     targets = CORTEX_M3
     template = "kernels/m3_dense_bits.c.j2"
+    layer = Dense
+    reads = BITS
 
     def fits(self, job: Job) -> bool:
-        if not isinstance(job.layer, Dense) or not job.one_bit_inputs or job.planes != 1:
-            return False
-        return job.neurons >= NEURONS_MIN and 32 * self._words(job) <= POSITIONS_MAX
+        return job.planes == 1 and job.neurons >= NEURONS_MIN and 32 * self._words(job) <= POSITIONS_MAX
 
     def can_finish(self, job: Job) -> bool:
         return can_finish(job)

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from signbit.codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
@@ -70,11 +70,12 @@ class DenseBuckets(Kernel):
     name = "m3_dense_buckets"
     targets = CORTEX_M3
     template = "kernels/m3_dense_buckets.c.j2"
+    layer = Dense
+    reads = BYTES
     chain = CHAIN
 
     def fits(self, job: Job) -> bool:
-        dense = isinstance(job.layer, Dense) and not job.one_bit_inputs and job.planes == 1
-        return dense and job.neurons <= NEURONS_MAX
+        return job.planes == 1 and job.neurons <= NEURONS_MAX
 
     def can_finish(self, job: Job) -> bool:
         return can_finish(job)

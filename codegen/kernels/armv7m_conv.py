@@ -21,7 +21,7 @@ from signbit.codegen.kernels.armv7m_lut import (
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
@@ -68,11 +68,10 @@ class ConvLut(Kernel):
     name = "m3_conv_lut"
     targets = CORTEX_M3
     template = "kernels/m3_conv_lut.c.j2"
+    layer = Conv2D
+    reads = BYTES
     compiled: ClassVar[tuple[int, int, int, int]] = (37, 12, 2, 18)
     """Instructions of the compiled loops, as counted: for each cell, call of a look-up, copied input, place."""
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Conv2D) and not job.one_bit_inputs
 
     def frame(self, job: Job) -> Frame:
         _, width, channels = job.input_shape
@@ -203,9 +202,7 @@ class ConvRowLut(ConvLut):
     compiled: ClassVar[tuple[int, int, int, int]] = (26, 13, 5, 0)
 
     def fits(self, job: Job) -> bool:
-        if not super().fits(job) or job.layer.window.padding[2:] != (0, 0):
-            return False
-        return job.layer.kernel[1] * job.input_shape[2] <= CELL_BYTES_MAX
+        return job.layer.window.padding[2:] == (0, 0) and job.layer.kernel[1] * job.input_shape[2] <= CELL_BYTES_MAX
 
     def frame(self, job: Job) -> Frame:
         channels = job.input_shape[2]

@@ -16,7 +16,7 @@ from signbit.codegen.kernels.armv7m_lut import (
     parameters,
     table_instructions,
 )
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
@@ -34,11 +34,13 @@ class ConvGather(Kernel):
     name = "m3_conv_gather"
     targets = CORTEX_M3
     template = "kernels/m3_conv_gather.c.j2"
+    layer = Conv2D
+    reads = BYTES
 
     def fits(self, job: Job) -> bool:
-        if not isinstance(job.layer, Conv2D) or job.one_bit_inputs or job.planes != 1:
+        if job.planes != 1 or any(job.layer.window.padding) or self._columns(job) < 2:
             return False
-        if any(job.layer.window.padding) or self._columns(job) < 2 or not 2 <= job.layer.kernel[0] <= ROWS_MAX:
+        if not 2 <= job.layer.kernel[0] <= ROWS_MAX:
             return False
         return BITS_MIN <= self.bits(job) <= BITS_MAX and self.cost(job).scratch_bytes <= SCRATCH_BYTES_MAX
 

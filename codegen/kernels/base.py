@@ -12,6 +12,9 @@ from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Weighted
 from signbit.qmodel.value import Encoding, Shape, Value
 
+BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, Encoding.BIT, Encoding.INT32))
+"""What kernels read and write."""
+
 
 @dataclass(frozen=True, eq=False)
 class CArray:
@@ -26,26 +29,53 @@ class CArray:
         return self.values.nbytes
 
 
+@dataclass(frozen=True)
+class Source:
+    """A value that a layer reads, and how it lies in memory.
+
+    `value` is what it holds after `shift`.  `from_caller` says that it has any alignment and comes as the sensor gave
+    it, with `shift` still to be done; otherwise it lies in the arena, 4-byte aligned, and `shift` is 0.
+    """
+
+    value: Value
+    shift: int
+    from_caller: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A layer in its place: all that a kernel may ask.
+    """A layer in its place: all that a kernel may ask.  No kernel reads behind a source's last byte or word.
 
-    `inputs` are the values that the layer reads, after `input_shift`; `from_caller` says that the input has
-    any alignment and comes as the sensor gave it (`input_shift` still to be done), otherwise it lies in the arena,
-    4-byte aligned.  No kernel reads behind its input's last byte or word.
+    `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read.
     """
 
     layer: Layer
-    inputs: tuple[Value, ...]
+    sources: tuple[Source, ...]
     output: Value
-    input_shift: int
-    from_caller: bool
+    values_bytes: int
     target: str
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return tuple(source.value for source in self.sources)
 
     @property
     def input(self) -> Value:
         """What a layer of one input reads."""
-        return self.inputs[0]
+        return self.sources[0].value
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The C function's pointers: x, or x0, x1, ... where there are several."""
+        return ("x",) if len(self.sources) == 1 else tuple(f"x{number}" for number in range(len(self.sources)))
+
+    @property
+    def input_shift(self) -> int:
+        return self.sources[0].shift
+
+    @property
+    def from_caller(self) -> bool:
+        return self.sources[0].from_caller
 
     @property
     def input_shape(self) -> Shape:
@@ -64,10 +94,6 @@ class Job:
         return self.input.size_bytes
 
     @property
-    def output_bytes(self) -> int:
-        return self.output.size_bytes
-
-    @property
     def neurons(self) -> int:
         return self.layer.neurons
 
@@ -83,7 +109,7 @@ class Job:
 
     @property
     def macs(self) -> int:
-        return self.layer.macs(self.input_shape)
+        return self.layer.macs(*(value.shape for value in self.inputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +127,7 @@ class Cost:
 
 
 class Kernel(ABC):
-    """One way to compute a kind of layer on some targets.
+    """One way to compute a kind of layer on some targets, for the encodings that it knows.
 
     Its template, kernels/NAME.c.j2, holds two macros: `shared(plan, layers)`, the C functions that all of this kernel's
     layers use, and `layer(plan, layer)`, the function of one layer, which reads `layer.values` and `layer.arrays`.
@@ -109,14 +135,22 @@ class Kernel(ABC):
 
     name: ClassVar[str]
     targets: ClassVar[frozenset[str]]
+    layer: ClassVar[type[Layer]]
+    reads: ClassVar[frozenset[Encoding]]
+    writes: ClassVar[frozenset[Encoding]] = BYTES | BITS | LOGITS
 
     @property
     def template(self) -> str:
         return f"kernels/{self.name}.c.j2"
 
-    @abstractmethod
-    def fits(self, job: Job) -> bool:
+    def computes(self, job: Job) -> bool:
         """Whether this kernel computes `job`, whatever it costs."""
+        knows = {value.encoding for value in job.inputs} <= self.reads and job.output.encoding in self.writes
+        return job.target in self.targets and isinstance(job.layer, self.layer) and knows and self.fits(job)
+
+    def fits(self, job: Job) -> bool:
+        """Whether it computes this job of a kind and encodings that it knows."""
+        return True
 
     @abstractmethod
     def arrays(self, job: Job) -> tuple[CArray, ...]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
 from signbit.codegen.kernels.portable import pixel_words
 from signbit.codegen.kernels.targets import CORTEX_DSP
@@ -124,9 +124,8 @@ class DspBits(Kernel):
 
     name = "dsp_bits"
     targets = CORTEX_DSP
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and job.one_bit_inputs
+    layer = Dense
+    reads = BITS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         rows = pixel_words(job)

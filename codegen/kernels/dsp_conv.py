@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.dsp_dense import (
     CHUNKS_MAX,
     adjacent_rows,
@@ -105,10 +105,10 @@ class DspConv(Kernel):
 
     name = "dsp_conv"
     targets = CORTEX_DSP
+    layer = Conv2D
+    reads = BYTES
 
     def fits(self, job: Job) -> bool:
-        if not isinstance(job.layer, Conv2D) or job.one_bit_inputs:
-            return False
         height, width = job.layer.window.pool
         if height * width > PLACES_MAX or job.layer.kernel[1] * job.input_shape[2] > OFFSET_MAX:
             return False

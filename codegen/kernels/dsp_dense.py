@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import Dense
@@ -133,10 +133,11 @@ class DspDense(Kernel):
 
     name = "dsp_dense"
     targets = CORTEX_DSP
+    layer = Dense
+    reads = BYTES
 
     def fits(self, job: Job) -> bool:
-        plain = isinstance(job.layer, Dense) and not job.one_bit_inputs
-        return plain and self._pairs(job) <= CHUNKS_MAX * CHUNK_PAIRS
+        return self._pairs(job) <= CHUNKS_MAX * CHUNK_PAIRS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         rows = adjacent_rows(job)

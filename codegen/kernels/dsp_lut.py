@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Sign
@@ -27,9 +27,11 @@ class DspLut(Kernel):
 
     name = "dsp_lut"
     targets = CORTEX_DSP
+    layer = Dense
+    reads = BYTES
 
     def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs and job.planes == 1
+        return job.planes == 1
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         words = self._words(job)

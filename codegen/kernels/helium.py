@@ -3,14 +3,14 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.helium_bits import BitPlaces
 from signbit.codegen.kernels.helium_depthwise import ChannelPlaces
 from signbit.codegen.kernels.helium_places import Places
 from signbit.codegen.kernels.helium_tables import Tables
 from signbit.codegen.kernels.targets import CORTEX_M55
 from signbit.qmodel import integer
-from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.value import WORD_BYTES
 
 LANES = 4
@@ -59,9 +59,8 @@ class MveDense(HeliumKernel):
     """A dense layer is one place of one run; see helium_places."""
 
     name = "mve_dense"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs
+    layer = Dense
+    reads = BYTES
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         weights = CArray("weights", "uint8_t", self._places(job).weights())
@@ -83,9 +82,8 @@ class MveDenseBits(HeliumKernel):
     """A dense layer of one-bit inputs is one place of one run; see helium_bits."""
 
     name = "mve_dense_bits"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and job.one_bit_inputs
+    layer = Dense
+    reads = BITS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         weights = CArray("weights", "uint8_t", self._places(job).weights())
@@ -110,9 +108,8 @@ class MveTables(HeliumKernel):
     """A dense layer of many outputs by tables; see helium_tables."""
 
     name = "mve_tables"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs
+    layer = Dense
+    reads = BYTES
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return (CArray("weights", "uint8_t", Tables(job).weights()), *activation_arrays(job))
@@ -210,9 +207,8 @@ class MveConv(MveWindows):
     """
 
     name = "mve_conv"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Conv2D) and not job.one_bit_inputs
+    layer = Conv2D
+    reads = BYTES
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         places = self._places(job)
@@ -241,9 +237,11 @@ class MveConvBits(MveWindows):
     """One-bit inputs: the runs are rows of whole words; a pixel of padding is -1, set bits."""
 
     name = "mve_conv_bits"
+    layer = Conv2D
+    reads = BITS
 
     def fits(self, job: Job) -> bool:
-        if not isinstance(job.layer, Conv2D) or not job.one_bit_inputs or not self._places(job).fits:
+        if not self._places(job).fits:
             return False
         # padding must be made of equal words
         channels = job.input_shape[2]
@@ -268,6 +266,8 @@ class MveDepthwise(MveWindows):
     """Eight channels at a time; see helium_depthwise."""
 
     name = "mve_depthwise"
+    layer = DepthwiseConv2D
+    reads = BYTES
 
     def fits(self, job: Job) -> bool:
         return ChannelPlaces.fits(job)

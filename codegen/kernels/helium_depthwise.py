@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from signbit.codegen.kernels.base import Job
-from signbit.qmodel.layers import DepthwiseConv2D
 
 LANES = 8
 FAN_IN_MAX = 128
@@ -29,8 +28,6 @@ class ChannelPlaces:
 
     @staticmethod
     def fits(job: Job) -> bool:
-        if not isinstance(job.layer, DepthwiseConv2D) or job.one_bit_inputs:
-            return False
         return job.layer.fan_in <= FAN_IN_MAX and job.neurons <= CHANNELS_MAX
 
     @property

@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.targets import EVERY_TARGET
 from signbit.qmodel import integer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
@@ -65,9 +65,8 @@ class DenseRows(PortableKernel):
     """Row by row, one bit of weight at a time."""
 
     name = "dense_rows"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and not job.one_bit_inputs
+    layer = Dense
+    reads = BYTES
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         weights = CArray("weights", "uint32_t", highest_bit_first(job.rows).reshape(-1))
@@ -93,9 +92,8 @@ class ConvPatches(PortableKernel):
     """Copies the patch under the kernel, with its padding, then goes row by row as a dense layer does."""
 
     name = "conv_patches"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Conv2D)
+    layer = Conv2D
+    reads = BYTES | BITS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         words = pixel_words(job) if job.one_bit_inputs else highest_bit_first(job.rows)
@@ -148,9 +146,8 @@ class DenseBits(PortableKernel):
     """One-bit weights times one-bit inputs, 32 at a time: acc = n - 2 * popcount(weights ^ inputs)."""
 
     name = "dense_bits"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, Dense) and job.one_bit_inputs
+    layer = Dense
+    reads = BITS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return (CArray("weights", "uint32_t", pixel_words(job).reshape(-1)), *activation_arrays(job))
@@ -170,9 +167,8 @@ class DepthwiseTaps(PortableKernel):
     """Channel by channel, tap by tap."""
 
     name = "depthwise_taps"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, DepthwiseConv2D)
+    layer = DepthwiseConv2D
+    reads = BYTES | BITS
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         weights = CArray("weights", "uint32_t", integer.pack_bits(job.rows).reshape(-1))
@@ -194,9 +190,9 @@ class AveragePoolSums(PortableKernel):
     """Sums each window, channel by channel."""
 
     name = "average_pool"
-
-    def fits(self, job: Job) -> bool:
-        return isinstance(job.layer, AveragePool)
+    layer = AveragePool
+    reads = BYTES
+    writes = BYTES
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return ()

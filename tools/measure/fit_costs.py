@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.codegen.kernels import portable
+from signbit.codegen.kernels import KERNELS, portable
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.plan import Plan, make_plan
 from signbit.emulate.machines import MACHINES
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1]).parse_args(arguments)
     if cores.missing():
         raise SignbitError(f"nothing was measured: {cores.missing()}")
-    costs = {kernel.name: fit(kernel) for kernel in portable.KERNELS}
+    costs = {kernel.name: fit(kernel) for kernel in KERNELS if isinstance(kernel, portable.PortableKernel)}
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 

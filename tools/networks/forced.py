@@ -6,11 +6,13 @@ import numpy as np
 
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.plan import Plan, make_plan
+from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense
+from signbit.qmodel.merge import Merge
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Value, size_of
 from signbit.qmodel.window import Window
-from tools.networks.random import random_activation, random_network, random_weights
+from tools.networks.random import random_activation, random_merge, random_network, random_weights
 
 AROUND_BLOCKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 20, 24, 28, 31, 32, 33, 35, 47, 48, 49, 56, 57, 63, 64)
 LARGER = (65, 80, 96, 111, 112, 113, 127, 128, 129, 144, 160, 200, 224, 225, 255, 256, 257)
@@ -23,7 +25,7 @@ def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[t
     for _ in range(400 * count):
         if found == count:
             return
-        model = random_layer_model(rng)
+        model = merge_model(rng) if issubclass(kernel.layer, Merge) else random_layer_model(rng)
         plan = make_plan(model, f"m{found}", target=target, kernel=kernel.name)
         if any(layer.kernel is kernel for layer in plan.layers):
             found += 1
@@ -35,9 +37,33 @@ def random_layer_model(rng) -> QuantizedModel:
     """A model around one layer of any kind and size; sometimes a whole random network."""
     draw = rng.random()
     if draw < 0.2:
-        return random_network(int(rng.integers(2**32)))
+        return merge_model(rng) if rng.random() < 0.3 else random_network(int(rng.integers(2**32)))
     layers = _dense_layers if draw < 0.6 else _conv_layers
     return _closed(rng, *layers(rng))
+
+
+def merge_model(rng) -> QuantizedModel:
+    """Two or three branches of one image, added or side by side, and then the logits."""
+    sides, channels = rng.integers(1, 8, 2).tolist(), int(rng.choice((1, 2, 3, 4, 7, 16, 31, 32, 33)))
+    input_shift, high, kind = int(rng.integers(0, 2)), int(rng.choice([1, 15, 127, 127, 255])), "requantize"
+    values = [Value((*sides, channels), Encoding.UINT8, 0, 255 >> input_shift)]
+    if rng.random() < 0.2:
+        kind = "sign"
+    layers: list[Layer] = []
+    for number in range(int(rng.integers(2, 4))):
+        # one scale for most of them, and sometimes the model's input itself
+        neurons = channels if rng.random() < 0.7 else int(rng.integers(1, 40))
+        top = high if rng.random() < 0.7 else int(rng.integers(1, 256))
+        weights = random_weights(rng, (neurons, 1, 1, channels))
+        activation = random_activation(rng, weights.reshape(neurons, -1), (0, values[0].high), top, kind)
+        layers.append(Conv2D(weights, activation, inputs=(-1 - number,)))
+        values.append(layers[-1].output(values[0]))
+    first = 0 if kind == "requantize" and rng.random() < 0.2 else 1
+    layers.append(random_merge(rng, values[first:], tuple(range(first - len(values), 0))))
+    last = layers[-1].output(*values[first:])
+    layers.append(_dense(rng, last.size, int(rng.integers(1, 4)), (last.low, last.high), "logits", high))
+    labels = tuple(f"class {index}" for index in range(layers[-1].neurons))
+    return QuantizedModel("merge", values[0].shape, input_shift, tuple(layers), labels, 8).validate()
 
 
 def _dense_layers(rng):

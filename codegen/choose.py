@@ -1,61 +1,117 @@
-"""Which kernel computes each layer: the fastest or the smallest set that fits into RAM and flash."""
+"""Which kernel computes each layer: the fastest or the smallest set that fits into RAM, flash and time."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
 
 from signbit.codegen.arena import aligned
 from signbit.codegen.kernels.base import Cost, Job, Kernel
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.qmodel.errors import SignbitError
 
-SIZE, SPEED = "size", "speed"
 FRONT_MAX = 4096
 UNKNOWN_INSTRUCTIONS_A_MAC = 10
-SLOWDOWN_MAX = 4
+
+TOO_LARGE = " need {:,} bytes of flash, {:,} more than allowed; the largest is layer {} with {:,} bytes"
+TOO_SLOW = "one inference takes {:,} instructions, {:,} more than allowed; the slowest is layer {} with {:,}"
+
+CodeBytes = Callable[[int, Kernel], Mapping[str, int]]
+"""Bytes of each C function that a kernel needs for the layer of that index."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan may take at most: bytes of arena, bytes of flash, and instructions of one inference."""
+
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    instructions: int | None = None
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """One kernel for one job, with what it costs."""
+    """One kernel for one job, with what it costs; `functions` may be shared with other layers."""
 
     kernel: Kernel
     cost: Cost
-    flash_bytes: int
+    data_bytes: int
     instructions: float
+    functions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Weights, parameters and all code, as if no other layer were there."""
+        return self.data_bytes + sum(self.functions.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Kernels for the layers so far, and what they cost together."""
+
+    flash_bytes: int = 0
+    instructions: float = 0
+    options: tuple[Option, ...] = ()
+
+    def with_option(self, option: Option, known: frozenset[str]) -> "Choice":
+        """One layer more; functions that are `known` are there already."""
+        code_bytes = sum(size for name, size in option.functions.items() if name not in known)
+        return Choice(
+            self.flash_bytes + option.data_bytes + code_bytes,
+            self.instructions + option.instructions,
+            (*self.options, option),
+        )
 
 
 def choose(
     jobs: list[Job],
     kernels: list[list[Kernel]],
     optimize: str,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
+    code_bytes: CodeBytes | None = None,
 ) -> list[Option]:
     """For each job the kernel that together cost least.
 
-    `speed` minimizes instructions; `size` the bytes of weights and parameters, among kernels that take at most
-    SLOWDOWN_MAX times the instructions of the layer's fastest.  The other breaks ties;
-    `max_ram_bytes` bounds the arena and `max_flash_bytes` weights and parameters.  Raises SignbitError that names the
-    layer and by how much it does not fit.
+    `speed` minimizes instructions, `size` bytes of flash: weights, parameters, and code where `code_bytes` says how
+    much; the other breaks ties.  Raises SignbitError that says what does not fit, and by how much.
     """
     options = [
-        _within(index, job, [_option(kernel, job) for kernel in choices], max_ram_bytes)
+        _within(index, job, [_option(index, kernel, job, code_bytes) for kernel in choices], limits.ram_bytes)
         for index, (job, choices) in enumerate(zip(jobs, kernels, strict=True))
     ]
-    if optimize == SIZE:
-        options = [_not_too_slow(choices) for choices in options]
-    least_bytes = sum(min(option.flash_bytes for option in choices) for choices in options)
-    if max_flash_bytes is not None and least_bytes > max_flash_bytes:
+    front = _front(options)
+    what = "weights, parameters and code" if code_bytes else "weights and parameters"
+    _check(options, front, limits.flash_bytes, "flash_bytes", what + TOO_LARGE)
+    _check(options, front, limits.instructions, "instructions", TOO_SLOW)
+    allowed = [
+        choice
+        for choice in front
+        if (limits.flash_bytes is None or choice.flash_bytes <= limits.flash_bytes)
+        and (limits.instructions is None or choice.instructions <= limits.instructions)
+    ]
+    if not allowed:
+        quick = min(choice.flash_bytes for choice in front if choice.instructions <= limits.instructions)
         raise SignbitError(
-            f"weights and parameters need {least_bytes:,} bytes of flash, {least_bytes - max_flash_bytes:,} more than "
-            f"allowed; {_largest(options)}"
+            f"within {limits.instructions:,} instructions the model needs {quick:,} bytes of flash, "
+            f"{quick - limits.flash_bytes:,} more than allowed; allow more of either"
         )
-    return _best(options, optimize, max_flash_bytes)
+
+    def objective(choice: Choice) -> tuple[float, float]:
+        cost = choice.flash_bytes, choice.instructions
+        return {SIZE: cost, SPEED: cost[::-1]}[optimize]
+
+    return list(min(allowed, key=objective).options)
 
 
-def _option(kernel: Kernel, job: Job) -> Option:
+def _option(index: int, kernel: Kernel, job: Job, code_bytes: CodeBytes | None) -> Option:
     cost = kernel.cost(job)
     # where a compiler decides, a guess keeps the layer comparable with others
     instructions = UNKNOWN_INSTRUCTIONS_A_MAC * job.macs if cost.instructions is None else cost.instructions
-    return Option(kernel, cost, sum(array.size_bytes for array in kernel.arrays(job)), instructions)
+    data_bytes = sum(array.size_bytes for array in kernel.arrays(job))
+    return Option(kernel, cost, data_bytes, instructions, code_bytes(index, kernel) if code_bytes else {})
 
 
 def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:
@@ -73,40 +129,37 @@ def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | No
     return fitting
 
 
-def _not_too_slow(options: list[Option]) -> list[Option]:
-    fastest = min(option.instructions for option in options)
-    return [option for option in options if option.instructions <= SLOWDOWN_MAX * fastest]
+def _check(options: list[list[Option]], front: list[Choice], allowed: int | None, cost: str, message: str) -> None:
+    """Raise where even the least `cost` of all choices is more than allowed; `message` has places for the figures."""
+    least = ceil(min(getattr(choice, cost) for choice in front))
+    if allowed is not None and least > allowed:
+        of_layers = [ceil(min(getattr(option, cost) for option in choices)) for choices in options]
+        most = max(of_layers)
+        raise SignbitError(message.format(least, least - allowed, of_layers.index(most), most))
 
 
-def _best(options: list[list[Option]], optimize: str, max_flash_bytes: int | None) -> list[Option]:
-    """Layer by layer, keeping every choice so far that no other beats in both bytes and instructions."""
+def _front(options: list[list[Option]]) -> list[Choice]:
+    """Layer by layer, keeping every choice so far that no other beats in both bytes and instructions.
 
-    def objective(entry: tuple[int, float, list[Option]]) -> tuple[float, float]:
-        flash_bytes, instructions, _ = entry
-        return (flash_bytes, instructions) if optimize == SIZE else (instructions, flash_bytes)
-
-    front: list[tuple[int, float, list[Option]]] = [(0, 0.0, [])]
-    for choices in options:
-        grown = [
-            (flash_bytes + option.flash_bytes, instructions + option.instructions, [*chosen, option])
-            for flash_bytes, instructions, chosen in front
-            for option in choices
-        ]
-        front = _pareto(grown)[:FRONT_MAX]
-    allowed = [entry for entry in front if max_flash_bytes is None or entry[0] <= max_flash_bytes]
-    return min(allowed, key=objective)[2]
-
-
-def _pareto(entries: list[tuple[int, float, list[Option]]]) -> list[tuple[int, float, list[Option]]]:
-    """By bytes, each with fewer instructions than all before."""
-    front: list[tuple[int, float, list[Option]]] = []
-    for entry in sorted(entries, key=lambda entry: entry[:2]):
-        if not front or entry[1] < front[-1][1]:
-            front.append(entry)
+    Choices compete with those that share the same functions with layers to come.
+    """
+    fronts: dict[frozenset[str], list[Choice]] = {frozenset(): [Choice()]}
+    for index, choices in enumerate(options):
+        to_come = frozenset(name for later in options[index + 1 :] for option in later for name in option.functions)
+        grown = defaultdict(list)
+        for known, front in fronts.items():
+            for option in choices:
+                shared = known.union(option.functions) & to_come
+                grown[shared] += [choice.with_option(option, known) for choice in front]
+        fronts = {shared: _pareto(found)[:FRONT_MAX] for shared, found in grown.items()}
+    (front,) = fronts.values()
     return front
 
 
-def _largest(options: list[list[Option]]) -> str:
-    sizes = [min(option.flash_bytes for option in choices) for choices in options]
-    index = sizes.index(max(sizes))
-    return f"the largest is layer {index} with {sizes[index]:,} bytes"
+def _pareto(choices: list[Choice]) -> list[Choice]:
+    """By bytes, each with fewer instructions than all before."""
+    front: list[Choice] = []
+    for choice in sorted(choices, key=lambda choice: (choice.flash_bytes, choice.instructions)):
+        if not front or choice.instructions < front[-1].instructions:
+            front.append(choice)
+    return front

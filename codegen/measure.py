@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from signbit.codegen.choose import SIZE
+from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.qmodel.errors import SignbitError
@@ -40,8 +40,8 @@ def missing(plan: Plan) -> str | None:
 
 
 def measure(plan: Plan) -> Measured:
-    """Compile and link `plan` for its target, with -Os for size and -O2 for speed."""
-    flags = (*plan.target.flags, "-Os" if plan.optimize == SIZE else "-O2", "-std=c99", "-ffreestanding")
+    """Compile and link `plan` for its target."""
+    flags = (*plan.target.flags, LEVELS[plan.optimize], "-std=c99", "-ffreestanding")
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         (folder / "model.h").write_text(header_text(plan))

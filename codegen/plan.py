@@ -1,17 +1,18 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from signbit import __version__
+from signbit.codegen import code_size
 from signbit.codegen.arena import Buffer, in_use, place
-from signbit.codegen.choose import SPEED, choose
+from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Source
-from signbit.codegen.kernels.targets import PORTABLE, TARGETS, Target
+from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.model import QuantizedModel
@@ -213,44 +214,74 @@ def make_plan(
     optimize: str = SPEED,
     test_vectors: int = 0,
     kernel: str | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Plan:
     """Resolve everything for `model`.
 
     `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
-    `kernel` forces a kernel by its name wherever it fits; `max_ram_bytes` bounds the scratch, `max_flash_bytes` weights
-    and parameters.  Raises SignbitError for a prefix or a number that can't be, and where the model does not fit.
+    `kernel` forces a kernel by its name wherever it fits; `limits` bounds the scratch, the flash (without code for the
+    portable target, whose compiler nobody knows) and the instructions.  Raises SignbitError for a prefix or a number
+    that can't be, and where the model does not fit.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
+    if target == PORTABLE and limits.instructions is not None:
+        raise SignbitError("--max-instructions is for a core; choose one with --target")
     lives = zip(model.values[1:], range(len(model.layers)), model.last_readers[1:], strict=True)
     outputs = [Buffer(value.size_bytes, first, last) for value, first, last in lives]
-    jobs = [_job(model, index, in_use(outputs, index), target) for index in range(len(model.layers))]
+    jobs = [_job(model, index, in_use(outputs, index), target, optimize) for index in range(len(model.layers))]
     kernels = [_forced(candidates(job), kernel) for job in jobs]
-    options = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
-    scratch = [Buffer(option.cost.scratch_bytes, step, step) for step, option in enumerate(options)]
-    arena = place(outputs + scratch)
-    if max_ram_bytes is not None and arena.size_bytes > max_ram_bytes:
-        over = arena.size_bytes - max_ram_bytes
-        raise SignbitError(f"the layers need {arena.size_bytes:,} bytes of RAM together, {over:,} more than allowed")
+    vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
+
+    def plan_with(chosen: list[Kernel]) -> Plan:
+        return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, outputs, chosen)
+
+    weights = code_size.weights_for(target, optimize) if optimize == SIZE or limits.flash_bytes is not None else None
+    draft = plan_with([choices[0] for choices in kernels]) if weights else None
+
+    def code_bytes(index: int, kernel: Kernel) -> dict[str, int]:
+        job = jobs[index]
+        layer = replace(draft.layers[index], kernel=kernel, values=kernel.values(job), cost=kernel.cost(job), arrays=())
+        return code_size.layer_bytes(draft, layer, weights)
+
+    options = choose(jobs, kernels, optimize, limits, code_bytes if weights else None)
+    plan = plan_with([option.kernel for option in options])
+    if limits.ram_bytes is not None and plan.scratch_bytes > limits.ram_bytes:
+        over = plan.scratch_bytes - limits.ram_bytes
+        raise SignbitError(f"the layers need {plan.scratch_bytes:,} bytes of RAM together, {over:,} more than allowed")
+    return plan
+
+
+def _plan(
+    model: QuantizedModel,
+    prefix: str,
+    target: Target,
+    optimize: str,
+    test_vectors: tuple[SelfTestVector, ...],
+    jobs: list[Job],
+    outputs: list[Buffer],
+    kernels: list[Kernel],
+) -> Plan:
+    """The plan in which `kernels` compute `jobs`, whose `outputs` live as long as they are read."""
+    costs = [kernel.cost(job) for kernel, job in zip(kernels, jobs, strict=True)]
+    arena = place([*outputs, *(Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs))])
     offsets = [offset // WORD_BYTES for offset in arena.offsets]
     layers = tuple(
         LayerPlan(
             index=index,
             symbol=f"{prefix}_layer{index}",
             job=job,
-            kernel=options[index].kernel,
-            arrays=options[index].kernel.arrays(job),
-            values=options[index].kernel.values(job),
-            cost=options[index].cost,
+            kernel=kernel,
+            arrays=kernel.arrays(job),
+            values=kernel.values(job),
+            cost=costs[index],
             range=model.ranges[index],
             input_offsets=tuple(offsets[source - 1] if source else None for source in model.sources[index]),
             output_offset=offsets[index] if index < len(jobs) - 1 else None,
             scratch_offset=offsets[len(jobs) + index],
         )
-        for index, job in enumerate(jobs)
+        for index, (kernel, job) in enumerate(zip(kernels, jobs, strict=True))
     )
     return Plan(
         tool_version=__version__,
@@ -258,7 +289,7 @@ def make_plan(
         model_hash=model.hash,
         prefix=prefix,
         macro_prefix=prefix.upper(),
-        target=TARGETS[target],
+        target=target,
         optimize=optimize,
         input_size=model.input_size,
         output_size=model.output_size,
@@ -268,18 +299,18 @@ def make_plan(
         layers=layers,
         logits_offset=offsets[len(jobs) - 1],
         scratch_bytes=arena.size_bytes,
-        test_vectors=tuple(_test_vector(model, number) for number in range(test_vectors)),
+        test_vectors=test_vectors,
         accuracy=_accuracy(model.provenance),
         input=_input(model),
     )
 
 
-def _job(model: QuantizedModel, index: int, values_bytes: int, target: str) -> Job:
+def _job(model: QuantizedModel, index: int, values_bytes: int, target: str, optimize: str) -> Job:
     sources = tuple(
         Source(model.values[source], shift=0 if source else model.input_shift, from_caller=source == 0)
         for source in model.sources[index]
     )
-    return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target)
+    return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target, optimize)
 
 
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:

@@ -1,34 +1,44 @@
-"""The Jinja2 environment: filters for C, no decisions."""
+"""The Jinja2 environment: filters for C, no decisions.
+
+A `plan` is a `plan.Plan`, which this module can't import: what is planned is rendered to be weighed.
+"""
+
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from signbit.codegen.kernels.base import CArray
-from signbit.codegen.plan import LayerPlan, Plan
 
 LINE_COLUMNS = 120
 INT32_MIN = -(2**31)
 
 
-def header_text(plan: Plan) -> str:
+def header_text(plan) -> str:
     """The generated header."""
     return render("model.h.j2", plan)
 
 
-def harness_text(plan: Plan) -> str:
+def functions_text(plan) -> str:
+    """The header's functions for layers, without weights and parameters."""
+    return render("functions.c.j2", plan)
+
+
+def harness_text(plan) -> str:
     """A C program that reads inputs from stdin and writes every layer's output to stdout."""
     return render("verify.c.j2", plan)
 
 
-def quantizing_harness_text(plan: Plan) -> str:
+def quantizing_harness_text(plan) -> str:
     """A C program that reads int16 counts from stdin and writes the inputs they become to stdout."""
     return render("verify_input.c.j2", plan)
 
 
-def render(template: str, plan: Plan) -> str:
+def render(template: str, plan) -> str:
     """A template laid out for `plan`."""
     return _environment().get_template(template).render(plan=plan)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("signbit.codegen"),
@@ -44,7 +54,7 @@ def _environment() -> Environment:
     return environment
 
 
-def title(layer: LayerPlan, with_index: bool = True) -> str:
+def title(layer, with_index: bool = True) -> str:
     """A layer in a few words, such as `layer 0: dense 784 -> 128`."""
     shapes = " -> ".join("x".join(map(str, shape)) for shape in (layer.job.input_shape, layer.job.output_shape))
     kind = layer.kind.replace("_", " ")

@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import zlib
+from math import ceil
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from signbit.codegen import measure
 from signbit.codegen.arena import Buffer, aligned, place
-from signbit.codegen.choose import SIZE, SPEED, choose
+from signbit.codegen.choose import Limits, choose
+from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.commands.cli import main
 from signbit.codegen.kernels.base import CArray, Cost, Kernel
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.page import png
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.command import run_command
@@ -75,8 +78,9 @@ class Fake(Kernel):
 
     targets = frozenset({"portable"})
 
-    def __init__(self, instructions, flash_bytes, scratch_bytes):
+    def __init__(self, instructions, flash_bytes, scratch_bytes, calls):
         self.costs = (instructions, flash_bytes, scratch_bytes)
+        self.calls = calls
 
     def arrays(self, job):
         return (CArray("weights", "uint8_t", np.zeros(self.costs[1], np.uint8)),)
@@ -85,48 +89,67 @@ class Fake(Kernel):
         return Cost(self.costs[0], self.costs[2])
 
 
-COSTS = st.tuples(st.integers(1, 50), st.integers(0, 50), st.integers(0, 50))
+FUNCTION_BYTES = {"one": 3, "two": 20, "three": 40}
+CALLS = st.frozensets(st.sampled_from(sorted(FUNCTION_BYTES)))
+KERNELS = st.builds(Fake, st.integers(1, 50), st.integers(0, 50), st.integers(0, 50), CALLS)
 
 
 @given(
-    st.lists(st.lists(COSTS, min_size=1, max_size=4), min_size=1, max_size=4),
+    st.lists(st.lists(KERNELS, min_size=1, max_size=4), min_size=1, max_size=4),
     st.sampled_from([SIZE, SPEED]),
-    st.integers(0, 150),
-    st.integers(0, 150),
+    st.builds(Limits, st.integers(0, 150), st.integers(0, 200), st.integers(1, 150)),
 )
-def test_choice_is_the_best_of_all(costs, optimize, max_ram_bytes, max_flash_bytes):
-    jobs = [layer.job for layer in make_plan(random_model(1, (4,) * (len(costs) + 1))).layers]
-    kernels = [[Fake(*cost) for cost in choices] for choices in costs]
+def test_choice_is_the_best_of_all(kernels, optimize, limits):
+    """Functions that several layers call are there once."""
+    jobs = [layer.job for layer in make_plan(random_model(1, (4,) * (len(kernels) + 1))).layers]
 
-    def ram_fits(job, cost):
+    def ram_fits(job, fake):
         inputs_bytes = 0 if job.from_caller else aligned(job.input.size_bytes)
-        return aligned(job.output.size_bytes) + inputs_bytes + aligned(cost[2]) <= max_ram_bytes
+        return aligned(job.output.size_bytes) + inputs_bytes + aligned(fake.costs[2]) <= limits.ram_bytes
 
     def value(combination):
-        instructions, flash_bytes = (sum(cost[index] for cost in combination) for index in (0, 1))
-        return (flash_bytes, instructions) if optimize == SIZE else (instructions, flash_bytes)
+        instructions, data_bytes = (sum(fake.costs[index] for fake in combination) for index in (0, 1))
+        code_bytes = sum(FUNCTION_BYTES[name] for name in frozenset().union(*(fake.calls for fake in combination)))
+        return (data_bytes + code_bytes, instructions)
 
-    def quick(choices):
-        """Those that fit into RAM and are not too slow, where bytes are what counts."""
-        return choices if optimize == SPEED else [c for c in choices if c[0] <= 4 * min(c[0] for c in choices)]
+    def code_bytes(index, fake):
+        return {name: FUNCTION_BYTES[name] for name in fake.calls}
 
-    in_ram = [[cost for cost in choices if ram_fits(job, cost)] for job, choices in zip(jobs, costs, strict=True)]
-    combinations = itertools.product(*map(quick, in_ram)) if all(in_ram) else ()
-    allowed = [value(c) for c in combinations if sum(cost[1] for cost in c) <= max_flash_bytes]
+    in_ram = [[fake for fake in choices if ram_fits(job, fake)] for job, choices in zip(jobs, kernels, strict=True)]
+    values = [value(combination) for combination in itertools.product(*in_ram)]
+    allowed = [(size, work) for size, work in values if size <= limits.flash_bytes and work <= limits.instructions]
     if not allowed:
         with pytest.raises(SignbitError, match="more than allowed"):
-            choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
+            choose(jobs, kernels, optimize, limits, code_bytes)
         return
-    chosen = choose(jobs, kernels, optimize, max_ram_bytes, max_flash_bytes)
-    assert value([option.kernel.costs for option in chosen]) == min(allowed)
+    chosen = [option.kernel for option in choose(jobs, kernels, optimize, limits, code_bytes)]
+    assert value(chosen) == min(allowed, key=lambda cost: cost if optimize == SIZE else cost[::-1])
 
 
 def test_model_that_does_not_fit_names_layer_and_bytes():
     model = random_model(1, (100, 60, 4))
     with pytest.raises(SignbitError, match=r"layer 0 \(dense\) needs 60 bytes of RAM .* 20 more than allowed"):
-        make_plan(model, max_ram_bytes=40)
+        make_plan(model, limits=Limits(ram_bytes=40))
     with pytest.raises(SignbitError, match=r"need 1,\d+ bytes of flash, \d+ more than allowed; the largest is layer 0"):
-        make_plan(model, max_flash_bytes=1000)
+        make_plan(model, limits=Limits(flash_bytes=1000))
+
+
+def test_budget_of_instructions_is_kept_or_refused():
+    model = random_model(1, (100, 60, 4))
+    fast, small = (make_plan(model, target="cortex-m0", optimize=optimize) for optimize in (SPEED, SIZE))
+    between = round((fast.instructions + small.instructions) / 2)
+    plan = make_plan(model, target="cortex-m0", optimize=SIZE, limits=Limits(instructions=between))
+    assert fast.instructions <= plan.instructions <= between < small.instructions
+    message = rf"takes {ceil(fast.instructions):,} instructions, [\d,]+ more than allowed; the slowest is layer 0"
+    with pytest.raises(SignbitError, match=message):
+        make_plan(model, target="cortex-m0", limits=Limits(instructions=1000))
+    least = small.data_bytes + predicted_code_bytes(small)
+    with pytest.raises(
+        SignbitError, match=r"within [\d,]+ instructions the model needs [\d,]+ bytes .* more of either"
+    ):
+        make_plan(model, target="cortex-m0", optimize=SIZE, limits=Limits(None, least, ceil(fast.instructions)))
+    with pytest.raises(SignbitError, match="choose one with --target"):
+        make_plan(model, limits=Limits(instructions=1000))
 
 
 @given(st.integers(0, 500))

@@ -2,17 +2,16 @@
 
 import argparse
 
-from signbit.codegen.choose import SIZE, SPEED
-from signbit.codegen.kernels.targets import PORTABLE, TARGETS
+from signbit.codegen.choose import Limits
+from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS
 from signbit.codegen.plan import TEST_VECTORS_MAX, Plan, make_plan
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
-from signbit.qmodel.shipped import add_model
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
+    parser.add_argument("model", metavar="MODEL", help="model file (.npz), as `python -m trainer --out` writes it")
     parser.add_argument("--prefix", metavar="NAME", help="in front of every C symbol (default: the model's name)")
     parser.add_argument(
         "--target", choices=list(TARGETS), default=PORTABLE, help="core to generate for (default: %(default)s)"
@@ -21,10 +20,21 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--optimize",
         choices=(SIZE, SPEED),
         default=SPEED,
-        help="fewest instructions, or fewest bytes of flash at no more than 4 times the work (default: %(default)s)",
+        help="fewest instructions, or fewest bytes of flash, code included (default: %(default)s)",
     )
     parser.add_argument("--max-ram", metavar="BYTES", type=_bytes, help="most scratch that inference may take")
-    parser.add_argument("--max-flash", metavar="BYTES", type=_bytes, help="most flash for weights and parameters")
+    parser.add_argument(
+        "--max-flash",
+        metavar="BYTES",
+        type=_bytes,
+        help="most flash: weights, parameters and, for a core, code",
+    )
+    parser.add_argument(
+        "--max-instructions",
+        metavar="N",
+        type=_count,
+        help="most instructions of one inference on a core",
+    )
 
 
 def add_test_vectors(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +54,15 @@ def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[Quant
         options.target,
         options.optimize,
         test_vectors,
-        max_ram_bytes=options.max_ram,
-        max_flash_bytes=options.max_flash,
+        limits=Limits(options.max_ram, options.max_flash, options.max_instructions),
     )
     return model, plan
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def _bytes(text: str) -> int:

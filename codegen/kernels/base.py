@@ -46,7 +46,8 @@ class Source:
 class Job:
     """A layer in its place: all that a kernel may ask.  No kernel reads behind a source's last byte or word.
 
-    `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read.
+    `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read;
+    `optimize` is SIZE or SPEED.
     """
 
     layer: Layer
@@ -54,6 +55,7 @@ class Job:
     output: Value
     values_bytes: int
     target: str
+    optimize: str
 
     @property
     def inputs(self) -> tuple[Value, ...]:

@@ -30,7 +30,7 @@ def highest_bit_first(rows: np.ndarray) -> np.ndarray:
 
 
 COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "portable_costs.json").read_text())
-"""COSTS[kernel][target][term]: instructions as gcc -O2 compiles them, measured by `python -m tools fit_costs`."""
+"""COSTS[kernel][optimize][target][term]: instructions as gcc compiles them, measured by `python -m tools fit_costs`."""
 
 
 class PortableKernel(Kernel):
@@ -54,7 +54,7 @@ class PortableKernel(Kernel):
         return 0
 
     def cost(self, job: Job) -> Cost:
-        coefficients = COSTS.get(self.name, {}).get(job.target)
+        coefficients = COSTS.get(self.name, {}).get(job.optimize, {}).get(job.target)
         if coefficients is None:
             return Cost(None, self.scratch_bytes(job))
         instructions = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 PORTABLE = "portable"
+SIZE, SPEED = "size", "speed"
+LEVELS = {SIZE: "-Os", SPEED: "-O2"}
+"""What gcc and clang are told by what a plan is optimized for."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from signbit.codegen.choose import SPEED
 from signbit.codegen.kernels import candidates
+from signbit.codegen.kernels.targets import LEVELS, SPEED
 from signbit.codegen.plan import LayerPlan, Plan, make_plan
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer
@@ -138,7 +138,7 @@ def measure(name: str, core: str, kernel: str | None = None, optimize: str = SPE
 
 def count(model: QuantizedModel, plan: Plan, inputs: np.ndarray, core: str) -> cores.CoreRun:
     """Run `plan` on word-aligned `inputs` with the counter; raises WrongOutput unless all is what Python computes."""
-    run = cores.run([plan], [inputs], core, offset=0, count=True)
+    run = cores.run([plan], [inputs], core, offset=0, count=True, optimize=LEVELS[plan.optimize])
     (result,) = compare_all([model], [inputs], run.output)
     if not result.equal:
         kernels = ", ".join(kernel.name for kernel in plan.kernels)

@@ -1,29 +1,30 @@
 """`python -m tools fit_code_size`: measure how many bytes of code kernels are, codegen/kernels/code_bytes.json.
 
-Random models are compiled and linked for each core, for speed and for size; their bytes of code are fitted to the terms
-of `signbit.codegen.code_size`.
+Random models and the bench's layers are compiled and linked for each core, for speed and for size; their bytes of code
+are fitted to the terms of `signbit.codegen.code_size`.
 """
 
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from signbit.codegen import code_size, measure
-from signbit.codegen.choose import SIZE, SPEED
 from signbit.codegen.kernels import KERNELS
-from signbit.codegen.kernels.targets import TARGETS
-from signbit.codegen.plan import make_plan
+from signbit.codegen.kernels.targets import SIZE, SPEED, TARGETS
+from signbit.codegen.plan import Plan, make_plan
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
+from tools.measure.bench_layers import LAYERS
 from tools.measure.fit_costs import non_negative_least_squares
 from tools.networks.forced import models_for
 
 CODE_BYTES = Path(code_size.__file__).parent / "kernels" / "code_bytes.json"
-MODELS_A_KERNEL = 10
+MODELS_A_KERNEL = 6
 SEED = 11
 
 
@@ -37,21 +38,32 @@ def main(arguments: list[str]) -> None:
 
 
 def fit(target: str, optimize: str) -> dict[str, float]:
-    """Coefficients of one target."""
-    plans = []
-    for kernel in KERNELS:
-        if target in kernel.targets:
-            for model, _ in models_for(kernel, target, MODELS_A_KERNEL, SEED):
-                plans.append(make_plan(model, "m", target, optimize, kernel=kernel.name))
+    """Weights of one target."""
+    plans = list(_plans(target, optimize))
     if measure.missing(plans[0]):
         raise SignbitError(f"nothing was measured: {measure.missing(plans[0])}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = list(pool.map(measure.measure, plans))
-    code = np.array([found.flash_bytes - plan.data_bytes for found, plan in zip(measured, plans, strict=True)], float)
-    counts = [code_size.terms(plan) for plan in plans]
+    counts = [code_size.plan_terms(plan) for plan in plans]
+    found = zip(measured, plans, counts, strict=True)
+    code = np.array(
+        [size.flash_bytes - plan.data_bytes - terms.pop("assembly", 0) for size, plan, terms in found], float
+    )
     names = sorted({term for terms in counts for term in terms})
-    matrix = np.array([[terms.get(name, 0) for name in names] for terms in counts], float)
+    matrix = np.array([[terms[name] for name in names] for terms in counts], float)
     values = non_negative_least_squares(matrix, code)
     error = np.abs(matrix @ values - code)
     print(f"{target}, {optimize}: error {np.median(error):.0f} bytes median, {error.max():.0f} at most", flush=True)
-    return {name: round(float(value), 1) for name, value in zip(names, values, strict=True) if value}
+    return {name: round(float(value), 2) for name, value in zip(names, values, strict=True) if value}
+
+
+def _plans(target: str, optimize: str) -> Iterator[Plan]:
+    """Random layers with each kernel, and the bench's."""
+    for kernel in KERNELS:
+        if target in kernel.targets:
+            for _, plan in models_for(kernel, target, MODELS_A_KERNEL, SEED, optimize):
+                yield plan
+            for make_model in LAYERS.values():
+                plan = make_plan(make_model(), "m", target, optimize, kernel=kernel.name)
+                if kernel in plan.kernels:
+                    yield plan

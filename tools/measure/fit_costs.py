@@ -12,6 +12,7 @@ import numpy as np
 
 from signbit.codegen.kernels import KERNELS, portable
 from signbit.codegen.kernels.base import Kernel
+from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import Plan, make_plan
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.atomic import write_whole
@@ -35,16 +36,20 @@ def main(arguments: list[str]) -> None:
     Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1]).parse_args(arguments)
     if cores.missing():
         raise SignbitError(f"nothing was measured: {cores.missing()}")
-    costs = {kernel.name: fit(kernel) for kernel in KERNELS if isinstance(kernel, portable.PortableKernel)}
+    costs = {
+        kernel.name: {optimize: fit(kernel, optimize) for optimize in LEVELS}
+        for kernel in KERNELS
+        if isinstance(kernel, portable.PortableKernel)
+    }
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
-def fit(kernel: Kernel) -> dict[str, dict[str, float]]:
+def fit(kernel: Kernel, optimize: str) -> dict[str, dict[str, float]]:
     """Coefficients by target; M0+ has M0's."""
     fitted = {}
     for core in MACHINES:
         target = f"cortex-{core}"
-        samples = list(_samples(kernel, target, core))
+        samples = list(_samples(kernel, target, core, optimize))
         names = sorted({term for terms, _ in samples for term in terms})
         matrix = np.array([[terms.get(name, 0) for name in names] for terms, _ in samples], float)
         counted = np.array([count for _, count in samples], float)
@@ -52,23 +57,22 @@ def fit(kernel: Kernel) -> dict[str, dict[str, float]]:
         weight = 1 / np.maximum(counted, SMALLEST)
         values = non_negative_least_squares(matrix * weight[:, None], counted * weight)
         error = np.abs(matrix @ values - counted) * weight
-        print(
-            f"{kernel.name} on {core}: error {100 * np.median(error):.1f} % median, {100 * error.max():.1f} % at most"
-        )
+        median, most = 100 * np.median(error), 100 * error.max()
+        print(f"{kernel.name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
         fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
     fitted["cortex-m0plus"] = fitted["cortex-m0"]
     return fitted
 
 
-def _samples(kernel: Kernel, target: str, core: str) -> Iterator[tuple[dict[str, int], int]]:
+def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Iterator[tuple[dict[str, int], int]]:
     """Terms and counted instructions of random layers, and of the bench's."""
-    pairs = list(models_for(kernel, target, MODELS, SEED))
+    pairs = list(models_for(kernel, target, MODELS, SEED, optimize))
     for start in range(0, MODELS, 16):
         models, plans = zip(*pairs[start : start + 16], strict=True)
         yield from _counted(kernel, core, models, plans)
     for make_model in LAYERS.values():
         model = make_model()
-        plan = make_plan(model, "bench", target, kernel=kernel.name)
+        plan = make_plan(model, "bench", target, optimize, kernel=kernel.name)
         if any(layer.kernel is kernel for layer in plan.layers):
             yield from _counted(kernel, core, (model,), (plan,))
 
@@ -76,7 +80,7 @@ def _samples(kernel: Kernel, target: str, core: str) -> Iterator[tuple[dict[str,
 def _counted(kernel: Kernel, core: str, models: tuple[QuantizedModel], plans: tuple[Plan]):
     rng = np.random.default_rng(SEED)
     inputs = [rng.integers(0, 256, (INPUTS_A_MODEL, model.input_size), dtype=np.uint8) for model in models]
-    counts = iter(cores.run(list(plans), inputs, core, count=True).instructions)
+    counts = iter(cores.run(list(plans), inputs, core, count=True, optimize=LEVELS[plans[0].optimize]).instructions)
     for plan in plans:
         # a layer's count for each input, then the few instructions of infer itself
         runs = np.array([[next(counts) for _ in (*plan.layers, "rest")] for _ in range(INPUTS_A_MODEL)])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from signbit.codegen.kernels.base import Kernel
+from signbit.codegen.kernels.targets import SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense
@@ -18,7 +19,9 @@ AROUND_BLOCKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15, 16, 17, 20, 24, 28, 31, 
 LARGER = (65, 80, 96, 111, 112, 113, 127, 128, 129, 144, 160, 200, 224, 225, 255, 256, 257)
 
 
-def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[tuple[QuantizedModel, Plan]]:
+def models_for(
+    kernel: Kernel, target: str, count: int, seed: int, optimize: str = SPEED
+) -> Iterator[tuple[QuantizedModel, Plan]]:
     """`count` models and plans in which `kernel` computes at least one layer; prefixes m0, m1, ..."""
     rng = np.random.default_rng(seed)
     found = 0
@@ -26,7 +29,7 @@ def models_for(kernel: Kernel, target: str, count: int, seed: int) -> Iterator[t
         if found == count:
             return
         model = merge_model(rng) if issubclass(kernel.layer, Merge) else random_layer_model(rng)
-        plan = make_plan(model, f"m{found}", target=target, kernel=kernel.name)
+        plan = make_plan(model, f"m{found}", target, optimize, kernel=kernel.name)
         if any(layer.kernel is kernel for layer in plan.layers):
             found += 1
             yield model, plan

@@ -13,8 +13,7 @@ from rich.cells import cell_len
 from signbit.codegen.commands import cli as codegen
 from signbit.console import Column, console, print_table
 from signbit.device import command as device
-from signbit.emulate.command import print_results
-from signbit.emulate.emulation import CoreResult
+from signbit.emulate.command import CoreResult, print_results
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.command import run_command
 from signbit.trainer.command import cli as trainer

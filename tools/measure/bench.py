@@ -1,4 +1,4 @@
-"""`python -m tools bench`: count every kernel on every core, write bench/results.json and the README's tables.
+"""`python -m tools bench`: count every kernel on every core, write bench/results.json and bench/README.md.
 
 Instructions are exact, counted between two marks on emulated cores by a counter that is checked in each run on code of
 known length.  Cycles are estimates from Arm's timing tables.  Each output is compared with Python before it counts.
@@ -12,7 +12,7 @@ from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from signbit.codegen.choose import SIZE, SPEED
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.console import console
 from signbit.emulate.machines import MACHINES, add_cores_option
 from signbit.qmodel.atomic import write_whole
@@ -134,10 +134,12 @@ def _print(outcome: Outcome) -> None:
         bench_tables.print_rows(screen, outcome.rows)
         calibrated = ", ".join(str(counts[0]) for counts in cores.CALIBRATION)
         screen.print(f"Calibrated in each run: code of {calibrated} instructions read so. Cycles are estimates.")
-        worst = bench_tables.worst_prediction(outcome.rows)
-        if worst:
-            where = f"{worst['layer']} on {worst['core']}, {worst['kernel']} for {worst['optimize']}"
-            screen.print(f"Largest error of a prediction for a plan: {bench_tables.error_text(worst)}, {where}")
+        for optimize in (SPEED, SIZE):
+            worst = bench_tables.worst_prediction(outcome.rows, optimize)
+            if worst:
+                where = f"{worst['layer']} on {worst['core']}, {worst['kernel']}"
+                error = bench_tables.error_text(worst)
+                screen.print(f"Largest error of a prediction for {optimize}: {error}, {where}", soft_wrap=True)
     if outcome.timings:
         screen.print(bench_tables.host_table(outcome.timings), soft_wrap=True)
     for line in outcome.not_run:
@@ -147,14 +149,14 @@ def _print(outcome: Outcome) -> None:
 
 
 def _write(outcome: Outcome) -> str:
-    """Write both files and the README's tables; returns what was done."""
+    """Write both files and the tables; returns what was done."""
     for path, rows in ((RESULTS, outcome.rows), (HOST, outcome.timings)):
         write_whole(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     try:
         replace_block(BLOCK, bench_tables.readme_text(outcome.rows, outcome.timings))
     except SignbitError as error:
-        return f"bench/results.json and bench/host.json are written, README.md is not: {error}"
-    return "bench/results.json, bench/host.json and README.md are written"
+        return f"bench/results.json and bench/host.json are written, bench/README.md is not: {error}"
+    return "bench/results.json, bench/host.json and bench/README.md are written"
 
 
 def _say(text: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen import measure as compiled
-from signbit.codegen.choose import SIZE, SPEED
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.file import load

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.codegen.choose import SPEED
+from signbit.codegen.kernels.targets import SPEED
 from signbit.emulate.machines import MACHINES
 from signbit.emulate.pio import COMPILER, SIZE_TOOL
 from signbit.qmodel.data.named import load_dataset

@@ -1,10 +1,13 @@
 """What `tools.measure.bench` shows: the table on the screen, and the README's part."""
 
+from functools import partial
+
 from rich.console import Console
 
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES
-from tools.documents.blocks import markdown_table
+from tools.documents.blocks import table_of
 from tools.measure.bench_models import MODELS, layer_name
 from tools.measure.bench_rivals import KERNEL as RIVAL
 from tools.measure.bench_rivals import RIVALS
@@ -55,22 +58,23 @@ def error_text(row: dict) -> str:
     return "" if error is None else f"{100 * error:+.1f} %"
 
 
-def worst_prediction(rows: list[dict]) -> dict | None:
-    """The row with the largest error of all that the plan picks and predicts, None where there are none."""
-    predicted = [row for row in rows if row["chosen"] and row["predicted_instructions"] is not None]
+def worst_prediction(rows: list[dict], optimize: str) -> dict | None:
+    """The row with the largest error of all that the plan for `optimize` picks, None where there are none."""
+    predicted = [row for row in rows if row["chosen"] and row["optimize"] == optimize]
     return max(predicted, key=lambda row: abs(prediction_error(row)), default=None)
 
 
 def readme_text(rows: list[dict], timings: list[dict]) -> str:
     """Three tables: layers on cores, whole models beside emlearn's, and times on a computer."""
-    largest_error = abs(prediction_error(worst_prediction(rows)))
+    of_speed, of_size = (100 * abs(prediction_error(worst_prediction(rows, optimize))) for optimize in (SPEED, SIZE))
     return "\n\n".join(
         [
             layers_table(rows),
             "Exact instructions per multiply-accumulate, activation included: **signbit**, and CMSIS-NN's int8 kernel "
             "on the same shape. CMSIS-NN's figures were counted once on the same emulated cores (compiled by GCC 12; "
             "for one-bit activations it has nothing but the int8 layer); this command does not measure them again. "
-            f"The plan's prediction of instructions is off by at most {100 * largest_error:.1f} %.",
+            f"The plan's prediction of instructions is off by at most {of_speed:.1f} % for speed, and by at most "
+            f"{of_size:.1f} % for size, where most kernels are C and a compiler's business.",
             models_table(rows),
             "One inference of a whole model with the plan for speed, and of the float network of the same architecture "
             "that emlearn generates (M0 in software, M4 with its floating-point unit). Cycles are estimates from Arm's "
@@ -85,52 +89,50 @@ def readme_text(rows: list[dict], timings: list[dict]) -> str:
 def layers_table(rows: list[dict]) -> str:
     """Instructions per MAC of the kernel that the plan picks for speed, beside CMSIS-NN's."""
     picked = {(row["layer"], row["core"]): row for row in rows if row["chosen"] and row["optimize"] == "speed"}
-    body = []
-    for layer, references in CMSIS_NN_LAYERS.items():
-        cells = [
-            f"**{picked[layer, core]['instructions_per_mac']:.2f}** / {references[column]:.2f}"
-            for core, column in CMSIS_NN_COLUMN.items()
-        ]
-        body.append([layer, *cells])
-    return markdown_table(["layer", *(core.upper() for core in MACHINES)], body)
+
+    def cell(core: str, layer: str) -> str:
+        reference = CMSIS_NN_LAYERS[layer][CMSIS_NN_COLUMN[core]]
+        return f"**{picked[layer, core]['instructions_per_mac']:.2f}** / {reference:.2f}"
+
+    return table_of(CMSIS_NN_LAYERS, (("layer", str), *((core.upper(), partial(cell, core)) for core in MACHINES)))
 
 
 def models_table(rows: list[dict]) -> str:
     """Whole models, and emlearn's float network where it was measured."""
     by_key = {(row["layer"], row["core"], row["kernel"] == RIVAL): row for row in rows if row["optimize"] == "speed"}
-    headings = ["model", "core", "instructions", "est. cycles", "flash, bytes", "RAM, bytes"]
-    headings += [f"{RIVAL}: instructions", "est. cycles", "flash, bytes", "times ours"]
-    body = []
-    for name in MODELS:
-        for core in MACHINES:
-            ours = by_key.get((layer_name(name), core, False))
-            rival = by_key.get((layer_name(name), core, True))
-            if ours:
-                body.append([name, core.upper(), *_figures(ours), f"{ours['scratch_bytes']:,}", *_beside(ours, rival)])
-    return markdown_table(headings, body, left=2)
+    builds = [
+        (name, core, by_key[layer_name(name), core, False], by_key.get((layer_name(name), core, True)))
+        for name in MODELS
+        for core in MACHINES
+        if (layer_name(name), core, False) in by_key
+    ]
+    figures = (("instructions", "instructions"), ("est. cycles", "estimated_cycles"), ("flash, bytes", "flash_bytes"))
+    ours = (*figures, ("RAM, bytes", "scratch_bytes"))
+    columns = (
+        ("model", lambda build: build[0]),
+        ("core", lambda build: build[1].upper()),
+        *((heading, lambda build, key=key: build[2][key]) for heading, key in ours),
+        (f"{RIVAL}: instructions", lambda build: build[3] and build[3]["instructions"]),
+        *((heading, lambda build, key=key: build[3] and build[3][key]) for heading, key in figures[1:]),
+        ("times ours", lambda build: build[3] and f"{build[3]['instructions'] / build[2]['instructions']:.1f}"),
+    )
+    return table_of(builds, columns, left=2)
 
 
 def host_table(timings: list[dict]) -> str:
     """Microseconds, and ratios to ours."""
-    body = []
-    for timing in timings:
-        cells = [f"{timing['microseconds']['ours']:.1f} µs"]
-        for name in ("emlearn", "int8"):
-            low, median, high = timing["times_ours"][name]
-            cells.append(f"{median:.2f} ({low:.2f} to {high:.2f})")
-        body.append([timing["model"], *cells])
-    return markdown_table(["model", "signbit", "emlearn float, times ours", "plain int8 loop, times ours"], body)
 
+    def ratio(name: str, timing: dict) -> str:
+        low, median, high = timing["times_ours"][name]
+        return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
-def _figures(row: dict) -> list[str]:
-    cycles = row["estimated_cycles"]
-    return [f"{row['instructions']:,}", "" if cycles is None else f"{cycles:,}", f"{row['flash_bytes']:,}"]
-
-
-def _beside(ours: dict, rival: dict | None) -> list[str]:
-    if rival is None:
-        return [""] * 4
-    return [*_figures(rival), f"{rival['instructions'] / ours['instructions']:.1f}"]
+    columns = (
+        ("model", "model"),
+        ("signbit", lambda timing: f"{timing['microseconds']['ours']:.1f} µs"),
+        ("emlearn float, times ours", partial(ratio, "emlearn")),
+        ("plain int8 loop, times ours", partial(ratio, "int8")),
+    )
+    return table_of(timings, columns)
 
 
 def rival_models() -> list[str]:

@@ -1,7 +1,7 @@
-"""`python -m tools figures`: measure the models that ship, write bench/figures.json and the README's table.
+"""`python -m tools figures`: measure the models that ship, write bench/figures.json, bench/README.md, README's demo.
 
-Accuracy is counted anew on the test set; every layer's every output is compared with Python on this computer and on
-six emulated cores; sizes are those of the real firmware.
+Every layer's every output over the test set is compared with Python, on this computer and on six emulated cores, and
+sizes are those of the real firmware.  The screen of tools/demo goes into the README.
 """
 
 import io
@@ -13,14 +13,14 @@ from pathlib import Path
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import edge_inputs, find_compiler, verify
 from signbit.console import console
-from signbit.emulate.emulation import emulate, missing
+from signbit.emulate.command import emulate, missing
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
-from tools.documents.blocks import ROOT, markdown_table, replace_block
+from tools.documents.blocks import README, ROOT, replace_block, table_of
 from tools.setup import demo
 
 MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
@@ -31,15 +31,14 @@ DEMO_BLOCK = "demo"
 
 @dataclass(frozen=True)
 class Row:
-    """One model: counts over its whole test set; `different` sums this computer and all cores."""
+    """One model over its whole test set; `values_compared` and `different` sum this computer and all cores.
+
+    Flash and RAM are those of the firmware for an M0, the stack left out.
+    """
 
     file: str
     network: str
-    data: str
-    test_correct: int
     test_count: int
-    flash_bytes: int
-    scratch_bytes: int
     firmware_flash_bytes_m0: int
     firmware_ram_bytes_m0: int
     cores: list[str]
@@ -48,7 +47,7 @@ class Row:
 
 
 def measure(path: Path, data_dir: str | None, progress) -> Row:
-    """Everything about one model; needs a host compiler and what `signbit.emulate.emulation.missing` names."""
+    """Everything about one model; needs a host compiler and what `signbit.emulate.command.missing` names."""
     model = load(path)
     plan = make_plan(model)
     dataset = dataset_for(model, None, data_dir)
@@ -59,11 +58,7 @@ def measure(path: Path, data_dir: str | None, progress) -> Row:
     return Row(
         file=path.name,
         network=network(model),
-        data=dataset.name,
-        test_correct=int((model.predict(dataset.test.x) == dataset.test.y).sum()),
         test_count=len(dataset.test),
-        flash_bytes=plan.data_bytes,
-        scratch_bytes=plan.scratch_bytes,
         firmware_flash_bytes_m0=on_m0.flash_bytes,
         firmware_ram_bytes_m0=on_m0.ram_bytes,
         cores=[core.title for core in cores],
@@ -78,31 +73,16 @@ def network(model: QuantizedModel) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """The README's table."""
-    headings = [
-        "model",
-        "test accuracy, integer",
-        "weights and parameters, bytes",
-        "scratch, bytes",
-        "whole firmware on M0, flash / RAM bytes",
-        "values compared, C with Python",
-        "different",
-    ]
-    return markdown_table(
-        headings,
-        [
-            [
-                f"{row['data']}, {row['network']}",
-                f"{100 * row['test_correct'] / row['test_count']:.2f} %",
-                f"{row['flash_bytes']:,}",
-                f"{row['scratch_bytes']:,}",
-                f"{row['firmware_flash_bytes_m0']:,} / {row['firmware_ram_bytes_m0']:,}",
-                f"{row['values_compared']:,}",
-                f"{row['different']:,}",
-            ]
-            for row in rows
-        ],
+    """The table of bench/README.md."""
+    columns = (
+        ("model", lambda row: f"{row['file'].removesuffix('.npz')}, {row['network']}"),
+        ("test inputs", "test_count"),
+        ("values compared", "values_compared"),
+        ("different", "different"),
+        ("firmware for M0: flash, bytes", "firmware_flash_bytes_m0"),
+        ("RAM, bytes", "firmware_ram_bytes_m0"),
     )
+    return table_of(rows, columns)
 
 
 def demo_screen() -> str:
@@ -128,6 +108,6 @@ def main(arguments: list[str]) -> int:
     rows = [asdict(measure(ROOT / "models" / name, options.data_dir, say)) for name in MODELS]
     write_whole(FIGURES, (json.dumps(rows, indent=2) + "\n").encode())
     replace_block(BLOCK, table(rows))
-    replace_block(DEMO_BLOCK, f"```\n{demo_screen()}\n```")
+    replace_block(DEMO_BLOCK, f"```\n{demo_screen()}\n```", README)
     print(table(rows))
     return EXIT_DIFFERENT if any(row["different"] for row in rows) else EXIT_OK

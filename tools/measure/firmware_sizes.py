@@ -1,6 +1,6 @@
 """`python -m tools firmware_sizes`: what the firmware with the digits model takes on every board and emulated core.
 
-Writes bench/firmware_sizes.json and the README's table.
+Writes bench/firmware_sizes.json and the table of bench/README.md.
 """
 
 import configparser
@@ -9,16 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from signbit.emulate import pio
-from signbit.places import MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
-from tools.documents.blocks import markdown_table, replace_block
+from tools.documents.blocks import replace_block, table_of
 from tools.measure.stack_depth import bound
 
-MODEL = MODELS / "digits-mlp.npz"
+MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
 BOARDS = pio.FIRMWARE / "platform" / "boards"
-FIGURES = ROOT / "bench" / "firmware_sizes.json"
+FIGURES = pio.CHECKOUT / "bench" / "firmware_sizes.json"
 BLOCK = "firmware sizes"
 
 
@@ -44,21 +43,16 @@ def measure(model: Path = MODEL) -> list[dict]:
 
 def table(entries: list[dict]) -> str:
     """The boards among `entries`, without the emulated ones."""
-    headings = ["board", "core", "flash, bytes", "of", "RAM beside the stack, bytes", "stack at most, bytes", "of"]
-    rows = [
-        [
-            entry["board"],
-            entry["core"].removeprefix("cortex-").upper().replace("PLUS", "+"),
-            f"{entry['flash_bytes']:,}",
-            f"{entry['part_flash_bytes'] // 1024:,} KiB",
-            f"{entry['ram_bytes']:,}",
-            f"{entry['stack_bound_bytes']:,}",
-            f"{entry['part_ram_bytes'] // 1024:,} KiB",
-        ]
-        for entry in entries
-        if entry["env"].endswith("_local")
-    ]
-    return markdown_table(headings, rows, left=2)
+    columns = (
+        ("board", "board"),
+        ("core", lambda entry: entry["core"].removeprefix("cortex-").upper().replace("PLUS", "+")),
+        ("flash, bytes", "flash_bytes"),
+        ("of", lambda entry: f"{entry['part_flash_bytes'] // 1024:,} KiB"),
+        ("RAM beside the stack, bytes", "ram_bytes"),
+        ("stack at most, bytes", "stack_bound_bytes"),
+        ("of", lambda entry: f"{entry['part_ram_bytes'] // 1024:,} KiB"),
+    )
+    return table_of([entry for entry in entries if entry["env"].endswith("_local")], columns, left=2)
 
 
 def _board(project: configparser.ConfigParser, section: str) -> str:

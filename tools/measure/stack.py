@@ -13,20 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from signbit.emulate import pio
-from signbit.emulate.emulation import build_folder, missing
+from signbit.emulate.command import build_folder, missing
 from signbit.emulate.machines import MACHINES, EmulatedUart, Machine
 from signbit.line.link import DeviceError, Link
 from signbit.line.protocol import PAYLOAD_BYTES, Request
-from signbit.places import ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
-from tools.documents.blocks import markdown_table, replace_block
+from tools.documents.blocks import replace_block, table_of
 from tools.measure.stack_depth import Bound, bound
 
 MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
-FIGURES = ROOT / "bench" / "stack.json"
+FIGURES = pio.CHECKOUT / "bench" / "stack.json"
 DOCUMENT = pio.FIRMWARE / "README.md"
 BLOCK = "stack"
 INPUTS = 5
@@ -92,12 +91,14 @@ def exercise(uart: EmulatedUart) -> tuple[int, int]:
 
 def table(marks: list[Mark]) -> str:
     """One row a core, for each model in turn."""
-    headings = ["core", "model", "used, bytes", "bound, bytes", "bound with faults, bytes"]
-    rows = [
-        [found.core, found.model, f"{found.used_bytes}", *map(str, (found.bound.running_bytes, found.bound.bytes))]
-        for found in marks
-    ]
-    return markdown_table(headings, rows, left=2)
+    columns = (
+        ("core", lambda found: found.core),
+        ("model", lambda found: found.model),
+        ("used, bytes", lambda found: str(found.used_bytes)),
+        ("bound, bytes", lambda found: str(found.bound.running_bytes)),
+        ("bound with faults, bytes", lambda found: str(found.bound.bytes)),
+    )
+    return table_of(marks, columns, left=2)
 
 
 def main(arguments: list[str]) -> int:
@@ -108,7 +109,7 @@ def main(arguments: list[str]) -> int:
         raise SignbitError(f"nothing was measured: {missing()}")
     marks = []
     for name in MODELS:
-        for found in measure(ROOT / "models" / name):
+        for found in measure(pio.CHECKOUT / "models" / name):
             print(found)
             marks.append(found)
     write_whole(FIGURES, (json.dumps([asdict(found) for found in marks], indent=2) + "\n").encode())

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from signbit.codegen.choose import SIZE, SPEED
 from signbit.codegen.kernels import KERNELS
-from signbit.codegen.kernels.targets import PORTABLE
+from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.verify import Comparison, find_compiler
 from signbit.console import console

@@ -18,16 +18,16 @@ import numpy as np
 
 from signbit.emulate import machines as emulator
 from signbit.emulate import pio
-from signbit.emulate.emulation import build_folder, missing
+from signbit.emulate.command import build_folder, missing
 from signbit.emulate.machines import EmulatedUart
+from signbit.emulate.pio import CHECKOUT, FIRMWARE
 from signbit.line.link import Link, LinkError, Stream
-from signbit.places import FIRMWARE, MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
-from tools.documents.blocks import markdown_table, replace_block
+from tools.documents.blocks import replace_block, table_of
 from tools.prove import host_build
 
 FAULTS = 10_000_000
@@ -37,10 +37,10 @@ SEED = 1
 RETRIES = 1000
 CORE_RATE = 0.01
 CORE_TIMEOUT_S = 0.015
-MODEL = MODELS / "digits-mlp.npz"
+MODEL = CHECKOUT / "models" / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("faults.c")
-FIGURES = ROOT / "bench" / "faults.json"
-DOCUMENT = ROOT / "docs" / "PROTOCOL.md"
+FIGURES = CHECKOUT / "bench" / "faults.json"
+DOCUMENT = CHECKOUT / "docs" / "PROTOCOL.md"
 BLOCK = "faults"
 HOST, WEAK, CORE = "this computer", "this computer, CRC-16 instead", "emulated Cortex-M0"
 
@@ -146,7 +146,7 @@ class BadLine:
 
 
 def inject_core(path: Path, faults: int, seed: int, core: str = "m0") -> Outcome:
-    """The same with `signbit.line.link` and the real firmware on a core; needs what `emulation.missing` names."""
+    """The same with `signbit.line.link` and the real firmware on a core; needs what `emulate.command.missing` names."""
     model = load(path)
     machine = emulator.MACHINES[core]
     elf = pio.build([machine.env], path, build_folder(model))[machine.env]
@@ -171,10 +171,11 @@ def inject_core(path: Path, faults: int, seed: int, core: str = "m0") -> Outcome
 
 def table(outcomes: dict[str, dict]) -> str:
     """What every device went through."""
-    columns = ["faults", "requests", "repeats", "inferences", "wrong", "lost"]
-    headings = ["device", "faults", "requests", "repeats", "inferences", "wrong accepted", "never answered"]
-    rows = [[name, *(f"{outcome[column]:,}" for column in columns)] for name, outcome in outcomes.items()]
-    return markdown_table(headings, rows)
+    columns = (
+        *((name, name) for name in ("device", "faults", "requests", "repeats", "inferences")),
+        *(("wrong accepted", "wrong"), ("never answered", "lost")),
+    )
+    return table_of([{"device": name} | outcome for name, outcome in outcomes.items()], columns)
 
 
 def main(arguments: list[str]) -> int:

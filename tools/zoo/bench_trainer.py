@@ -5,7 +5,7 @@ in turn, on random images of MNIST's size, without augmentation; torch runs eage
 weights, straight-through estimators, Adam and clipping.  The figures are CPU time, of which a busy machine takes less
 away than of the clock's.  The networks are the zoo's, in batches of the size that they were trained with; a last column
 says what it costs that the same seed gives the same bytes.  With torch there, it writes bench/trainer.json and the
-README's table.
+table of bench/README.md.
 """
 
 import os
@@ -35,7 +35,7 @@ from signbit.trainer.learning.optim import Adam  # noqa: E402
 from signbit.trainer.network.architecture import Architecture, architecture_text, parse, resolve  # noqa: E402
 from signbit.trainer.network.layer import Mode  # noqa: E402
 from signbit.trainer.network.network import build  # noqa: E402
-from tools.documents.blocks import ROOT, markdown_table, replace_block  # noqa: E402
+from tools.documents.blocks import ROOT, replace_block, table_of  # noqa: E402
 from tools.zoo.recipes import RECIPES  # noqa: E402
 
 
@@ -97,27 +97,16 @@ def zoo_networks() -> list[Network]:
 
 
 def table(record: dict) -> str:
-    """The README's table."""
-    rows = [
-        [
-            row["network"],
-            f"{row['batch_size']}",
-            f"{row['numpy_s']:.2f}",
-            f"{row['torch_s']:.2f}",
-            f"{row['numpy_s'] / row['torch_s']:.2f}",
-            f"{row['numpy_s'] / row['inexact_s']:.2f}",
-        ]
-        for row in record["rows"]
-    ]
-    headings = [
-        "network",
-        "batch",
-        "signbit, CPU s an epoch",
-        f"torch {record['torch']} eager",
-        "ratio",
-        "cost of exact sums",
-    ]
-    return markdown_table(headings, rows)
+    """The table of bench/README.md."""
+    columns = (
+        ("network", "network"),
+        ("batch", "batch_size"),
+        ("signbit, CPU s an epoch", lambda row: f"{row['numpy_s']:.2f}"),
+        (f"torch {record['torch']} eager", lambda row: f"{row['torch_s']:.2f}"),
+        ("ratio", lambda row: f"{row['numpy_s'] / row['torch_s']:.2f}"),
+        ("cost of exact sums", lambda row: f"{row['numpy_s'] / row['inexact_s']:.2f}"),
+    )
+    return table_of(record["rows"], columns)
 
 
 def _print_row(row: dict, first: bool) -> None:

@@ -11,12 +11,12 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import whole
 from tools.cores import emulated as cores
-from tools.documents.blocks import README, ROOT, replace_block
+from tools.documents.blocks import README, ROOT, TABLES, replace_block
 from tools.documents.pictures import picture
 from tools.measure.bench_layers import WrongOutput
 from tools.zoo import tables as zoo_tables
 from tools.zoo.measure import measured_values
-from tools.zoo.picture import accuracy_flash
+from tools.zoo.picture import AXES, accuracy_against
 from tools.zoo.pool import Pool
 from tools.zoo.recipes import RECIPES, Recipe, chosen
 from tools.zoo.rows import keep_measured, measured_rows, read_rows, shipped_index, training_row, write_rows
@@ -31,7 +31,8 @@ class Places:
     models: Path = ROOT / "models"
     cache: Path = ROOT / "build" / "zoo"
     readme: Path = README
-    picture: Path = ROOT / zoo_tables.PICTURE
+    tables: Path = TABLES
+    pictures: Path = ROOT / "docs" / "img"
 
 
 PLACES = Places()
@@ -96,14 +97,15 @@ def measure(places: Places) -> int:
 
 
 def write_documents(places: Places) -> None:
-    """models/README.md, the README's block and the picture, all from zoo.json and bench/rivals.json."""
+    """models/README.md, blocks of two documents and the pictures, all from zoo.json and bench/rivals.json."""
     rows, rivals = measured_rows(places.models), zoo_tables.read_rivals()
-    image = picture(accuracy_flash(rows, rivals))
-    places.picture.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(places.picture, image)
+    places.pictures.mkdir(parents=True, exist_ok=True)
+    for name, axis in AXES.items():
+        write_whole(places.pictures / f"accuracy_{name}.png", picture(accuracy_against(axis, rows, rivals)))
     write_whole(places.models / "README.md", zoo_tables.models_text(rows).encode())
-    replace_block(zoo_tables.BLOCK, zoo_tables.readme_text(rows, rivals), places.readme)
-    print(zoo_tables.zoo_table(rows))
+    replace_block(zoo_tables.BLOCK, zoo_tables.tables_text(rows, rivals), places.tables)
+    for name, text in zoo_tables.first_page(rows).items():
+        replace_block(name, text, places.readme)
 
 
 def _parser() -> Parser:
@@ -118,6 +120,6 @@ def _parser() -> Parser:
     training.add_argument(
         "--any-source", action="store_true", help="take finished runs of an older trainer, too, instead of repeating"
     )
-    commands.add_parser("measure", help="bytes, instructions and cycles of the models that ship, then the documents")
-    commands.add_parser("tables", help="write models/README.md, the README's part and the picture from models/zoo.json")
+    commands.add_parser("measure", help="build, run and count the models that ship, then write the documents")
+    commands.add_parser("tables", help="write tables and pictures of the documents from models/zoo.json")
     return parser

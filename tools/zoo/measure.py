@@ -1,41 +1,67 @@
-"""What a model of the zoo costs: bytes, multiply-accumulates, and what one inference takes on two cores."""
+"""What a model of the zoo costs: every figure of the builds that a user would choose."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from signbit.codegen.choose import SIZE, SPEED
+from signbit.codegen import measure as compiled
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.settings import PERCEPTRONS
 from signbit.trainer.network import presets
-from tools.measure import bench_models, figures
+from tools.measure import figures
+from tools.measure.bench_layers import count
+from tools.measure.bench_models import pictures
 
-CORES = ("m0", "m4")
+BUILDS = (("m0", SPEED), ("m0", SIZE), ("m4", SPEED), ("m55", SPEED))
+"""Core, and what the plan is optimized for."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build, compiled, linked and run: -O2 for speed, -Os for size.
+
+    `data_bytes` are weights and parameters, `flash_bytes` these and all code that inference takes, `stack_bytes` a
+    bound.  Instructions are exact, counted on the emulated core; cycles are the estimates of tools/cores/cycles.h, None
+    for a core whose timings Arm does not publish.
+    """
+
+    core: str
+    optimize: str
+    data_bytes: int
+    flash_bytes: int
+    scratch_bytes: int
+    stack_bytes: int
+    instructions: int
+    estimated_cycles: int | None
 
 
 def measured_values(path: Path) -> dict:
-    """The keys of `zoo_rows.MEASURED` for the model at `path`: a function of the file alone.
+    """The keys of `rows.MEASURED` for the model at `path`: a function of the file alone.
 
-    `flash_bytes` are weights and parameters of portable C for size, as `python -m codegen inspect FILE --target
-    portable --optimize size` prints them, and `arena_bytes` is its scratch.  Instructions are exact, counted on
-    emulated cores with the plan for speed, whose scratch is `arena_bytes_CORE`; cycles are the estimates of
-    tools/cores/cycles.h.  Raises WrongOutput when a core computes something else than Python.
+    Raises WrongOutput when a core computes something else than Python.
     """
     model = load(path)
-    plan = make_plan(model, target="portable", optimize=SIZE)
-    values = {
-        "network": network(model),
-        "flash_bytes": plan.data_bytes,
-        "arena_bytes": plan.scratch_bytes,
-        "macs": plan.macs,
-    }
-    for core in CORES:
-        for_speed = make_plan(model, target=f"cortex-{core}", optimize=SPEED)
-        counted = bench_models.measure_plan(model, for_speed, path.stem, core)
-        values[f"arena_bytes_{core}"] = counted.scratch_bytes
-        values[f"instructions_{core}"] = counted.instructions
-        values[f"estimated_cycles_{core}"] = counted.estimated_cycles
-    return values
+    builds = [build(model, core, optimize) for core, optimize in BUILDS]
+    macs = make_plan(model).macs
+    return {"network": network(model), "macs": macs, "builds": [asdict(measured) for measured in builds]}
+
+
+def build(model: QuantizedModel, core: str, optimize: str) -> Build:
+    plan = make_plan(model, target=f"cortex-{core}", optimize=optimize)
+    sizes = compiled.measure(plan)
+    run = count(model, plan, pictures(model.input_size, 1), core)
+    return Build(
+        core=core,
+        optimize=optimize,
+        data_bytes=plan.data_bytes,
+        flash_bytes=sizes.flash_bytes,
+        scratch_bytes=plan.scratch_bytes,
+        stack_bytes=sizes.stack_bytes,
+        instructions=sum(run.instructions),
+        estimated_cycles=sum(run.cycles[core]) if core in run.cycles else None,
+    )
 
 
 def network(model: QuantizedModel) -> str:

@@ -15,15 +15,8 @@ from tools.zoo.recipes import Recipe
 from tools.zoo.runs import Run
 
 FILE = "zoo.json"
-MEASURED = (
-    "network",
-    "flash_bytes",
-    "arena_bytes",
-    "macs",
-    *(f"{figure}_{core}" for core in ("m0", "m4") for figure in ("arena_bytes", "instructions", "estimated_cycles")),
-)
-"""Keys that `measure` adds.  `flash_bytes`, `arena_bytes` are those of portable C for size, the others those of the
-plan for speed on the core."""
+MEASURED = ("network", "macs", "builds")
+"""Keys that `measure` adds; `builds` are those of tools/zoo/measure.py."""
 
 
 def read_rows(models: Path) -> list[dict]:
@@ -43,6 +36,11 @@ def measured_rows(models: Path) -> list[dict]:
         if not set(MEASURED) <= set(row):
             raise SignbitError(f"{row['file']} is not measured yet: python -m tools zoo measure")
     return rows
+
+
+def build_of(row: dict, core: str, optimize: str) -> dict:
+    """The figures of one build."""
+    return next(build for build in row["builds"] if (build["core"], build["optimize"]) == (core, optimize))
 
 
 def keep_measured(row: dict, old: dict | None) -> dict:

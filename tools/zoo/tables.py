@@ -1,31 +1,43 @@
-"""What the documents say of the zoo: models/README.md, and the README's picture, tables and sources."""
+"""What the documents say of the zoo: models/README.md, and tables, pictures and sources of bench/README.md."""
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
-from tools.documents.blocks import ROOT, markdown_table
+from signbit.codegen.kernels.targets import SIZE, SPEED
+from tools.documents.blocks import ROOT, table_of
+from tools.zoo.rows import build_of
 
 RIVALS = ROOT / "bench" / "rivals.json"
-BLOCK = "zoo"
-PICTURE = "docs/img/accuracy_flash.png"
+BLOCK, MODELS_BLOCK, PROMISE_BLOCK = "zoo", "models", "promise"
+HEADLINE = "mnist-4k.npz"
+FIRST_PAGE = ("digits-mlp.npz", "mnist-1k.npz", HEADLINE)
+FIRST_BUILD = ("m0", SPEED)
+M0_MHZ = 48
+TITLES = {SPEED: "fastest", SIZE: "smallest"}
 
+ACCURACY_NOTE = """Accuracy is that of the integer model on the test part, which each run reads once, at its end: the
+mean ± standard deviation over all runs, and in brackets that of the run whose model ships, the best on the validation
+part (the lowest seed on a tie; of folds, the first)."""
+BUILDS_NOTE = """A row is one build: what `python -m codegen export` makes for the core with `--optimize speed` (the
+fastest, compiled by gcc with -O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes:
+weights, parameters and code. Its RAM is the scratch and, at most, the stack. Instructions are exact, counted on
+emulated cores (the M0's of a model beyond 245 KiB on a machine with an M3, which executes an M0's code as it is).
+Cycles are estimates from Arm's timing tables with zero wait states; for an M55 there are none. No physical board took
+part."""
 MODELS_TEXT = """# Models that come with signbit
 
 Networks whose weights take one bit each. Every file holds the integer model and, as provenance, its command, data hash,
 settings and scores; `python -m trainer evaluate FILE` counts the test score again. `python -m tools zoo` trains and
 measures them, and writes [zoo.json](zoo.json) and this page; [tools/zoo/recipes.py](../tools/zoo/recipes.py) is the
-list of recipes.
+list of recipes, and [bench/README.md](../bench/README.md) shows the models beside others.
 
 %(table)s
 
-Accuracy is the integer model's on the test part, mean ± standard deviation over the runs; a run reads the test part
-once, at its end. One run's model ships: the best on the validation part, the lowest seed on a tie; of folds, the first.
-Bytes are weights and parameters, and scratch, as `python -m codegen inspect FILE --target portable --optimize size`
-prints them. Instructions are exact, counted on emulated cores with the plan for speed, which may take more scratch;
-the M0's of a model beyond 245 KiB on a machine with an M3, which executes an M0's code as it is. Cycles are
-estimates from Arm's timing tables with zero wait states, and no physical board took part. "Different" are
-test inputs, of all runs together, that the fake-quantized network and the integer model label differently
-(`trainer/learning/evaluate.py` says what these are). CPU time is that of a whole run on one core.
+%(accuracy)s "Different" are test inputs, of all runs together, that the fake-quantized network and the integer model
+label differently (`trainer/learning/evaluate.py` says what these are). CPU time is that of a whole run on one core.
+
+%(builds)s
 
 %(sections)s
 The mnist commands need MNIST's files: see `--data-dir` in `python -m trainer --help`. The same command gives the same
@@ -40,52 +52,72 @@ SECTION = """## %(file)s
 - model hash `%(hash)s`
 - data hash `%(data_hash)s`
 
+%(builds)s
+
 %(runs)s
 
 ```
 %(command)s
 ```
 """
+COSTS = (
+    ("weights and parameters, bytes", "data_bytes"),
+    ("flash, bytes", "flash_bytes"),
+    ("scratch, bytes", "scratch_bytes"),
+    ("stack, bytes", "stack_bytes"),
+    ("instructions", "instructions"),
+    ("est. cycles", "estimated_cycles"),
+)
 
 
 def models_text(rows: Sequence[dict]) -> str:
     """models/README.md."""
-    headings = ["file", "test accuracy", "runs", "bytes", "scratch", "MACs"]
-    headings += ["M0 instructions", "est. cycles", "scratch", "M4 instructions", "est. cycles", "scratch"]
-    headings += ["different", "CPU time"]
-    body = [
-        [
-            f"[{row['file']}](#{row['file'].replace('.', '')})",
-            spread(row),
-            f"{len(row['seeds'])} {'folds' if row['folds'] else 'seeds'}",
-            *_numbers(row, "flash_bytes", "arena_bytes", "macs"),
-            *_numbers(row, "instructions_m0", "estimated_cycles_m0", "arena_bytes_m0"),
-            *_numbers(row, "instructions_m4", "estimated_cycles_m4", "arena_bytes_m4"),
-            str(row["labels_different"]),
-            f"{row['train_cpu_s']:.0f} s",
-        ]
+    columns = (
+        ("file", lambda row: f"[{row['file']}](#{row['file'].replace('.', '')})"),
+        ("test accuracy", accuracy_text),
+        ("runs", lambda row: f"{len(row['seeds'])} {'folds' if row['folds'] else 'seeds'}"),
+        ("MACs", "macs"),
+        ("different", "labels_different"),
+        ("CPU time", lambda row: f"{row['train_cpu_s']:.0f} s"),
+    )
+    sections = [
+        SECTION
+        % (
+            row
+            | {
+                "purpose": _sentence(row["purpose"]),
+                "builds": table_of(row["builds"], (("build", build_title), *COSTS)),
+                "runs": _runs(row),
+            }
+        )
         for row in rows
     ]
-    sections = [SECTION % (row | {"purpose": _sentence(row["purpose"]), "runs": _runs(row)}) for row in rows]
-    return MODELS_TEXT % {"table": markdown_table(headings, body), "sections": "\n".join(sections)}
+    values = {"accuracy": ACCURACY_NOTE, "builds": BUILDS_NOTE, "sections": "\n".join(sections)}
+    return MODELS_TEXT % (values | {"table": table_of(rows, columns)})
 
 
-def readme_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
-    """The README's block."""
+def tables_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
+    """The block of bench/README.md: both pictures, our builds, others' points."""
+    names = ", ".join(rival["name"] for rival in rivals)
+    pictures = [
+        f"![Test accuracy on MNIST against {what}, on logarithmic axes: our builds with the spread over their "
+        f"runs, and {names}](../docs/img/accuracy_{axis}.png)"
+        for axis, what in (("flash", "bytes of weights"), ("cycles", "cycles of one inference"))
+    ]
+    sources = "\n".join(
+        f"- {rival['name']}: {rival['style']}. From {rival['source']}. Bytes: {rival['sizes']}.{_cycles(rival)}"
+        for rival in rivals
+    )
     return "\n\n".join(
         [
-            "![Test accuracy on MNIST against bytes of weights, on logarithmic axes: our models with the spread over "
-            f"their runs, and {', '.join(rival['name'] for rival in rivals)}]({PICTURE})",
-            zoo_table(rows),
-            "Mean ± standard deviation of the integer model's accuracy on the test part, which each run reads once, at "
-            "its end. Bytes are weights and parameters; instructions are exact, counted on emulated cores, and cycles "
-            "are estimates. [models/README.md](models/README.md) has commands, seeds and hashes; `python -m tools zoo` "
-            "makes all of it. What others publish for MNIST on microcontrollers, their own figures:",
+            *pictures,
+            builds_table(rows),
+            ACCURACY_NOTE,
+            BUILDS_NOTE,
+            "[models/README.md](../models/README.md) has commands, seeds and hashes; `python -m tools zoo` makes all "
+            "of it. What others publish for MNIST on microcontrollers, their own figures:",
             rivals_table(rivals),
-            "\n".join(
-                f"- {rival['name']}: {rival['style']}. From {rival['source']}. Bytes: {rival['sizes']}.{_cycles(rival)}"
-                for rival in rivals
-            ),
+            sources,
             "Searches over 8-bit networks, such as SpArSe (Fedorov et al., NeurIPS 2019) and µNAS (Liberis, Dudziak "
             "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables were not at hand to be "
             "checked, so they are not drawn.",
@@ -93,69 +125,81 @@ def readme_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
     )
 
 
-def zoo_table(rows: Sequence[dict]) -> str:
-    """Our models, a line each."""
-    headings = ["model", "data", "test accuracy", "bytes", "scratch", "MACs"]
-    headings += ["M0 instructions", "est. cycles", "M4 instructions", "est. cycles"]
-    figures = ("flash_bytes", "arena_bytes", "macs")
-    counts = ("instructions_m0", "estimated_cycles_m0", "instructions_m4", "estimated_cycles_m4")
-    body = [
-        [
-            f"[{row['file'].removesuffix('.npz')}](models/{row['file']})",
-            row["data"].removesuffix(".csv"),
-            spread(row),
-            *_numbers(row, *figures, *counts),
-        ]
-        for row in rows
-    ]
-    return markdown_table(headings, body, left=2)
+def first_page(rows: Sequence[dict]) -> dict[str, str]:
+    """The README's blocks: one build in three lines, and a build of each of three models; none without these."""
+    chosen = [row | {"builds": [build_of(row, *FIRST_BUILD)]} for row in rows if row["file"] in FIRST_PAGE]
+    if len(chosen) < len(FIRST_PAGE):
+        return {}
+    headline = next(row for row in chosen if row["file"] == HEADLINE)
+    (build,) = headline["builds"]
+    milliseconds = build["estimated_cycles"] / (1000 * M0_MHZ)
+    promise = (
+        f"- **{accuracy_text(headline)} of MNIST** by the integer model, so by the device too;",
+        f"- **{build['flash_bytes']:,} bytes of flash,** code included, {build['scratch_bytes']:,} bytes of RAM and at "
+        f"most {build['stack_bytes']:,} of stack;",
+        f"- **{build['instructions']:,} instructions** an inference on a Cortex-M0, about {milliseconds:.0f} ms at "
+        f"{M0_MHZ} MHz.",
+    )
+    return {PROMISE_BLOCK: "\n".join(promise), MODELS_BLOCK: builds_table(chosen, "models/")}
+
+
+def builds_table(rows: Sequence[dict], folder: str = "../models/") -> str:
+    """Every build of every model, a line each; what is the model's own is in its first line."""
+    lines = [(row, build, build is row["builds"][0]) for row in rows for build in row["builds"]]
+    columns = (
+        ("model", lambda line: f"[{line[0]['file'].removesuffix('.npz')}]({folder}{line[0]['file']})"),
+        ("data", lambda line: line[0]["data"].removesuffix(".csv")),
+        ("test accuracy", lambda line: accuracy_text(line[0])),
+        ("build", lambda line: build_title(line[1])),
+        *((heading, lambda line, key=key: line[1][key]) for heading, key in COSTS),
+    )
+    return table_of(lines, columns, left=4)
 
 
 def rivals_table(rivals: Sequence[dict]) -> str:
     """Others' published points, a line each."""
-    body = [
-        [
-            rival["name"],
-            point["label"],
-            f"{100 * point['accuracy']:.2f} %",
-            f"{point['flash_bytes']:,}",
-            "" if point["cycles"] is None else f"{point['cycles']:,}",
-        ]
-        for rival in rivals
-        for point in rival["points"]
-    ]
-    return markdown_table(["others", "network", "test accuracy", "bytes", "cycles"], body, left=2)
+    columns = (
+        ("others", "name"),
+        ("network", "label"),
+        ("test accuracy", lambda point: f"{100 * point['accuracy']:.2f} %"),
+        ("bytes", "flash_bytes"),
+        ("cycles", "cycles"),
+    )
+    return table_of([rival | point for rival in rivals for point in rival["points"]], columns, left=2)
 
 
 def read_rivals() -> list[dict]:
     return json.loads(RIVALS.read_text())
 
 
-def spread(row: dict) -> str:
-    """`99.25 % ± 0.04`"""
-    return f"{100 * row['test_accuracy_mean']:.2f} % ± {100 * row['test_accuracy_sd']:.2f}"
+def accuracy_text(row: dict) -> str:
+    """A model's accuracy wherever it is printed: `99.25 % ± 0.04 (shipped 99.28)`, as `ACCURACY_NOTE` explains."""
+    mean, deviation, shipped = (100 * row[f"test_accuracy{part}"] for part in ("_mean", "_sd", ""))
+    return f"{mean:.2f} % ± {deviation:.2f} (shipped {shipped:.2f})"
+
+
+def build_title(build: dict) -> str:
+    """`M0, fastest`"""
+    return f"{build['core'].upper()}, {TITLES[build['optimize']]}"
 
 
 def _runs(row: dict) -> str:
-    headings = ["fold and seed" if row["folds"] else "seed", "epoch", "validation", "test", "CPU time"]
-    body = [
-        [
-            f"**{run['seed']}**, ships" if run["seed"] == row["shipped_seed"] else str(run["seed"]),
-            f"{run['epoch']} of {run['epochs']}",
-            *(_score(run[f"{part}_correct"], run[f"{part}_count"]) for part in ("validation", "test")),
-            f"{run['train_cpu_s']:.0f} s",
-        ]
-        for run in row["runs"]
-    ]
-    return markdown_table(headings, body)
+    ships = row["shipped_seed"]
+    columns = (
+        (
+            "fold and seed" if row["folds"] else "seed",
+            lambda run: f"**{ships}**, ships" if run["seed"] == ships else run["seed"],
+        ),
+        ("epoch", lambda run: f"{run['epoch']} of {run['epochs']}"),
+        *((part, partial(_score, part)) for part in ("validation", "test")),
+        ("CPU time", lambda run: f"{run['train_cpu_s']:.0f} s"),
+    )
+    return table_of(row["runs"], columns)
 
 
-def _score(correct: int, count: int) -> str:
+def _score(part: str, run: dict) -> str:
+    correct, count = run[f"{part}_correct"], run[f"{part}_count"]
     return f"{100 * correct / count:.2f} % ({correct}/{count})"
-
-
-def _numbers(row: dict, *keys: str) -> list[str]:
-    return [f"{row[key]:,}" for key in keys]
 
 
 def _cycles(rival: dict) -> str:

@@ -5,7 +5,6 @@ import argparse
 from signbit.qmodel.command import Parser
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.shipped import add_model
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network import architecture
 
@@ -74,7 +73,7 @@ def evaluate_parser(prog: str) -> Parser:
         prog=prog,
         description="Integer accuracy, figures of each class and confusion matrix on a data set's test part.",
     )
-    add_model(parser)
+    parser.add_argument("model", metavar="MODEL", help="model file (.npz)")
     _add_common(parser, parser, is_trained=True)
     return parser
 

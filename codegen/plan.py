@@ -51,6 +51,11 @@ class LayerPlan:
     def kind(self) -> str:
         return self.layer.kind
 
+    def shapes(self, times: str, arrow: str) -> str:
+        """Shapes of the inputs and of the output, such as 7x7x16 + 7x7x8 -> 7x7x24."""
+        inputs = " + ".join(times.join(map(str, value.shape)) for value in self.job.inputs)
+        return f"{inputs} {arrow} {times.join(map(str, self.job.output_shape))}"
+
     @property
     def output_ctype(self) -> str:
         return CTYPES[self.job.output.encoding]

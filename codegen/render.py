@@ -56,9 +56,8 @@ def _environment() -> Environment:
 
 def title(layer, with_index: bool = True) -> str:
     """A layer in a few words, such as `layer 0: dense 784 -> 128`."""
-    shapes = " -> ".join("x".join(map(str, shape)) for shape in (layer.job.input_shape, layer.job.output_shape))
-    kind = layer.kind.replace("_", " ")
-    return f"Layer {layer.index}: {kind} {shapes}" if with_index else f"{kind} {shapes}"
+    text = f"{layer.kind.replace('_', ' ')} {layer.shapes('x', '->')}"
+    return f"Layer {layer.index}: {text}" if with_index else text
 
 
 def values(array: CArray, indent: int = 4) -> str:

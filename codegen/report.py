@@ -69,8 +69,7 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
 
 
 def shape_text(layer: LayerPlan) -> str:
-    sides = ("×".join(map(str, shape)) for shape in (layer.job.input_shape, layer.job.output_shape))
-    return " → ".join(sides)
+    return layer.shapes("×", "→")
 
 
 def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
@@ -94,7 +93,8 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
             {
                 "index": layer.index,
                 "kind": layer.kind,
-                "input_shape": list(layer.job.input_shape),
+                "reads": list(layer.layer.inputs),
+                "input_shapes": [list(value.shape) for value in layer.job.inputs],
                 "output_shape": list(layer.job.output_shape),
                 "kernel": layer.kernel.name,
                 "weights": layer.weight_count,

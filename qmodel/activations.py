@@ -13,8 +13,42 @@ Entries = dict[str, tuple[str, tuple[int, ...]]]
 """Arrays in the model file: name -> (dtype, shape)."""
 
 
+class PerNeuron:
+    """What has arrays of one number a neuron (or channel): `dtypes` names them."""
+
+    dtypes: ClassVar[dict[str, str]] = {"multiplier": "int16", "bias": "int32"}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in self.dtypes}
+
+    @classmethod
+    def entries(cls, neurons: int) -> Entries:
+        """Those in the model file."""
+        return {name: (dtype, (neurons,)) for name, dtype in cls.dtypes.items()}
+
+    def check(self, neurons: int) -> None:
+        """Raises SignbitError unless it is for `neurons` and whole."""
+        for name, (dtype, shape) in self.entries(neurons).items():
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != shape:
+                raise SignbitError(f"{name} must be {dtype} of shape {shape}")
+
+
+class Activation(PerNeuron):
+    """One of `ACTIVATION_KINDS`: it turns accumulators into a value."""
+
+    kind: ClassVar[str]
+
+    def settings(self) -> dict:
+        return {"kind": self.kind}
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Activation":
+        return cls(**arrays)
+
+
 @dataclass(frozen=True, eq=False)
-class Requantize:
+class Requantize(Activation):
     """q = clamp((acc * multiplier + bias) >> shift, 0, high), uint8 -- SPEC 4.
 
     `multiplier` int16 and `bias` int32, one a neuron; `bias` carries the rounding half.
@@ -33,31 +67,21 @@ class Requantize:
         return Value(shape, Encoding.UINT8, 0, self.high)
 
     def check(self, neurons: int) -> None:
-        _check_arrays(self, neurons)
+        super().check(neurons)
         if not 1 <= self.shift <= integer.SHIFT_MAX:
             raise SignbitError(f"requantize shift is {self.shift}, but must be 1 to {integer.SHIFT_MAX}")
-        if not 1 <= self.high <= 255:
-            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
+        check_high(self.high)
 
     def settings(self) -> dict:
         return {"kind": self.kind, "shift": self.shift, "high": self.high}
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"multiplier": self.multiplier, "bias": self.bias}
-
-    @staticmethod
-    def entries(neurons: int) -> Entries:
-        return {"multiplier": ("int16", (neurons,)), "bias": ("int32", (neurons,))}
-
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Requantize":
-        return cls(
-            arrays["multiplier"], arrays["bias"], whole_number(settings, "shift"), whole_number(settings, "high")
-        )
+        return cls(**arrays, shift=whole_number(settings, "shift"), high=whole_number(settings, "high"))
 
 
 @dataclass(frozen=True, eq=False)
-class Logits:
+class Logits(Activation):
     """logits = acc * multiplier + bias, int32 -- SPEC 6."""
 
     kind: ClassVar[str] = "logits"
@@ -70,32 +94,16 @@ class Logits:
     def output(self, shape: Shape) -> Value:
         return Value(shape, Encoding.INT32, integer.INT32_MIN, integer.INT32_MAX)
 
-    def check(self, neurons: int) -> None:
-        _check_arrays(self, neurons)
-
-    def settings(self) -> dict:
-        return {"kind": self.kind}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"multiplier": self.multiplier, "bias": self.bias}
-
-    @staticmethod
-    def entries(neurons: int) -> Entries:
-        return Requantize.entries(neurons)
-
-    @classmethod
-    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Logits":
-        return cls(arrays["multiplier"], arrays["bias"])
-
 
 @dataclass(frozen=True, eq=False)
-class Sign:
+class Sign(Activation):
     """x = +1 if direction * acc >= threshold else -1, one bit -- SPEC 5.
 
     `threshold` int32 and `direction` int8 of +1 and -1, one a neuron.
     """
 
     kind: ClassVar[str] = "sign"
+    dtypes: ClassVar[dict[str, str]] = {"threshold": "int32", "direction": "int8"}
     threshold: np.ndarray
     direction: np.ndarray
 
@@ -106,26 +114,10 @@ class Sign:
         return Value(shape, Encoding.BIT, -1, 1)
 
     def check(self, neurons: int) -> None:
-        _check_arrays(self, neurons)
+        super().check(neurons)
         if not np.isin(self.direction, (-1, 1)).all():
             raise SignbitError("directions must be +1 or -1")
 
-    def settings(self) -> dict:
-        return {"kind": self.kind}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"threshold": self.threshold, "direction": self.direction}
-
-    @staticmethod
-    def entries(neurons: int) -> Entries:
-        return {"threshold": ("int32", (neurons,)), "direction": ("int8", (neurons,))}
-
-    @classmethod
-    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Sign":
-        return cls(arrays["threshold"], arrays["direction"])
-
-
-Activation = Requantize | Sign | Logits
 
 ACTIVATION_KINDS: dict[str, type[Activation]] = {kind.kind: kind for kind in (Requantize, Sign, Logits)}
 
@@ -147,8 +139,6 @@ def whole_number(settings: dict, name: str, low: int = 1, high: int = integer.FA
     return value
 
 
-def _check_arrays(activation: Activation, neurons: int) -> None:
-    for name, (dtype, shape) in activation.entries(neurons).items():
-        array = getattr(activation, name)
-        if array.dtype != dtype or array.shape != shape:
-            raise SignbitError(f"{name} must be {dtype} of shape {shape}")
+def check_high(high: int) -> None:
+    if not 1 <= high <= 255:
+        raise SignbitError(f"activation limit is {high}, but must be 1 to 255")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signbit.qmodel import integer
-from signbit.qmodel.activations import Entries, whole_number
+from signbit.qmodel.activations import PerNeuron, whole_number
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN
 
@@ -20,7 +20,7 @@ FIT_SHIFT_MAX = 23
 
 
 @dataclass(frozen=True, eq=False)
-class InputQuantization:
+class InputQuantization(PerNeuron):
     """q = clamp((count * multiplier + bias) >> shift, 0, 255), uint8 of int16 -- SPEC 11.
 
     `multiplier` int16 and `bias` int32, one for each index of the input's last axis: a feature of a vector, a channel
@@ -47,10 +47,7 @@ class InputQuantization:
 
     def check(self, channels: int) -> None:
         """Raises SignbitError unless it has `channels` of the right types and stays inside int32 for every count."""
-        for name, (dtype, shape) in self.entries(channels).items():
-            array = getattr(self, name)
-            if array.dtype != dtype or array.shape != shape:
-                raise SignbitError(f"input quantization's {name} must be {dtype} of shape {shape}")
+        super().check(channels)
         if not 1 <= self.shift <= integer.SHIFT_MAX:
             raise SignbitError(f"input quantization's shift is {self.shift}, but must be 1 to {integer.SHIFT_MAX}")
         low, high = self.range
@@ -60,13 +57,6 @@ class InputQuantization:
 
     def settings(self) -> dict:
         return {"shift": self.shift}
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"multiplier": self.multiplier, "bias": self.bias}
-
-    @staticmethod
-    def entries(channels: int) -> Entries:
-        return {"multiplier": ("int16", (channels,)), "bias": ("int32", (channels,))}
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "InputQuantization":

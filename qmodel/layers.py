@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.qmodel import integer
-from signbit.qmodel.activations import Activation, Entries, Requantize, activation_kind, whole_number
+from signbit.qmodel.activations import Activation, Entries, Requantize, activation_kind, check_high, whole_number
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, NEURONS_MAX, Layer, Range, restore_reads
 from signbit.qmodel.merge import Add, Concatenate
@@ -282,16 +282,11 @@ class AveragePool(Layer):
             raise SignbitError(f"is for {self.channels} channels, but gets {value.shape[2]}")
         if min(self.output_shape(value.shape)) < 1:
             raise SignbitError(f"its window {self.size} is larger than its input of {value.shape}")
-        if not 1 <= self.high <= 255:
-            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
+        check_high(self.high)
 
     def settings(self) -> dict:
         size = {"size": list(self.size), "channels": self.channels, "high": self.high}
         return {"kind": self.kind, **self.reads(), **size}
-
-    @staticmethod
-    def entries(settings: dict) -> Entries:
-        return {}
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "AveragePool":
@@ -342,4 +337,5 @@ def _unpack(words: np.ndarray, fan_in: int) -> np.ndarray:
 
 
 def _restore_activation(settings: dict, arrays: dict[str, np.ndarray]) -> Activation:
-    return activation_kind(settings).restore(settings["activation"], arrays)
+    kind = activation_kind(settings)
+    return kind.restore(settings["activation"], {name: arrays[name] for name in kind.dtypes})

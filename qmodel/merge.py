@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from signbit.qmodel.activations import Entries, Requantize, whole_number
+from signbit.qmodel.activations import Requantize, check_high, whole_number
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import MULTIPLIER_MAX, SHIFT_MAX
 from signbit.qmodel.layer import LAYERS_MAX, NEURONS_MAX, Layer, Range, restore_reads
@@ -53,16 +53,11 @@ class Merge(Layer):
             raise SignbitError(f"multipliers are {list(self.multipliers)}, but must be 1 to {MULTIPLIER_MAX}")
         if not 0 <= self.shift <= SHIFT_MAX:
             raise SignbitError(f"shift is {self.shift}, but must be 0 to {SHIFT_MAX}")
-        if not 1 <= self.high <= 255:
-            raise SignbitError(f"activation limit is {self.high}, but must be 1 to 255")
+        check_high(self.high)
 
     def settings(self) -> dict:
         rescale = {"multipliers": list(self.multipliers), "shift": self.shift, "high": self.high}
         return {"kind": self.kind, **self.reads(), **rescale}
-
-    @staticmethod
-    def entries(settings: dict) -> Entries:
-        return {}
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Merge":

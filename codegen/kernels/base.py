@@ -154,9 +154,9 @@ class Kernel(ABC):
         """Whether it computes this job of a kind and encodings that it knows."""
         return True
 
-    @abstractmethod
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        """All that stands in flash for the job: packed weights, and the activation's parameters."""
+        """All that is in flash for the job: packed weights, and the activation's parameters."""
+        return ()
 
     def values(self, job: Job) -> dict[str, int]:
         """Resolved numbers that the template lays out, beside those every layer has."""

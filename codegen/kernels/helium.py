@@ -74,34 +74,21 @@ class MveDense(HeliumKernel):
         instructions = driver_instructions(job) + places.instructions() + finish_instructions(job)
         return Cost(instructions, WORD_BYTES * places.accumulator_words, places.stack_bytes)
 
-    def _places(self, job: Job) -> Places:
+    def _places(self, job: Job) -> Places | BitPlaces:
         return Places(job, 1, job.layer.fan_in, job.layer.fan_in)
 
 
-class MveDenseBits(HeliumKernel):
+class MveDenseBits(MveDense):
     """A dense layer of one-bit inputs is one place of one run; see helium_bits."""
 
     name = "mve_dense_bits"
-    layer = Dense
     reads = BITS
-
-    def arrays(self, job: Job) -> tuple[CArray, ...]:
-        weights = CArray("weights", "uint8_t", self._places(job).weights())
-        return (weights, *activation_arrays(job))
-
-    def values(self, job: Job) -> dict[str, int]:
-        return self._places(job).values()
 
     def pieces(self, job: Job) -> tuple[str, ...]:
         return ("mve_popcount", *super().pieces(job))
 
-    def cost(self, job: Job) -> Cost:
-        places = self._places(job)
-        instructions = driver_instructions(job) + places.instructions() + finish_instructions(job)
-        return Cost(instructions, WORD_BYTES * places.accumulator_words, places.stack_bytes)
-
     def _places(self, job: Job) -> BitPlaces:
-        return BitPlaces(job, 1, job.input_bytes, job.input_bytes)
+        return BitPlaces(job, 1, job.input.size_bytes, job.input.size_bytes)
 
 
 class MveTables(HeliumKernel):

@@ -1,6 +1,6 @@
 """Kernels for layers of several inputs: additions and concatenations."""
 
-from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel
+from signbit.codegen.kernels.base import BITS, BYTES, Cost, Job, Kernel
 from signbit.codegen.kernels.portable import PortableKernel
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import integer
@@ -19,9 +19,6 @@ class AddValues(PortableKernel):
     layer = Add
     reads = BYTES
     writes = BYTES
-
-    def arrays(self, job: Job) -> tuple[CArray, ...]:
-        return ()
 
     def values(self, job: Job) -> dict[str, str]:
         half, shift = int(job.layer.activation.bias[0]), job.layer.shift
@@ -57,9 +54,6 @@ class PairwiseAdd(Kernel):
     def fits(self, job: Job) -> bool:
         is_one_scale = set(job.layer.multipliers) == {1} and job.layer.shift == 0
         return is_one_scale and not any(source.from_caller for source in job.sources)
-
-    def arrays(self, job: Job) -> tuple[CArray, ...]:
-        return ()
 
     def pieces(self, job: Job) -> tuple[str, ...]:
         return (self.name,)
@@ -124,9 +118,6 @@ class ConcatenateChannels(PortableKernel):
     layer = Concatenate
     reads = BYTES | BITS
     writes = BYTES | BITS
-
-    def arrays(self, job: Job) -> tuple[CArray, ...]:
-        return ()
 
     def pieces(self, job: Job) -> tuple[str, ...]:
         return tuple(dict.fromkeys(call.partition("(")[0] for call in self.values(job)["calls"]))

@@ -194,9 +194,6 @@ class AveragePoolSums(PortableKernel):
     reads = BYTES
     writes = BYTES
 
-    def arrays(self, job: Job) -> tuple[CArray, ...]:
-        return ()
-
     def values(self, job: Job) -> dict[str, int]:
         return {"multiplier": int(job.layer.activation.multiplier[0])}
 

@@ -155,9 +155,9 @@ def test_budget_of_instructions_is_kept_or_refused():
 def test_arena_of_branches_that_does_not_fit_says_by_how_much():
     model = next(model for model in map(random_network, range(500)) if model.parts and len(model.layers) > 4)
     scratch_bytes = make_plan(model).scratch_bytes
-    assert make_plan(model, max_ram_bytes=scratch_bytes).scratch_bytes == scratch_bytes
+    assert make_plan(model, limits=Limits(scratch_bytes)).scratch_bytes == scratch_bytes
     with pytest.raises(SignbitError, match=r"bytes of RAM .* more than allowed"):
-        make_plan(model, max_ram_bytes=scratch_bytes - 4)
+        make_plan(model, limits=Limits(scratch_bytes - 4))
 
 
 @given(st.integers(0, 500))

@@ -1,9 +1,13 @@
-"""Files written whole or not at all."""
+"""Files and folders written whole or not at all."""
 
 import contextlib
 import os
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+from signbit.qmodel.errors import SignbitError
 
 
 def write_whole(path: str | os.PathLike, data: bytes) -> None:
@@ -24,6 +28,39 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
         # the user knows the file by the name that was given, not by the temporary one
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
     _sync_folder(target.parent)
+
+
+def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> None:
+    """Write `files`, by their paths below `folder`, all or none; the folder must be new or empty.
+
+    Raises SignbitError when something is in it, or OSError.
+    """
+    folder = Path(folder)
+    if is_new := not folder.exists():
+        beside = folder.absolute().parent
+    elif folder.is_dir() and not any(folder.iterdir()):
+        beside = folder
+    else:
+        raise SignbitError(f"{folder} is there already and not an empty folder; remove it, or name another")
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=beside))
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(folder)) from None
+    try:
+        for name, data in files.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        if is_new:
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        else:
+            for path in temporary.iterdir():
+                path.rename(folder / path.name)
+            temporary.rmdir()
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
 
 
 def is_device(path: str | os.PathLike) -> bool:

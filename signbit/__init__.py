@@ -11,7 +11,7 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
-_CHECKOUT = Path(__file__).resolve().parent.parent
-if (_CHECKOUT / "pyproject.toml").is_file():
+_HERE = Path(__file__).resolve().parent
+if not (_HERE / "qmodel").is_dir():
     # in a checkout qmodel, trainer and codegen lie beside this folder; a wheel has them in it
-    __path__.append(str(_CHECKOUT))
+    __path__.append(str(_HERE.parent))

@@ -13,6 +13,8 @@ from signbit.trainer import command as trainer  # noqa: E402
 COMMANDS = {
     **trainer.COMMANDS,
     **codegen.COMMANDS,
+    "models": Command("signbit.commands.models:main", "the trained models that come with signbit"),
+    "firmware": Command("signbit.commands.firmware:main", "a PlatformIO project that runs a model on a board"),
     "emulate": Command("signbit.emulate.command:main", "the whole firmware on emulated cores"),
     "device": Command("signbit.device.command:main", "talk to a board"),
 }

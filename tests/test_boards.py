@@ -6,7 +6,7 @@ QEMU emulates the UARTs of STM32F1, F4 and nRF51 and ignores clocks and pins; th
 
 import pytest
 
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 from signbit.emulate.machines import BOARDS, EmulatedUart
 from signbit.line.link import Link

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from signbit.codegen.commands import cli as codegen
+from signbit.commands import models
 from signbit.console import Column, console, print_table
 from signbit.device import command as device
-from signbit.emulate.command import CoreResult, print_results
+from signbit.emulate.command import print_results
+from signbit.emulate.emulation import CoreResult
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.command import run_command
 from signbit.trainer.command import cli as trainer
@@ -40,6 +42,7 @@ PRINTED = {
     "verify": command(codegen.main, "verify", MODELS / "digits-mlp.npz"),
     "summary": command(trainer.main, "summary", "--data", "digits", "--model", "conv3x3:16, conv3x3:28 pool2, dense"),
     "evaluate": command(trainer.main, "evaluate", MODELS / "digits-mlp.npz"),
+    "models": lambda: run_command(lambda words: models.main(words, "signbit models"), []),
     "device list": command(device.main, "list"),
     "emulate": lambda: print_results(console(), CORES),
     "demo": lambda: demo._print_agreement(console(), demo.Outcome({}, "", HOST, "", CORES, None)),

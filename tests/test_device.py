@@ -14,7 +14,7 @@ import pytest
 from signbit.device import command as device
 from signbit.device import ports as device_ports
 from signbit.device.checks import verify
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.line.link import Link
 from signbit.line.protocol import Frame, Request, decode, encode
 from signbit.qmodel.errors import SignbitError

@@ -9,9 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from signbit.emulate import command as emulate
+from signbit.emulate import command, pio
+from signbit.emulate import emulation as emulate
 from signbit.emulate import machines as emulator
-from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
 from signbit.line.link import Link
 from signbit.qmodel.data.named import load_dataset
@@ -147,7 +147,7 @@ def test_the_comparison_counts_every_wrong_value(repository):
 
 
 def run_main(repository, *options):
-    return emulate.main([str(repository / "models" / "digits-mlp.npz"), *options])
+    return command.main([str(repository / "models" / "digits-mlp.npz"), *options])
 
 
 def test_json_has_every_field_of_the_table(repository, digits_results, capsys):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.emulate.pio import FIRMWARE
 from signbit.qmodel.file import load
 from tools.documents.blocks import block

@@ -237,10 +237,10 @@ def test_the_table_of_sizes_is_that_of_the_file(stock_envs):
     assert len(table.splitlines()) == 2 + len(stock_envs) + 1
 
 
-def test_pio_passes_arguments_through():
+def test_pio_passes_arguments_through(repository):
     done = subprocess.run(
         [sys.executable, "-m", "signbit.emulate.pio", "project", "config"],
-        cwd=pio.CHECKOUT,
+        cwd=repository,
         capture_output=True,
         text=True,
     )
@@ -248,9 +248,9 @@ def test_pio_passes_arguments_through():
     assert "env:qemu_m55_batch" in done.stdout
 
 
-def test_a_python_without_codegen_s_needs_is_told(monkeypatch, tmp_path):
+def test_a_python_without_signbit_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("SIGNBIT_PYTHON", "/bin/false")
-    with pytest.raises(SignbitError, match=r"codegen does not run.*SIGNBIT_PYTHON"):
+    with pytest.raises(SignbitError, match=r"signbit does not run.*SIGNBIT_PYTHON"):
         pio.build(["qemu_m3"], build_dir=tmp_path)
 
 

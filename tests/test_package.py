@@ -149,9 +149,10 @@ def test_zephyr_module_builds_where_its_option_is_set(model, tmp_path):
 def test_folder_that_is_there_is_kept(model, tmp_path, capsys, name):
     folder = tmp_path / "wren"
     folder.mkdir()
+    (folder / "mine").touch()
     assert package(model, name, folder) == 2
     assert "is there already" in capsys.readouterr().err
-    assert list(folder.iterdir()) == []
+    assert list(folder.iterdir()) == [folder / "mine"]
 
 
 def test_missing_parent_is_one_line(model, tmp_path, capsys):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 
 MAIN = """
@@ -24,12 +24,12 @@ def tools_are_here():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(repository, tmp_path_factory):
     """A copy of firmware/ whose test program may be spoiled, beside links to the rest of the checkout."""
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(pio.FIRMWARE, root / "firmware", ignore=shutil.ignore_patterns(".pio"))
-    for name in ("codegen", "qmodel", "models"):
-        (root / name).symlink_to(pio.CHECKOUT / name)
+    for name in ("signbit", "models"):
+        (root / name).symlink_to(repository / name)
     return root / "firmware"
 
 

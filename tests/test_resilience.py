@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
 from signbit.line.link import Link, LinkError

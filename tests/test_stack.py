@@ -8,7 +8,7 @@ import pytest
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.measure import _deepest_path
-from signbit.emulate import command as emulate
+from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.errors import SignbitError

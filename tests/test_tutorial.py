@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 
 from signbit.codegen.commands.cli import main as codegen_main
-from signbit.emulate import command as emulate
+from signbit.emulate import command as emulate_command
+from signbit.emulate import emulation as emulate
 from signbit.emulate.pio import FIRMWARE
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.named import load_dataset
@@ -248,7 +249,7 @@ def check_codegen(arguments: list[str]) -> None:
 CHECKS = {
     "trainer": lambda arguments: train_parser().parse_args(arguments),
     "codegen": check_codegen,
-    "signbit emulate": lambda arguments: emulate._parser("signbit emulate").parse_args(arguments),
+    "signbit emulate": lambda arguments: emulate_command._parser("signbit emulate").parse_args(arguments),
     "signbit.emulate.pio": check_pio,
     "tools": lambda arguments: tutorial_pictures.command_parser().parse_args(arguments[1:]),
 }

@@ -21,6 +21,7 @@ from signbit.codegen.plan import make_plan
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.file import load
+from signbit.qmodel.shipped import accuracy_text
 from signbit.trainer.command.options import train_parser
 from signbit.trainer.learning.evaluate import evaluate
 from tools.cores import emulated as cores
@@ -200,7 +201,7 @@ def test_a_model_has_one_accuracy_wherever_it_is_printed():
             for line in document.read_text().splitlines()
             if line.startswith(tuple(f"| [{name}]" for name in (row["file"], row["file"].removesuffix(".npz"))))
         ]
-        assert lines and all(zoo_tables.accuracy_text(row) in line for line in lines)
+        assert lines and all(accuracy_text(row) in line for line in lines)
 
 
 def test_others_have_a_source_and_stand_in_the_picture():

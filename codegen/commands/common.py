@@ -8,10 +8,11 @@ from signbit.codegen.plan import TEST_VECTORS_MAX, Plan, make_plan
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
+from signbit.qmodel.shipped import add_model
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="model file (.npz), as `python -m trainer --out` writes it")
+    add_model(parser)
     parser.add_argument("--prefix", metavar="NAME", help="in front of every C symbol (default: the model's name)")
     parser.add_argument(
         "--target", choices=list(TARGETS), default=PORTABLE, help="core to generate for (default: %(default)s)"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.places import cache_folder
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.readers.idx import read_idx
 from signbit.qmodel.errors import SignbitError
@@ -52,10 +53,6 @@ def find_folder(data_dir: str | os.PathLike | None = None) -> Path | None:
     if named:
         raise SignbitError(f"{root}: MNIST is not there; it needs {', '.join(FILES)} in that folder or in mnist/ below")
     return None
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "signbit"
 
 
 def download() -> Path:

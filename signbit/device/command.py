@@ -15,15 +15,15 @@ from signbit.codegen.report import shape_text
 from signbit.console import Column, console, print_table
 from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.ports import candidates, find_port, open_port
-from signbit.emulate.pio import CHECKOUT
 from signbit.line.link import Link, LinkError, Stream
 from signbit.line.protocol import Info, Stats, TickSource
+from signbit.places import MODELS
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, whole
+from signbit.qmodel.shipped import model_argument
 
-MODELS = CHECKOUT / "models"
 PROFILE_INPUTS = 5
 PROBE_SECONDS = 0.5
 SILENCE_SECONDS = 0.3
@@ -257,5 +257,7 @@ def _add(commands, name: str, run: Callable, *parents_and_options) -> argparse.A
     if "--json" in parents_and_options:
         command.add_argument("--json", action="store_true", help="print JSON")
     if "--model" in parents_and_options:
-        command.add_argument("--model", metavar="FILE", type=Path, help="its model file (default: found by its hash)")
+        command.add_argument(
+            "--model", metavar="MODEL", type=model_argument, help="its file or name (default: found by its hash)"
+        )
     return command

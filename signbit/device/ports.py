@@ -5,19 +5,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from signbit.emulate import pio
-from signbit.emulate.command import build_folder, missing
+from signbit.emulate.emulation import build_folder, missing
 from signbit.emulate.machines import MACHINES, EmulatedUart
 from signbit.line.link import Stream
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.shipped import model_path
 
 BAUD = 115200
 SOCKET = "socket://"
 QEMU = "qemu:"
-QEMU_MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
+QEMU_MODEL = "digits-mlp"
 
 # what keeps a serial port from being opened
 OPEN_ERRORS = {
@@ -143,7 +143,7 @@ def _emulated(name: str):
     reason = missing()
     if reason:
         raise SignbitError(reason)
-    return MACHINES[core], Path(model) if model else QEMU_MODEL
+    return MACHINES[core], model_path(model or QEMU_MODEL)
 
 
 def _connect(name: str) -> socket.socket:

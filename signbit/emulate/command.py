@@ -1,173 +1,20 @@
-"""`signbit emulate MODEL`: the real firmware on emulated cores against Python, every value of every layer.
-
-For each core the whole test set goes through the batch firmware (semihosting), and some inputs go through the real
-one, over its UART and protocol.
-"""
+"""`signbit emulate MODEL`: the real firmware on emulated cores against Python, every value of every layer."""
 
 import dataclasses
 import json
-import tempfile
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from signbit.console import Column, console, print_table
-from signbit.emulate import machines as emulator
-from signbit.emulate import pio
-from signbit.emulate.machines import MACHINES, EmulatedUart, Machine, add_cores_option
-from signbit.line.link import Link
+from signbit.emulate.emulation import UART_INPUTS, CoreResult, emulate, missing
+from signbit.emulate.machines import add_cores_option
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
-from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
-from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
+from signbit.qmodel.shipped import add_model
 
 EXIT_NOT_RUN = 3
-UART_INPUTS = 20
-STACK_WORD = np.dtype("<u4")
-
-
-@dataclass(frozen=True)
-class CoreResult:
-    """What one emulated core computed, compared with Python.
-
-    `values` counts the outputs of all layers, logits included, and `different` those of them that are not Python's;
-    `uart_different` counts round trips whose class, logits or confidence are not, and requests that were repeated.
-    `flash_bytes` and `ram_bytes` are those of the firmware with the UART, the stack left out; `stack_used_bytes` is the
-    batch firmware's high-water mark.
-    """
-
-    core: str
-    title: str
-    machine: str
-    inputs: int
-    values: int
-    different: int
-    uart_trips: int
-    uart_different: int
-    boot_ms: float
-    stack_used_bytes: int
-    flash_bytes: int
-    ram_bytes: int
-    seconds: float
-
-    @property
-    def equal(self) -> bool:
-        return not self.different and not self.uart_different
-
-
-def missing() -> str | None:
-    """Why nothing can be built and emulated here, with the line that installs it; None if it can."""
-    return pio.missing() or emulator.missing()
-
-
-def emulate(
-    path: Path,
-    inputs: np.ndarray,
-    cores: Iterable[str] = MACHINES,
-    uart_trips: int = UART_INPUTS,
-    progress: Callable[[str], None] = lambda text: None,
-) -> list[CoreResult]:
-    """Run the model file `path` on each of `cores` over `inputs`, uint8 (n, input_size).
-
-    Needs what `missing` asks for.  Raises SignbitError when a firmware can't be built, faults or does not end.
-    """
-    model = load(path)
-    machines = [MACHINES[core] for core in cores]
-    progress(f"building {len(machines)} x 2 firmwares")
-    envs = [env for machine in machines for env in (machine.env, machine.batch_env)]
-    elfs = pio.build(envs, path, build_folder(model))
-    trace = model.trace(inputs)
-    results = []
-    for machine in machines:
-        progress(f"{machine.title}: {len(inputs)} inputs")
-        results.append(_run_core(machine, elfs, model, inputs, trace, uart_trips))
-    return results
-
-
-def build_folder(model: QuantizedModel) -> Path:
-    """Where the firmware of a model is built: each model has its own folder, so that none is built twice."""
-    return pio.FIRMWARE / ".pio" / "emulate" / f"{model.name}-{model.hash[:16]}"
-
-
-def _run_core(
-    machine: Machine,
-    elfs: dict[str, Path],
-    model: QuantizedModel,
-    inputs: np.ndarray,
-    trace: list[np.ndarray],
-    uart_trips: int,
-) -> CoreResult:
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        output = emulator.run_batch(machine, elfs[machine.batch_env], inputs.tobytes(), Path(folder))
-    different, stack_used_bytes = compare_batch(output, trace)
-    uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, trace[-1], uart_trips)
-    size = pio.size(elfs[machine.env])
-    return CoreResult(
-        core=machine.core,
-        title=machine.title,
-        machine=machine.machine,
-        inputs=len(inputs),
-        values=sum(layer.size for layer in trace),
-        different=different,
-        uart_trips=uart_trips,
-        uart_different=uart_different,
-        boot_ms=boot_ms,
-        stack_used_bytes=stack_used_bytes,
-        flash_bytes=size.flash_bytes,
-        ram_bytes=size.ram_bytes,
-        seconds=time.monotonic() - start,
-    )
-
-
-def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
-    """Compare the file that firmware/src/batch.c writes with `QuantizedModel.trace`.
-
-    Returns how many values differ, and the stack's high-water mark in bytes.  The logits stand in the file twice, as
-    the last layer's output and as what infer returned; one that is wrong in either place counts as one.
-    """
-    names = [f"layer{index}" for index in range(len(trace))]
-    layers = [layer.reshape(len(layer), -1) for layer in trace]
-    columns = list(zip([*names, "returned"], [*layers, layers[-1]], strict=True))
-    record = np.dtype([(name, layer.dtype.newbyteorder("<"), layer.shape[1:]) for name, layer in columns])
-    expected_bytes = len(layers[-1]) * record.itemsize + STACK_WORD.itemsize
-    if len(output) != expected_bytes:
-        raise SignbitError(f"the batch wrote {len(output)} bytes, but {expected_bytes} were expected")
-    records = np.frombuffer(output, record, len(layers[-1]))
-    wrong = {name: records[name] != layer for name, layer in columns}
-    wrong[names[-1]] |= wrong.pop("returned")
-    (stack_used_bytes,) = np.frombuffer(output[-STACK_WORD.itemsize :], STACK_WORD)
-    return sum(int(part.sum()) for part in wrong.values()), int(stack_used_bytes)
-
-
-def _round_trips(
-    machine: Machine, elf: Path, model: QuantizedModel, inputs: np.ndarray, logits: np.ndarray, trips: int
-) -> tuple[int, float]:
-    """Inputs over the UART of the real firmware, from the first on again when they are used up.
-
-    Returns how many answers were wrong or had to be asked for again, and milliseconds from power-on to the first one.
-    """
-    classes, confidence = logits.argmax(axis=1), model.confidence(logits)
-    start = time.monotonic()
-    with EmulatedUart(machine, elf) as uart:
-        link = Link(uart, timeout=10)
-        info = link.info()
-        boot_ms = 1000 * (time.monotonic() - start)
-        if info.model_hash != model.hash:
-            raise SignbitError(f"{machine.title}: the firmware carries model {info.model_hash}, not {model.hash}")
-        wrong = 0
-        for trip in range(trips):
-            index = trip % len(inputs)
-            result = link.infer(inputs[index])
-            expected = (int(classes[index]), tuple(logits[index].tolist()), int(confidence[index]))
-            wrong += (result.class_index, result.logits, result.confidence_per_mille) != expected
-    return wrong + link.repeated, boot_ms
 
 
 def print_results(screen: Console, results: list[CoreResult]) -> None:
@@ -217,8 +64,8 @@ def main(arguments: list[str], prog: str = "signbit emulate") -> int:
 
 
 def _parser(prog: str) -> Parser:
-    parser = Parser(prog=prog, description=__doc__.split("\n\n")[0].partition(": ")[2])
-    parser.add_argument("model", metavar="MODEL", type=Path, help="model file (.npz)")
+    parser = Parser(prog=prog, description=__doc__.partition(": ")[2])
+    add_model(parser)
     parser.add_argument("--data", metavar="NAME", help="test set (default: the one the model was trained on)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
     add_cores_option(parser)

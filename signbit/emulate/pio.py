@@ -1,8 +1,8 @@
 """PlatformIO with everything it needs taken from this computer: `python -m signbit.emulate.pio run -e qemu_m3`.
 
 PlatformIO Core downloads one package of its own, tool-scons (a repack of SCons), before the first build.  Here the
-SCons of the Python environment is registered in its place, in a core folder inside the checkout, so that building
-needs no network and leaves the user's own PlatformIO alone.
+SCons of the Python environment is registered in its place, in a core folder of our own, so that building needs no
+network and leaves the user's own PlatformIO alone.
 """
 
 import json
@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
+from signbit.places import FIRMWARE, IS_CHECKOUT, workspace
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-FIRMWARE = CHECKOUT / "firmware"
-CORE_DIR = CHECKOUT / ".pio-core"
+CORE_DIR = workspace() / "core"
 STOCK_PLATFORMS = ("ststm32", "nordicnrf51", "nordicnrf52")
-INSTALL = "python -m pip install platformio==6.2.0 scons==4.11.1"
+INSTALL = "python -m pip install 'signbit[firmware]'"
 COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"
 CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
@@ -51,12 +50,12 @@ def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None
     """
     envs = list(envs)
     arguments = ["run", *(word for env in envs for word in ("-e", env))]
-    folder = build_dir.absolute() if build_dir else FIRMWARE / ".pio" / "build"
+    folder = build_dir.absolute() if build_dir else workspace() / "build"
     with _alone_in(folder):
         done = subprocess.run(
             command(arguments),
             cwd=FIRMWARE,
-            env=environment(model, build_dir),
+            env=environment(model, build_dir) | {"PLATFORMIO_WORKSPACE_DIR": str(workspace())},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -205,8 +204,16 @@ def _first_error(output: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Pass `arguments` on to PlatformIO, in the folder of the firmware; returns its exit code."""
-    return subprocess.run(command(arguments), cwd=FIRMWARE, env=environment()).returncode
+    """Pass `arguments` on to PlatformIO; returns its exit code.
+
+    The project is the one in the current folder, or else the checkout's; an installed package has none of its own.
+    """
+    project = Path.cwd()
+    if not (project / "platformio.ini").is_file():
+        if not IS_CHECKOUT:
+            raise SignbitError("there is no platformio.ini in this folder: signbit firmware init DIR makes a project")
+        project = FIRMWARE
+    return subprocess.run(command(arguments), cwd=project, env=environment()).returncode
 
 
 if __name__ == "__main__":

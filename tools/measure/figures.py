@@ -13,7 +13,7 @@ from pathlib import Path
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import edge_inputs, find_compiler, verify
 from signbit.console import console
-from signbit.emulate.command import emulate, missing
+from signbit.emulate.emulation import emulate, missing
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
@@ -47,7 +47,7 @@ class Row:
 
 
 def measure(path: Path, data_dir: str | None, progress) -> Row:
-    """Everything about one model; needs a host compiler and what `signbit.emulate.command.missing` names."""
+    """Everything about one model; needs a host compiler and what `signbit.emulate.emulation.missing` names."""
     model = load(path)
     plan = make_plan(model)
     dataset = dataset_for(model, None, data_dir)

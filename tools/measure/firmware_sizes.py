@@ -9,15 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from signbit.emulate import pio
+from signbit.places import MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
 from tools.documents.blocks import replace_block, table_of
 from tools.measure.stack_depth import bound
 
-MODEL = pio.CHECKOUT / "models" / "digits-mlp.npz"
+MODEL = MODELS / "digits-mlp.npz"
 BOARDS = pio.FIRMWARE / "platform" / "boards"
-FIGURES = pio.CHECKOUT / "bench" / "firmware_sizes.json"
+FIGURES = ROOT / "bench" / "firmware_sizes.json"
 BLOCK = "firmware sizes"
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from signbit.emulate import pio
-from signbit.emulate.command import build_folder, missing
+from signbit.emulate.emulation import build_folder, missing
 from signbit.emulate.machines import MACHINES, EmulatedUart, Machine
 from signbit.line.link import DeviceError, Link
 from signbit.line.protocol import PAYLOAD_BYTES, Request
+from signbit.places import ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -25,7 +26,7 @@ from tools.documents.blocks import replace_block, table_of
 from tools.measure.stack_depth import Bound, bound
 
 MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
-FIGURES = pio.CHECKOUT / "bench" / "stack.json"
+FIGURES = ROOT / "bench" / "stack.json"
 DOCUMENT = pio.FIRMWARE / "README.md"
 BLOCK = "stack"
 INPUTS = 5
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> int:
         raise SignbitError(f"nothing was measured: {missing()}")
     marks = []
     for name in MODELS:
-        for found in measure(pio.CHECKOUT / "models" / name):
+        for found in measure(ROOT / "models" / name):
             print(found)
             marks.append(found)
     write_whole(FIGURES, (json.dumps([asdict(found) for found in marks], indent=2) + "\n").encode())

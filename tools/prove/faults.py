@@ -18,10 +18,10 @@ import numpy as np
 
 from signbit.emulate import machines as emulator
 from signbit.emulate import pio
-from signbit.emulate.command import build_folder, missing
+from signbit.emulate.emulation import build_folder, missing
 from signbit.emulate.machines import EmulatedUart
-from signbit.emulate.pio import CHECKOUT, FIRMWARE
 from signbit.line.link import Link, LinkError, Stream
+from signbit.places import FIRMWARE, MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.file import load
@@ -37,10 +37,10 @@ SEED = 1
 RETRIES = 1000
 CORE_RATE = 0.01
 CORE_TIMEOUT_S = 0.015
-MODEL = CHECKOUT / "models" / "digits-mlp.npz"
+MODEL = MODELS / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("faults.c")
-FIGURES = CHECKOUT / "bench" / "faults.json"
-DOCUMENT = CHECKOUT / "docs" / "PROTOCOL.md"
+FIGURES = ROOT / "bench" / "faults.json"
+DOCUMENT = ROOT / "docs" / "PROTOCOL.md"
 BLOCK = "faults"
 HOST, WEAK, CORE = "this computer", "this computer, CRC-16 instead", "emulated Cortex-M0"
 
@@ -146,7 +146,7 @@ class BadLine:
 
 
 def inject_core(path: Path, faults: int, seed: int, core: str = "m0") -> Outcome:
-    """The same with `signbit.line.link` and the real firmware on a core; needs what `emulate.command.missing` names."""
+    """The same with `signbit.line.link` and the real firmware on a core; needs what `emulation.missing` names."""
     model = load(path)
     machine = emulator.MACHINES[core]
     elf = pio.build([machine.env], path, build_folder(model))[machine.env]

@@ -12,8 +12,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from signbit.emulate.pio import CHECKOUT
 from signbit.line.protocol import Frame, Request, encode
+from signbit.places import MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -26,10 +26,10 @@ RUNS = 25_000_000
 SEED = 1
 INPUT_BYTES_MAX = 128
 SANITIZERS = "-fsanitize=fuzzer,address,undefined"
-MODEL = CHECKOUT / "models" / "digits-mlp.npz"
+MODEL = MODELS / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("fuzz.c")
-FIGURES = CHECKOUT / "bench" / "fuzz.json"
-DOCUMENT = CHECKOUT / "docs" / "PROTOCOL.md"
+FIGURES = ROOT / "bench" / "fuzz.json"
+DOCUMENT = ROOT / "docs" / "PROTOCOL.md"
 BLOCK = "fuzz"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from signbit.console import Column, console, print_table
-from signbit.emulate.command import CoreResult, emulate, missing
+from signbit.emulate.emulation import CoreResult, emulate, missing
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from signbit.codegen.kernels.targets import SIZE, SPEED
+from signbit.qmodel.shipped import accuracy_text
 from tools.documents.blocks import ROOT, table_of
 from tools.zoo.rows import build_of
 
@@ -170,12 +171,6 @@ def rivals_table(rivals: Sequence[dict]) -> str:
 
 def read_rivals() -> list[dict]:
     return json.loads(RIVALS.read_text())
-
-
-def accuracy_text(row: dict) -> str:
-    """A model's accuracy wherever it is printed: `99.25 % ± 0.04 (shipped 99.28)`, as `ACCURACY_NOTE` explains."""
-    mean, deviation, shipped = (100 * row[f"test_accuracy{part}"] for part in ("_mean", "_sd", ""))
-    return f"{mean:.2f} % ± {deviation:.2f} (shipped {shipped:.2f})"
 
 
 def build_title(build: dict) -> str:

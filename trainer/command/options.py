@@ -5,6 +5,7 @@ import argparse
 from signbit.qmodel.command import Parser
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.shipped import add_model
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network import architecture
 
@@ -73,7 +74,7 @@ def evaluate_parser(prog: str) -> Parser:
         prog=prog,
         description="Integer accuracy, figures of each class and confusion matrix on a data set's test part.",
     )
-    parser.add_argument("model", metavar="MODEL", help="model file (.npz)")
+    add_model(parser)
     _add_common(parser, parser, is_trained=True)
     return parser
 

@@ -36,7 +36,7 @@ C_TERMS = {
     "operator": re.compile(r"[-+*&|^]=?|<<|>>"),
 }
 WIDE = re.compile(
-    r"v|bl$|mla|mls|umull|u[sh]?[as]|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
+    r"v|bl$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
 )
 FREE_OF_FLAGS = {"add", "and", "bic", "eor", "lsl", "lsr", "asr", "mov", "mvn", "orr", "rsb", "sub"}
 """Wide in Thumb-2 without the s of "adds", but for registers that are added or moved."""

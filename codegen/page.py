@@ -48,7 +48,7 @@ def page_text(plan: Plan, measured: Measured | None) -> str:
 def _bars(plan: Plan, values: list[float]) -> list[Bar]:
     total = max(1, sum(values))
     return [
-        Bar(f"{layer.index} {layer.kind.replace('_', ' ')}", round(value), 100 * value / total)
+        Bar(f"{layer.index} {layer.title}", round(value), 100 * value / total)
         for layer, value in zip(plan.layers, values, strict=True)
     ]
 

@@ -14,7 +14,7 @@ from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Source
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layer import Layer
+from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.ranges import LayerRange
 from signbit.qmodel.value import WORD_BYTES, Encoding, Shape
@@ -50,6 +50,12 @@ class LayerPlan:
     @property
     def kind(self) -> str:
         return self.layer.kind
+
+    @property
+    def title(self) -> str:
+        """Kind, and what the layer reads if that is not just the value before it: `add(-1, -3)`."""
+        reads = "" if self.layer.inputs == CHAIN else f"({', '.join(map(str, self.layer.inputs))})"
+        return self.kind.replace("_", " ") + reads
 
     def shapes(self, times: str, arrow: str) -> str:
         """Shapes of the inputs and of the output, such as 7x7x16 + 7x7x8 -> 7x7x24."""

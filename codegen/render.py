@@ -56,7 +56,7 @@ def _environment() -> Environment:
 
 def title(layer, with_index: bool = True) -> str:
     """A layer in a few words, such as `layer 0: dense 784 -> 128`."""
-    text = f"{layer.kind.replace('_', ' ')} {layer.shapes('x', '->')}"
+    text = f"{layer.title} {layer.shapes('x', '->')}"
     return f"Layer {layer.index}: {text}" if with_index else text
 
 

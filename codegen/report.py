@@ -24,7 +24,7 @@ def print_layers(screen: Console, plan: Plan) -> None:
         instructions = layer.cost.instructions
         rows.append(
             (
-                f"{layer.index} {layer.kind}",
+                f"{layer.index} {layer.title}",
                 shape_text(layer),
                 f"{layer.weight_count:,}",
                 f"{layer.flash_bytes:,}",

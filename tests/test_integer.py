@@ -242,6 +242,26 @@ def test_whole_model_against_fractions(model, seed):
         assert found.reshape(-1).tolist() == exact
 
 
+@pytest.mark.parametrize(
+    ("multipliers", "shift", "expected"),
+    [((1, 1), 0, [0, 3, 200, 200]), ((3, 1), 2, [0, 2, 114, 200]), ((1, 1), 1, [0, 2, 128, 200])],
+)
+def test_addition_saturates_and_rounds_halves_up(multipliers, shift, expected):
+    values = [Value((4,), Encoding.UINT8, 0, 255)] * 2
+    inputs = [np.array([[0, 2, 100, 255]], np.uint8), np.array([[0, 1, 155, 255]], np.uint8)]
+    add = Add((-1, -2), 200, multipliers, shift)
+    assert add.run(inputs, values).tolist() == [expected]
+
+
+def test_concatenation_copies_or_rescales_channels():
+    values = [Value((1, 2, 1), Encoding.UINT8, 0, 255), Value((1, 2, 2), Encoding.UINT8, 0, 255)]
+    inputs = [np.array([[[[1], [2]]]], np.uint8), np.array([[[[10, 20], [30, 255]]]], np.uint8)]
+    copied = Concatenate((-1, -2), 255, (1, 1), 0).run(inputs, values)
+    assert copied.tolist() == [[[[1, 10, 20], [2, 30, 255]]]]
+    scaled = Concatenate((-1, -2), 127, (3, 1), 1).run(inputs, values)
+    assert scaled.tolist() == [[[[2, 5, 10], [3, 15, 127]]]]
+
+
 def test_average_pool_is_the_rounded_mean():
     """M = round(2^22 / n) is so close to 1 / n that only exact halves could round otherwise."""
     rng = np.random.default_rng(0)

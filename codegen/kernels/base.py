@@ -97,7 +97,7 @@ class Job:
 
     @property
     def neurons(self) -> int:
-        return self.layer.neurons
+        return self.output_shape[-1]
 
     @property
     def rows(self) -> np.ndarray:

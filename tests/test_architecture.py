@@ -133,7 +133,7 @@ def test_presets_grow(shape):
 def test_summary_is_the_plans(capsys):
     """By hand: 5x5 kernels at 2x2 places, 3x3 pooled, then 2x2x4 values to 3 classes."""
     result = summarize(resolve(parse("conv3x3:4 pool2, dense"), (6, 6, 1), 3), (6, 6, 1), 3)
-    conv, dense = result.rows
+    conv, dense = result.layers
     assert (conv.output_shape, conv.weight_bits, conv.macs) == ((2, 2, 4), 36, 16 * 36)
     assert (dense.output_shape, dense.weight_bits, dense.macs) == ((3,), 48, 48)
     # 9 or 16 bits a row in bytes or words, 6 bytes of parameters a neuron

@@ -3,12 +3,6 @@
 from signbit.trainer.learning.evaluate import Score, scores_as_dict
 from signbit.trainer.learning.run import Run
 
-FIGURES = {
-    "float": "float",
-    "fake_quantized": "fake-quantized",
-    "integer": "integer",
-}
-
 
 def run_text(run: Run, out: str | None) -> str:
     """The result of a training run."""
@@ -26,7 +20,7 @@ def run_text(run: Run, out: str | None) -> str:
     for figure in run.scores["test"]:
         cells = [run.scores[part][figure] for part in ("validation", "test")]
         shown = [f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells]
-        lines.append(f"{FIGURES[figure]:<16}{shown[0]:>20}{shown[1]:>20}")
+        lines.append(f"{figure.replace('_', '-'):<16}{shown[0]:>20}{shown[1]:>20}")
     lines += [f"{'95 % interval':<16}{''.join(f'{interval_text(cell):>20}' for cell in cells)}", ""]
     if run.model is None:
         lines.append("A float network has no integer model, so nothing is saved; --binarize deterministic makes one.")

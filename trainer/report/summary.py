@@ -1,6 +1,6 @@
 """What a network will cost, before it is trained: shapes, bits, bytes, and instructions on each core."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from rich.console import Console
@@ -19,7 +19,7 @@ CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cort
 class Row:
     """One layer of the integer model."""
 
-    text: str
+    layer: str
     output_shape: Shape
     weight_bits: int
     flash_bytes: int
@@ -30,12 +30,20 @@ class Row:
 class Summary:
     architecture: str
     input_shape: Shape
-    rows: tuple[Row, ...]
+    layers: tuple[Row, ...]
     flash_bytes: int
     """Weights and parameters, as the portable plan optimized for size has them."""
     arena_bytes: int
     instructions: dict[str, int | None]
     """Predicted for each core of one inference, with the kernels that codegen chooses for speed."""
+
+    @property
+    def weight_bits(self) -> int:
+        return sum(row.weight_bits for row in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(row.macs for row in self.layers)
 
 
 def summarize(architecture: Architecture, input_shape: Shape, classes: int, high: int = 127) -> Summary:
@@ -73,12 +81,12 @@ def print_summary(screen: Console, summary: Summary) -> None:
         *(Column("weights, bits", 2), Column("flash, bytes"), Column("MACs")),
     )
     rows = [
-        (row.text, _shape(row.output_shape), f"{row.weight_bits:,}", f"{row.flash_bytes:,}", f"{row.macs:,}")
-        for row in summary.rows
+        (row.layer, _shape(row.output_shape), f"{row.weight_bits:,}", f"{row.flash_bytes:,}", f"{row.macs:,}")
+        for row in summary.layers
     ]
-    bits, macs = (sum(getattr(row, name) for row in summary.rows) for name in ("weight_bits", "macs"))
+    whole = ("all", "", f"{summary.weight_bits:,}", f"{summary.flash_bytes:,}", f"{summary.macs:,}")
     screen.print(f"{summary.architecture}  on inputs of {_shape(summary.input_shape)}", soft_wrap=True)
-    print_table(screen, columns, [*rows, ("all", "", f"{bits:,}", f"{summary.flash_bytes:,}", f"{macs:,}")])
+    print_table(screen, columns, [*rows, whole])
     screen.print(f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM")
     for core, count in summary.instructions.items():
         shown = "no estimate" if count is None else f"{count:,}"
@@ -86,26 +94,7 @@ def print_summary(screen: Console, summary: Summary) -> None:
 
 
 def summary_json(summary: Summary) -> dict:
-    return {
-        "command": "summary",
-        "architecture": summary.architecture,
-        "input_shape": list(summary.input_shape),
-        "layers": [
-            {
-                "layer": row.text,
-                "output_shape": list(row.output_shape),
-                "weight_bits": row.weight_bits,
-                "flash_bytes": row.flash_bytes,
-                "macs": row.macs,
-            }
-            for row in summary.rows
-        ],
-        "weight_bits": sum(row.weight_bits for row in summary.rows),
-        "flash_bytes": summary.flash_bytes,
-        "macs": sum(row.macs for row in summary.rows),
-        "arena_bytes": summary.arena_bytes,
-        "instructions": summary.instructions,
-    }
+    return {"command": "summary", **asdict(summary), "weight_bits": summary.weight_bits, "macs": summary.macs}
 
 
 def _untrained(architecture: Architecture, input_shape: Shape, classes: int, high: int) -> QuantizedModel:

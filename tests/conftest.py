@@ -1,6 +1,7 @@
 """Shared fixtures; and in CI a skipped test is a failed one."""
 
 import os
+import shutil
 
 # one BLAS thread is fastest for matrices this small, and has to be asked for before numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from signbit.emulate import pio
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.data.named import load_dataset
@@ -74,7 +76,20 @@ def parts(tmp_path):
     return write
 
 
-# -- the firmware's device, compiled for this computer ---------------------------------------------------------------
+# -- the firmware, and its device compiled for this computer -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def firmware_copy(tmp_path_factory):
+    """A copy of firmware/ that may be spoiled, beside links to what generates its header."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(pio.FIRMWARE, root / "firmware", ignore=shutil.ignore_patterns(".pio"))
+    for name in ("signbit", "models"):
+        (root / name).symlink_to(pio.FIRMWARE.parent / name)
+    with pytest.MonkeyPatch.context() as patch:
+        # PlatformIO keeps one link to a platform of that name
+        patch.setattr(pio, "CORE_DIR", root / "core")
+        yield root / "firmware"
 
 
 @pytest.fixture(scope="session")

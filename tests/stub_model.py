@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from platformio import fs
 from platformio.project.config import ProjectConfig
 
 from signbit.emulate import pio
@@ -65,9 +66,10 @@ static void hurt(uint8_t how)
 def build_stub(folder: Path, machine: Machine, hurt: str = UNHURT, self_test_failed: int = 0) -> Path:
     """The firmware of the machine's environment, with its flags and port, around the stub."""
     (folder / "model.h").write_text(STUB + hurt)
-    config = ProjectConfig(str(pio.FIRMWARE / "platformio.ini"))
+    with fs.cd(pio.FIRMWARE):
+        config = ProjectConfig("platformio.ini")
     section = f"env:{machine.env}"
-    port = "nrf5.c" if machine.core == "m0" else "cmsdk.c"
+    port = f"{config.get(section, 'custom_port')}.c"
     sources = [*(pio.FIRMWARE / "src" / name for name in SOURCES), pio.FIRMWARE / "src" / "ports" / port]
     flags = [word for text in config.get(section, "build_flags") for word in text.split()]
     elf = folder / "firmware.elf"

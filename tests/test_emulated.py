@@ -261,7 +261,6 @@ int main(void)
     return ticks_source() == TICKS_SYSTICK ? 0 : 2;
 }
 """
-SCRIPTS = {"m0": "nrf51822", "m3": "mps2", "m4": "mps2", "m7": "mps2", "m33": "mps2_an505", "m55": "mps3_an547"}
 CORE_SOURCES = ("startup.c", "core.c", "ticks.c", "semihost.c")
 
 
@@ -275,7 +274,7 @@ def exit_code(repository, folder, core, program, *qemu_options):
             *(pio.COMPILER, f"-mcpu=cortex-{core}", "-mthumb", "-Os", "-std=c11", "-ffreestanding", "-nostdlib"),
             *("-DSIGNBIT_SEMIHOSTING", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"),
             *(folder / "program.c", *(firmware / "src" / name for name in CORE_SOURCES)),
-            *(f"-L{firmware / 'ld'}", f"-T{SCRIPTS[core]}.ld", "-lgcc", "-o", elf),
+            *(f"-L{firmware / 'ld'}", f"-T{MACHINES[core].linker_script}", "-lgcc", "-o", elf),
         ],
         check=True,
     )

@@ -1,6 +1,5 @@
 """firmware/ as a PlatformIO project: every environment builds, and stays built while nothing changes."""
 
-import configparser
 import dataclasses
 import json
 import re
@@ -18,13 +17,14 @@ from signbit.codegen.measure import measure
 from signbit.codegen.plan import make_plan
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES
+from signbit.emulate.project import Project
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from tools.documents.blocks import block
 from tools.measure import firmware_sizes
 
-FLASH_BASES = {"nrf52840_dk_local": 0, "microbit_v1_local": 0, "pico_local": 0x10000000} | {
-    machine.env: machine.code_base for machine in MACHINES.values()
+FLASH_BASES = {"nrf52840_dk": 0, "bbcmicrobit": 0, "pico": 0x10000000, "qemu_m33": 0x10000000} | {
+    f"qemu_{core}": 0 for core in ("m0", "m3", "m4", "m7", "m55")
 }
 STM32_FLASH = 0x08000000
 
@@ -38,26 +38,23 @@ def tools_are_here():
 
 @pytest.fixture(scope="module")
 def project(repository):
-    """platformio.ini as it stands, nothing resolved."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(repository / "firmware" / "platformio.ini")
-    return parser
+    return Project(repository / "firmware")
 
 
 @pytest.fixture(scope="module")
-def default_envs(project):
-    return project["platformio"]["default_envs"].split()
+def local_envs(project):
+    return project.local_envs()
 
 
 @pytest.fixture(scope="module")
 def stock_envs(project):
     """Environments on PlatformIO's own platforms, and the platform of each."""
     envs = {}
-    for name in project:
-        stock, _, board = project[name].get("extends", "").partition(", ")
-        if name.startswith("env:") and stock.startswith("stock_") and board:
-            envs[name.removeprefix("env:")] = project[stock]["platform"]
-    assert len(envs) == 10 and set(envs.values()) == set(pio.STOCK_PLATFORMS)
+    for section in project.sections:
+        platform = project.option(section, "platform") if section.startswith("env:") else None
+        if platform in pio.STOCK_PLATFORMS:
+            envs[section.removeprefix("env:")] = platform
+    assert set(envs.values()) == set(pio.STOCK_PLATFORMS)
     return envs
 
 
@@ -67,25 +64,25 @@ def model_path(repository):
 
 
 @pytest.fixture(scope="module")
-def elfs(default_envs, model_path, tmp_path_factory):
-    """Every default environment, built from nothing."""
-    return pio.build(default_envs, model_path, tmp_path_factory.mktemp("build"))
+def elfs(local_envs, model_path, tmp_path_factory):
+    """Every local environment, built from nothing."""
+    return pio.build(local_envs, model_path, tmp_path_factory.mktemp("build"))
 
 
-def test_every_default_environment_builds(elfs, default_envs):
-    assert len(default_envs) == 23
-    assert all(elfs[env].is_file() for env in default_envs)
+def test_every_local_environment_builds(elfs, local_envs):
+    assert len(local_envs) == 2 * len(MACHINES) + 11
+    assert all(elfs[env].is_file() for env in local_envs)
 
 
-def test_every_environment_is_a_default_a_stock_or_a_test_one(project, default_envs, stock_envs):
-    envs = [name.removeprefix("env:") for name in project if name.startswith("env:")]
+def test_every_environment_is_a_local_a_stock_or_a_test_one(project, local_envs, stock_envs):
+    envs = [name.removeprefix("env:") for name in project.sections if name.startswith("env:")]
     tests = [f"test_{core}" for core in MACHINES]
-    assert sorted(envs) == sorted([*default_envs, *stock_envs, *tests])
+    assert sorted(envs) == sorted([*local_envs, *stock_envs, *tests])
 
 
 def test_every_image_stands_where_its_core_starts(elfs):
     for env, elf in elfs.items():
-        base = FLASH_BASES.get(env.removesuffix("_batch"), STM32_FLASH)
+        base = FLASH_BASES.get(env.removesuffix("_batch").removesuffix("_local"), STM32_FLASH)
         done = subprocess.run(["arm-none-eabi-readelf", "-lW", elf], capture_output=True, text=True, check=True)
         loads = [line.split() for line in done.stdout.splitlines() if line.lstrip().startswith("LOAD")]
         assert min(int(words[3], 16) for words in loads) == base, env
@@ -181,12 +178,13 @@ def _link(objects, folder, stack_bytes) -> str:
 
 
 def test_stock_and_local_environments_differ_in_the_platform_only(project, stock_envs):
-    for env in stock_envs:
-        stock, board = project[f"env:{env}"]["extends"].split(", ")
-        (local,) = [name for name in project if project[name].get("extends") == board]
-        assert local.endswith("_local")
-        assert set(project[local]) == {"extends", "platform"} and set(project[f"env:{env}"]) == {"extends"}
-        assert set(project[stock]) == {"extends", "platform"} and set(project["stock"]) == {"platform_packages"}
+    for board in stock_envs:
+        stock, local = (dict(project.sections[f"env:{env}"]) for env in (board, f"{board}_local"))
+        assert local == {"extends": f"local, {board}"}
+        platform = stock.pop("extends").removesuffix(f", {board}")
+        assert not stock and dict(project.sections[platform]).keys() == {"extends", "platform"}
+    assert dict(project.sections["local"]).keys() == {"platform"}
+    assert dict(project.sections["stock"]).keys() == {"platform_packages"}
 
 
 def test_stock_environments_build_where_their_platform_is(stock_envs, tmp_path):
@@ -209,19 +207,25 @@ def test_the_firmware_tells_the_project_s_version(repository):
 def test_a_board_file_has_the_memory_of_its_linker_script(repository, project):
     """PlatformIO's percentages come from the one, the linker's bars from the other."""
     units = {"K": 1024, "M": 1024 * 1024}
-    for name in project:
-        if "board" not in project[name] or name.startswith("env:test_"):
-            continue
-        script = project[name].get("board_build.ldscript") or project[project[name]["extends"]]["board_build.ldscript"]
-        text = (repository / "firmware" / script).read_text()
+    boards = project.boards()
+    for name, board in boards.items():
+        text = (repository / "firmware" / project.option(name, "board_build.ldscript")).read_text()
         flash, ram = (int(number) * units[unit] for number, unit in re.findall(r"LENGTH = (\d+)([KM])", text))
-        board = (repository / "firmware" / "platform" / "boards" / f"{project[name]['board']}.json").read_text()
-        assert f'"maximum_size": {flash},' in board and f'"maximum_ram_size": {ram}' in board, name
+        assert (board["upload"]["maximum_size"], board["upload"]["maximum_ram_size"]) == (flash, ram), name
+
+
+def test_a_board_is_one_name_in_three_places(project):
+    """Its file for PlatformIO, its environments, and a clock that is the same in both where the port is told it."""
+    assert {path.stem for path in (project.firmware / "boards").glob("*.ini")} == set(project.boards())
+    for name, board in project.boards().items():
+        assert project.option(name, "board") == name
+        told = re.findall(r"_CLOCK_HZ=(\d+)u", project.option(name, "build_flags") or "")
+        assert told in ([], [board["build"]["f_cpu"].removesuffix("L")]), name
 
 
 def test_the_sizes_are_those_of_every_board(model_path, project):
     figures = firmware_sizes.measure(model_path)
-    boards = [name for name in project["platformio"]["default_envs"].split() if not name.endswith("_batch")]
+    boards = [name for name in project.local_envs() if not name.endswith("_batch")]
     assert [entry["env"] for entry in figures] == boards
     for entry in figures:
         assert 4096 < entry["flash_bytes"] < entry["part_flash_bytes"]

@@ -58,12 +58,9 @@ def test_nothing_is_found_but_the_deviations():
     assert output.count("No defects found") == 2 * len(ENVS)
 
 
-def test_what_is_planted_is_found_by_both_checkers(repository, tmp_path):
-    shutil.copytree(pio.FIRMWARE, tmp_path / "firmware", ignore=shutil.ignore_patterns(".pio"))
-    for name in ("signbit", "models"):
-        (tmp_path / name).symlink_to(repository / name)
-    (tmp_path / "firmware" / "src" / "planted.c").write_text(PLANTED)
-    code, output = check(tmp_path / "firmware", "qemu_m3")
+def test_what_is_planted_is_found_by_both_checkers(firmware_copy):
+    (firmware_copy / "src" / "planted.c").write_text(PLANTED)
+    code, output = check(firmware_copy, "qemu_m3")
     assert code != 0
     found = [line for line in output.splitlines() if "planted.c:" in line]
     for finding in ("nullPointer", "misra-c2012-15.1", "clang-analyzer-core.NullDereference"):

@@ -1,6 +1,5 @@
 """`pio test` on emulated cores: the suite passes, and nothing that went wrong can."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -23,20 +22,10 @@ def tools_are_here():
         pytest.skip(emulate.missing())
 
 
-@pytest.fixture(scope="module")
-def project(repository, tmp_path_factory):
-    """A copy of firmware/ whose test program may be spoiled, beside links to the rest of the checkout."""
-    root = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(pio.FIRMWARE, root / "firmware", ignore=shutil.ignore_patterns(".pio"))
-    for name in ("signbit", "models"):
-        (root / name).symlink_to(repository / name)
-    return root / "firmware"
-
-
 def run(project, *envs):
     arguments = ["test", *(word for env in envs for word in ("-e", env))]
     command, environment = pio.command(arguments), pio.environment()
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -61,8 +50,8 @@ def test_the_device_passes_on_an_emulated_core():
     ],
     ids=["no end", "no plan", "too few", "crash", "exit code", "too many", "failed", "nothing"],
 )
-def test_what_went_wrong_is_no_pass(project, body, reason):
-    (project / "test" / "test_device" / "main.c").write_text(MAIN % body)
-    code, output = run(project, "test_m3")
+def test_what_went_wrong_is_no_pass(firmware_copy, body, reason):
+    (firmware_copy / "test" / "test_device" / "main.c").write_text(MAIN % body)
+    code, output = run(firmware_copy, "test_m3")
     assert code != 0 and reason in output, output
     assert "PASSED" not in output

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from configparser import ConfigParser
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +24,7 @@ from signbit.codegen.commands.cli import main as codegen_main
 from signbit.emulate import command as emulate_command
 from signbit.emulate import emulation as emulate
 from signbit.emulate.pio import FIRMWARE
+from signbit.emulate.project import Project
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
@@ -231,11 +231,10 @@ def all_commands() -> list[str]:
 
 
 def check_pio(arguments: list[str]) -> None:
-    """Each environment behind -e is one of platformio.ini."""
-    config = ConfigParser(interpolation=None)
-    config.read(FIRMWARE / "platformio.ini")
+    """Each environment after -e is one of the project."""
+    sections = Project(FIRMWARE).sections
     names = [name for flag, name in pairwise(arguments) if flag == "-e"]
-    assert names and all(f"env:{name}" in config for name in names)
+    assert names and all(f"env:{name}" in sections for name in names)
 
 
 def check_codegen(arguments: list[str]) -> None:

@@ -1,6 +1,6 @@
 /** What a board gives the firmware: its clock, one UART, one LED, a watchdog and the cause of the last reset.
  *
- * One file a family in src/ports/ implements this; platformio.ini picks the file and the pins.  A port leaves the
+ * One file a family in src/ports/ implements this; boards/NAME.ini picks the file and the pins.  A port leaves the
  * clock as reset left it: every part then runs at a frequency its manual states, without PLL or flash set-up, and
  * the figures of two boards compare by cycles.
  */

@@ -12,6 +12,8 @@ from platformio.test.exception import UnitTestSuiteError
 
 PLAN = re.compile(r"PLAN (\d+)")
 CASE = re.compile(r"(\w+):(PASS|FAIL)")
+TIMEOUT_S = 600
+"""After which a program that hangs is ended; the slowest takes a second."""
 
 
 class CustomTestRunner(TestRunnerBase):
@@ -29,6 +31,10 @@ class CustomTestRunner(TestRunnerBase):
             self.broken = error
 
     def stage_testing(self):
+        section = f"env:{self.test_suite.env_name}"
+        board = self.platform.board_config(self.project_config.get(section, "board"))
+        command = self.platform.qemu_command(board, "${platformio.build_dir}/${this.__env__}/firmware.elf", "null")
+        self.project_config.set(section, "test_testing_command", ["timeout", str(TIMEOUT_S), *command])
         super().stage_testing()
         if self.options.without_testing:
             return

@@ -7,6 +7,8 @@ from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 
+from signbit.emulate import pio
+from signbit.emulate.project import Project
 from signbit.qmodel.errors import SignbitError
 
 QEMU = "qemu-system-arm"
@@ -15,16 +17,17 @@ QEMU_APT = "apt install --no-install-recommends qemu-system-arm"
 
 @dataclass(frozen=True)
 class Machine:
-    """One emulated core: QEMU's machine, the PlatformIO environment and where its flash begins; `serial` is the number
-    of the machine's UART that the firmware uses.
+    """A board that QEMU emulates: `core` is its core (m0), `machine` QEMU's name, `env` the PlatformIO environment,
+    `linker_script` its file in firmware/ld, `uart` the number of the machine's UART that the firmware uses.
     """
 
     core: str
     title: str
     machine: str
     env: str
-    code_base: int
-    serial: int = 0
+    clock_hz: int
+    linker_script: str
+    uart: int
 
     @property
     def batch_env(self) -> str:
@@ -32,26 +35,29 @@ class Machine:
         return f"{self.env}_batch"
 
 
-MACHINES = {
-    machine.core: machine
-    for machine in (
-        Machine("m0", "Cortex-M0", "microbit", "qemu_m0", 0x00000000),
-        Machine("m3", "Cortex-M3", "mps2-an385", "qemu_m3", 0x00000000),
-        Machine("m4", "Cortex-M4", "mps2-an386", "qemu_m4", 0x00000000),
-        Machine("m7", "Cortex-M7", "mps2-an500", "qemu_m7", 0x00000000),
-        Machine("m33", "Cortex-M33", "mps2-an505", "qemu_m33", 0x10000000),
-        Machine("m55", "Cortex-M55", "mps3-an547", "qemu_m55", 0x00000000),
-    )
-}
+def read_machines(firmware: Path = pio.FIRMWARE) -> list[Machine]:
+    """Every board of `firmware` whose file names a QEMU machine: the emulated cores first, from small to large."""
+    project, machines = Project(firmware), []
+    for name, board in project.boards().items():
+        build = board["build"]
+        qemu, core = build.get("qemu"), build["cpu"].removeprefix("cortex-")
+        if not qemu:
+            continue
+        emulated = name.startswith(EMULATED)
+        title = f"Cortex-{core.upper()}" if emulated else board["name"]
+        env = name if emulated else f"{name}_local"
+        script = Path(project.option(name, "board_build.ldscript")).name
+        clock_hz = int(build["f_cpu"].removesuffix("L"))
+        machines.append(Machine(core, title, qemu["machine"], env, clock_hz, script, qemu["uart"]))
+    return sorted(machines, key=lambda machine: (not machine.env.startswith(EMULATED), int(machine.core[1:])))
 
-# boards whose own image, not built for an emulator, starts and answers in QEMU as well
-BOARDS = (
-    Machine("m3", "Bluepill", "stm32vldiscovery", "bluepill_local", 0x08000000),
-    Machine("m3", "Nucleo-F103RB", "stm32vldiscovery", "nucleo_f103rb_local", 0x08000000, serial=1),
-    Machine("m4", "Nucleo-F401RE", "netduinoplus2", "nucleo_f401re_local", 0x08000000, serial=1),
-    Machine("m4", "Nucleo-F446RE", "netduinoplus2", "nucleo_f446re_local", 0x08000000, serial=1),
-    Machine("m0", "BBC micro:bit v1", "microbit", "microbit_v1_local", 0x00000000),
-)
+
+EMULATED = "qemu_"
+"""What the names of boards begin with that exist in QEMU only."""
+_FOUND = read_machines()
+MACHINES = {machine.env.removeprefix(EMULATED): machine for machine in _FOUND if machine.env.startswith(EMULATED)}
+BOARDS = [machine for machine in _FOUND if machine not in MACHINES.values()]
+"""Boards whose own image, not built for an emulator, starts and answers in QEMU as well."""
 
 
 def add_cores_option(parser: ArgumentParser) -> None:
@@ -111,7 +117,7 @@ class EmulatedUart:
         self.machine = machine
         ours, theirs = socket.socketpair()
         with theirs:
-            others = ("-serial", "null") * machine.serial
+            others = ("-serial", "null") * machine.uart
             uart = ["-chardev", f"socket,id=uart,fd={theirs.fileno()}", *others, "-serial", "chardev:uart"]
             try:
                 self.process = subprocess.Popen(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
+from signbit.emulate.project import Project
 from signbit.places import FIRMWARE, IS_CHECKOUT, workspace
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
@@ -207,13 +208,15 @@ def main(arguments: list[str]) -> int:
     """Pass `arguments` on to PlatformIO; returns its exit code.
 
     The project is the one in the current folder, or else the checkout's; an installed package has none of its own.
+    Where no environment is named, those are meant that need nothing but the compiler on PATH.
     """
     project = Path.cwd()
     if not (project / "platformio.ini").is_file():
         if not IS_CHECKOUT:
             raise SignbitError("there is no platformio.ini in this folder: signbit firmware init DIR makes a project")
         project = FIRMWARE
-    return subprocess.run(command(arguments), cwd=project, env=environment()).returncode
+    default = {"PLATFORMIO_DEFAULT_ENVS": "\n".join(Project(project).local_envs())}
+    return subprocess.run(command(arguments), cwd=project, env=environment() | default).returncode
 
 
 if __name__ == "__main__":

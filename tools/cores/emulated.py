@@ -20,9 +20,7 @@ from tools.cores.programs import write_program
 TOOLS = Path(__file__).resolve().parent
 STREAM = TOOLS / "streams" / "core"
 SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
-LINKER_SCRIPTS = {"microbit": "nrf51822.ld", "mps2-an505": "mps2_an505.ld", "mps3-an547": "mps3_an547.ld"}
-LINKER_SCRIPT = "mps2.ld"
-LARGE_M0 = replace(MACHINES["m0"], title="Cortex-M0 (large)", machine="mps2-an385")
+LARGE_M0 = replace(MACHINES["m3"], title="Cortex-M0 (large)", core="m0")
 """For models beyond the 256 KiB of the micro:bit: a machine with 4 MiB and an M3, which executes M0 code as it is, so
 that counts are the M0's."""
 M0_MODEL_BYTES = 245 << 10
@@ -114,7 +112,7 @@ def build(
         ),
         *("-Wall", "-Wextra", "-Werror", "-DSIGNBIT_SEMIHOSTING", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}"),
         *("-Wl,--gc-sections", f"-I{STREAM}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"),
-        *(f"-L{FIRMWARE / 'ld'}", "-T", LINKER_SCRIPTS.get(machine.machine, LINKER_SCRIPT)),
+        *(f"-L{FIRMWARE / 'ld'}", "-T", machine.linker_script),
         *(str(source), *sources, *libraries, "-o", str(elf)),
     ]
     done = subprocess.run(command, capture_output=True, text=True)

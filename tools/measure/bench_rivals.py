@@ -9,7 +9,7 @@ import re
 import subprocess
 import tempfile
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import util
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen.kernels.targets import SPEED
-from signbit.emulate.machines import MACHINES
+from signbit.emulate.machines import MACHINES, Machine
 from signbit.emulate.pio import COMPILER, SIZE_TOOL
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
@@ -83,15 +83,15 @@ class Rival:
 class Build:
     """How it is compiled for a core, and on which machine it runs."""
 
-    machine: str
+    machine: Machine
     flags: tuple[str, ...]
 
 
 RIVALS = {rival.model: rival for rival in (Rival("digits-mlp", 64, 64), Rival("mnist-mlp", 784, 128))}
 # the float weights of 784-128-10 take 400 KB, which no M0 has: M0's code runs on the emulated M3 with its 4 MB
 BUILDS = {
-    "m0": Build("mps2-an385", ("-mcpu=cortex-m0", "-mthumb")),
-    "m4": Build("mps2-an386", ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
+    "m0": Build(cores.LARGE_M0, ("-mcpu=cortex-m0", "-mthumb")),
+    "m4": Build(MACHINES["m4"], ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
 }
 LIBRARIES = ("-lm", "-lc_nano", "-lgcc")
 
@@ -118,10 +118,9 @@ def measure(name: str, core: str) -> list[Measured]:
         include = write_c(classifier, folder)
         source = folder / "main.c"
         source.write_text(MAIN % {"features": rival.inputs, "inputs": INPUTS})
-        machine = replace(MACHINES[core], machine=how.machine)
         flags = (*how.flags, "-isystem", str(folder), "-isystem", include)
-        elf = cores.build(source, machine, flags=flags, libraries=LIBRARIES)
-        run = cores.execute(elf, machine, x.astype(np.float32).tobytes(), count=True)
+        elf = cores.build(source, how.machine, flags=flags, libraries=LIBRARIES)
+        run = cores.execute(elf, how.machine, x.astype(np.float32).tobytes(), count=True)
         flash_bytes, ram_bytes = _sizes(rival, how, folder, include)
     labels = np.frombuffer(run.output, "<i4")
     if not np.array_equal(labels, classifier.predict(x)):

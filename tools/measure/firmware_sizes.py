@@ -3,12 +3,12 @@
 Writes bench/firmware_sizes.json and the table of bench/README.md.
 """
 
-import configparser
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from signbit.emulate import pio
+from signbit.emulate.project import Project
 from signbit.places import MODELS, ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
@@ -17,7 +17,6 @@ from tools.documents.blocks import replace_block, table_of
 from tools.measure.stack_depth import bound
 
 MODEL = MODELS / "digits-mlp.npz"
-BOARDS = pio.FIRMWARE / "platform" / "boards"
 FIGURES = ROOT / "bench" / "firmware_sizes.json"
 BLOCK = "firmware sizes"
 
@@ -28,13 +27,13 @@ def measure(model: Path = MODEL) -> list[dict]:
 
     Raises SignbitError when something can't be built.
     """
-    project = configparser.ConfigParser(interpolation=None)
-    project.read(pio.FIRMWARE / "platformio.ini")
-    envs = [env for env in project["platformio"]["default_envs"].split() if not env.endswith("_batch")]
+    project = Project(pio.FIRMWARE)
+    boards = project.boards()
+    envs = [env for env in project.local_envs() if not env.endswith("_batch")]
     elfs = pio.build(envs, model)
     entries = []
     for env in envs:
-        board = json.loads((BOARDS / f"{_board(project, f'env:{env}')}.json").read_text())
+        board = boards[project.option(f"env:{env}", "board")]
         flash_bytes, ram_bytes = (board["upload"][name] for name in ("maximum_size", "maximum_ram_size"))
         part = {"part_flash_bytes": flash_bytes, "part_ram_bytes": ram_bytes}
         used = {**asdict(pio.size(elfs[env])), "stack_bound_bytes": bound(elfs[env]).bytes}
@@ -54,11 +53,6 @@ def table(entries: list[dict]) -> str:
         ("of", lambda entry: f"{entry['part_ram_bytes'] // 1024:,} KiB"),
     )
     return table_of([entry for entry in entries if entry["env"].endswith("_local")], columns, left=2)
-
-
-def _board(project: configparser.ConfigParser, section: str) -> str:
-    """The board of a section, or of the one it extends."""
-    return project[section].get("board") or _board(project, project[section]["extends"])
 
 
 def main(arguments: list[str]) -> int:

@@ -62,22 +62,20 @@ program = env.Alias("buildprog", image, image)
 size = env.Alias("size", elf, env.VerboseAction("$SIZEPRINTCMD", "Calculating size $SOURCE"))
 AlwaysBuild(size, env.Alias("nobuild", image))
 
-machine = board.get("build.qemu_machine", "")
-if machine:
-    port = env.GetProjectOption("custom_qemu_port", "5555")
+port = env.GetProjectOption("custom_qemu_port", "5555")
+qemu = env.PioPlatform().qemu_command(board, "$SOURCE", f"tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on")
+if qemu:
     env.AddPlatformTarget(
         "qemu",
         elf,
         [
             f"@echo 'UART on TCP port {port}: pio device monitor -p socket://127.0.0.1:{port}   (stop with Ctrl-C)'",
-            f"qemu-system-arm -M {machine} -display none -monitor none"
-            f" -serial tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on"
-            " -semihosting-config enable=on,target=native -kernel $SOURCE",
+            " ".join(qemu),
         ],
         title="Run in QEMU",
         description=f"The UART is TCP port {port}",
     )
-else:
+if board.get("debug.pyocd_target", ""):
     # pyOCD drives the debug probes of all these boards; a ready elf is all it needs.
     env.Replace(UPLOADCMD=f'"$PYTHONEXE" -m pyocd load --target {board.get("debug.pyocd_target")} $SOURCE')
     AlwaysBuild(env.Alias("upload", elf, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE with pyOCD")]))

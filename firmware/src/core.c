@@ -1,5 +1,7 @@
 #include "core.h"
 
+#include <stdint.h>
+
 #include "port.h"
 
 #define SCB_CPUID 0xE000ED00u

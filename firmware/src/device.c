@@ -1,5 +1,7 @@
 #include "device.h"
 
+#include <stdint.h>
+
 /* Each layer's output passes here while the model runs. */
 static void observe(uint32_t layer, const void *data, uint32_t bytes);
 
@@ -9,6 +11,7 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 
 #include "core.h"
 #include "port.h"
+#include "protocol.h"
 #include "ticks.h"
 
 #define FIRMWARE_VERSION "0.1.0"

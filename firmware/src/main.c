@@ -2,9 +2,12 @@
  *
  * The LED shines when the boot self-test passed.  When it failed, the LED is dark and blinks with the wraps of SysTick.
  */
+#include <stdint.h>
+
 #include "core.h"
 #include "device.h"
 #include "port.h"
+#include "protocol.h"
 #include "ticks.h"
 
 /* What it takes until the transmitter has sent its last two bytes, with much to spare. */

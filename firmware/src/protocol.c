@@ -1,11 +1,23 @@
 #include "protocol.h"
 
+#include <stdint.h>
+
 /* A frame, from wire[1] on: version u8, type u8, sequence u16, payload.  wire[0] is left to COBS. */
 #define VERSION_AT 1u
 #define TYPE_AT 2u
 #define PAYLOAD_AT 5u
 #define HEADER_BYTES 4u
 #define CRC_BYTES 4u
+
+typedef enum {
+    PROTOCOL_UNKNOWN_TYPE = 1,
+    PROTOCOL_BAD_LENGTH = 2,
+    PROTOCOL_BAD_OFFSET = 3,
+    PROTOCOL_INPUT_DIFFERS = 4,
+    PROTOCOL_BAD_VERSION = 5,
+    PROTOCOL_NOT_INFERRED = 6,
+    PROTOCOL_NO_SUCH_LAYER = 7,
+} protocol_error_t;
 
 static uint32_t read_u32(const uint8_t *bytes)
 {
@@ -203,7 +215,7 @@ static answer_t answer_block(protocol_t *protocol, uint8_t type, uint8_t *payloa
 }
 
 /* INPUT: offset u32, bytes -> nothing. */
-static answer_t answer_input(protocol_t *protocol, const uint8_t *payload, uint32_t length)
+static answer_t answer_input(const protocol_t *protocol, const uint8_t *payload, uint32_t length)
 {
     const protocol_device_t *device = protocol->device;
     uint32_t offset, bytes;

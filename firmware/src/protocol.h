@@ -12,7 +12,8 @@
 #define PROTOCOL_PAYLOAD_BYTES 52u /* at most, in one frame */
 #define PROTOCOL_WIRE_BYTES 62u    /* of the longest frame, encoded, with its delimiter */
 
-typedef enum {
+/* Types of requests and answers. */
+enum {
     PROTOCOL_INFO = 0x01,
     PROTOCOL_INPUT = 0x02,
     PROTOCOL_INFER = 0x03,
@@ -24,17 +25,7 @@ typedef enum {
     PROTOCOL_PROFILE = 0x09,
     PROTOCOL_ANSWER = 0x80, /* this bit makes an answer of a request */
     PROTOCOL_ERROR = 0xFF,
-} protocol_type_t;
-
-typedef enum {
-    PROTOCOL_UNKNOWN_TYPE = 1,
-    PROTOCOL_BAD_LENGTH = 2,
-    PROTOCOL_BAD_OFFSET = 3,
-    PROTOCOL_INPUT_DIFFERS = 4,
-    PROTOCOL_BAD_VERSION = 5,
-    PROTOCOL_NOT_INFERRED = 6,
-    PROTOCOL_NO_SUCH_LAYER = 7,
-} protocol_error_t;
+};
 
 /** Up to 48 bytes of a block that is written from its beginning and never stands in RAM as a whole. */
 typedef struct {

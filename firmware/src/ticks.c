@@ -1,5 +1,7 @@
 #include "ticks.h"
 
+#include <stdint.h>
+
 #include "port.h"
 
 /* Armv7-M Architecture Reference Manual (DDI 0403): SysTick B3.3, ICSR B3.2.4, DEMCR C1.6.5, DWT C1.8. */

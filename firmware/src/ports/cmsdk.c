@@ -1,11 +1,13 @@
 /** Arm's MPS2 and MPS3 boards as QEMU emulates them: the CMSDK APB UART and watchdog, and the FPGA's first LED.
  *
  * Arm Cortex-M System Design Kit TRM (DDI 0479), "APB UART" and "APB watchdog".  Addresses, interrupts and clocks:
- * Arm's application notes AN385 (M3), AN386 (M4), AN500 (M7), AN505 (M33) and AN547 (M55).  From platformio.ini:
+ * Arm's application notes AN385 (M3), AN386 (M4), AN500 (M7), AN505 (M33) and AN547 (M55).  From boards/NAME.ini:
  * CMSDK_UART, CMSDK_RX_IRQ, CMSDK_CLOCK_HZ, CMSDK_LED, CMSDK_WATCHDOG and its clock, CMSDK_WATCHDOG_HZ.  Run in QEMU.
  *
  * The watchdog first raises NMI, which start-up takes for a fault: the registers tell where the program hung.
  */
+#include <stdint.h>
+
 #include "core.h"
 #include "port.h"
 

@@ -1,7 +1,7 @@
 /** Nordic nRF51 and nRF52: the UART without DMA, which both have.
  *
  * nRF51 Series Reference Manual v3.0 and nRF52840 Product Specification v1.1 (CLOCK, GPIO, UART).  From
- * platformio.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52, and
+ * boards/NAME.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52, and
  * the LED: it shines while NRF_LED_LOW_PIN is low and, on the micro:bit's matrix, NRF_LED_HIGH_PIN high.
  *
  * SysTick stops while the core sleeps, so nothing happens then; the watchdog is told to stop too.
@@ -9,6 +9,8 @@
  * Compared: every address, bit and value with the SVD files nrf51 and nrf52840; memory with modm-devices; pins with
  * Zephyr's pin files of bbc_microbit and nrf52840dk.  Run in QEMU as micro:bit.
  */
+#include <stdint.h>
+
 #include "core.h"
 #include "port.h"
 

@@ -7,6 +7,8 @@
  * power-on bits with its resets.h and psm.h.  Never run on silicon; run in an emulator of the chip, rp2040py, which
  * answers with the right UART set-up, pins and logits but has no real clocks.
  */
+#include <stdint.h>
+
 #include "core.h"
 #include "port.h"
 

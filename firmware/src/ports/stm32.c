@@ -1,6 +1,8 @@
-/** ST's STM32: what the families share.  From platformio.ini: STM32_FAMILY_F1, _F4, _G0, _H7 or _L4, whose header has
+/** ST's STM32: what the families share.  From boards/NAME.ini: STM32_FAMILY_F1, _F4, _G0, _H7 or _L4, whose header has
  * the addresses, bits and pins of the family and says what they were compared with.
  */
+#include <stdint.h>
+
 #include "core.h"
 #include "port.h"
 #if defined(STM32_FAMILY_F1)

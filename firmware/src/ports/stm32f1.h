@@ -1,6 +1,6 @@
 /** STM32F103, from ST's reference manual RM0008 (RCC, GPIO, USART, vector table).
  *
- * After reset the core and both peripheral buses run from the 8 MHz RC oscillator.  From platformio.ini: STM32_USART,
+ * After reset the core and both peripheral buses run from the 8 MHz RC oscillator.  From boards/NAME.ini: STM32_USART,
  * 1 (PA9, PA10) or 2 (PA2, PA3: the virtual COM port of the Nucleo-64 boards, UM1724).  The LED of that
  * Nucleo is on PA5, the Bluepill's, which shines when its pin is low, on PC13: STM32_LED_ON_PC13.
  *

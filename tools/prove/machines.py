@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from signbit.qmodel.errors import SignbitError
 from tools.documents.blocks import ROOT
 
 NO_SIMD = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3 AVX512F AVX512CD AVX512_SKX AVX2 FMA3"}
@@ -60,11 +62,36 @@ print(digest.hexdigest())
 """
 
 
+MACHINES_MIN = 5
+"""In so many of the environments a run has to end; a BLAS kernel may crash on a processor that it was not made for."""
+
+
+class Crashed(SignbitError):
+    """A signal ended the run: nothing is known about its bytes."""
+
+
 def hash_of(
     settings: dict, machine: dict[str, str], seed: int = 5, grid: bool = True, packages: Path | None = None
 ) -> str:
-    """SHA-256 over the model and every latent weight of a run on `machine`; `packages`: a folder with another numpy."""
+    """SHA-256 over the model and every latent weight of a run on `machine`; `packages`: a folder with another numpy.
+
+    Raises Crashed, with the environment and the signal, when there is none.
+    """
     paths = [str(ROOT)] if packages is None else [str(packages), str(ROOT)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **machine, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-W", "ignore", "-c", TRAIN_AND_HASH, json.dumps([settings, seed, grid])]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    name = " ".join(f"{variable}={value}" for variable, value in machine.items()) or "as it is"
+    if done.returncode < 0:
+        raise Crashed(f"{name}: ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})")
+    if done.returncode:
+        raise SignbitError(f"{name}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def hash_or_crash(*arguments, **options) -> str | Crashed:
+    """The same, with the crash as a value."""
+    try:
+        return hash_of(*arguments, **options)
+    except Crashed as crash:
+        return crash

@@ -24,7 +24,7 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import whole
 from tools.documents.blocks import ROOT, replace_block
-from tools.prove.machines import MACHINES, RUNS, hash_of
+from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crashed, hash_or_crash
 
 NUMPY_VERSIONS = ("1.26.4", "2.0.2", "2.2.6", "2.3.5")
 """The oldest that the package takes, and later ones; beside them the one that is installed."""
@@ -45,6 +45,8 @@ class Proof:
     different: int
     hashes_without_grid: int
     """Of the control: how many different hashes the same settings gave without the grid; must be above 1."""
+    not_run: tuple[str, ...]
+    """Where a BLAS kernel crashed, with the signal; `settings` does not count these."""
 
 
 def prove(packages: dict[str, Path | None], seed: int, progress: Console | None = None) -> Proof:
@@ -53,14 +55,18 @@ def prove(packages: dict[str, Path | None], seed: int, progress: Console | None 
     jobs = [(settings, *place, True) for settings in RUNS.values() for place in places]
     jobs += [(RUNS["conv"], *place, False) for place in places]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda job: hash_of(job[0], job[1], seed, job[3], job[2]), jobs)
+        results = pool.map(lambda job: hash_or_crash(job[0], job[1], seed, job[3], job[2]), jobs)
         steps = track(results, "training", len(jobs), console=progress, disable=progress is None)
-        hashes = list(steps)
-    rows = [hashes[start : start + len(places)] for start in range(0, len(hashes), len(places))]
-    different = sum(value != row[0] for row in rows[:-1] for value in row)
-    return Proof(
-        seed, tuple(packages), len(MACHINES), len(RUNS), len(places) * len(RUNS), different, len(set(rows[-1]))
-    )
+        found = list(steps)
+    rows = [found[start : start + len(places)] for start in range(0, len(found), len(places))]
+    hashes = [[result for result in row if isinstance(result, str)] for row in rows]
+    not_run = tuple(dict.fromkeys(str(result) for result in found if isinstance(result, Crashed)))
+    fewest = MACHINES_MIN * len(packages)
+    if min(map(len, hashes)) < fewest:
+        raise SignbitError(f"a run ended in fewer than {fewest} settings: {not_run[0]}")
+    different = sum(value != row[0] for row in hashes[:-1] for value in row)
+    settings = sum(map(len, hashes[:-1]))
+    return Proof(seed, tuple(packages), len(MACHINES), len(RUNS), settings, different, len(set(hashes[-1])), not_run)
 
 
 @contextmanager
@@ -96,6 +102,7 @@ def sentence(proof: dict) -> str:
         f"{proof['settings']} settings ({proof['runs']} runs, {proof['machines']} environments, numpy "
         f"{', '.join(proof['numpy_versions'])}), seed {proof['seed']}: {proof['different']} different; "
         f"without the grid {proof['hashes_without_grid']} different results"
+        + "".join(f"; NOT RUN: {reason}" for reason in proof["not_run"])
     )
 
 

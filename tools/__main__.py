@@ -24,6 +24,7 @@ def _command(words: str, module: str, what_for: str) -> Command:
 COMMANDS = (
     _command("demo", "setup.demo", "the whole way on real data; tools/demo sets up what it needs first"),
     _command("check", "setup.check", "all tests; tools/check sets up what they need first"),
+    _command("pin", "setup.pin", "record the versions that all tests passed with, for SIGNBIT_PINNED=1 tools/check"),
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
     _command("bench_trainer", "zoo.bench_trainer", "time an epoch, beside torch's; bench/trainer.json"),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),

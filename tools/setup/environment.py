@@ -2,7 +2,8 @@
 
 `python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
 the compilers and the emulator from apt where that is possible, and then runs `python -m tools COMMAND` in that
-environment.
+environment.  SIGNBIT_VENV names another folder than `.venv`; with SIGNBIT_PINNED=1 the packages have the versions of
+constraints.txt, which all tests were last seen to pass with, and not the newest ones.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
 EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench"}
 STAMP = VENV / "signbit-stamp"
+CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 APT_PACKAGES = {
     # command, or file: packages that bring it
     "gcc": ("gcc", "libc6-dev"),
@@ -32,6 +34,8 @@ APT_PACKAGES_TO_CHECK = {
     "clang-tidy": ("clang-tidy",),
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
 }
+LAST_LINES = 8
+"""So many of a failed step's own lines are shown."""
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 
@@ -50,20 +54,22 @@ def main(command: str, arguments: list[str]) -> None:
 def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
     """Install what is missing, or say by name what to install; never fails, since the rest works without."""
     missing = [package for command, packages in wanted.items() if not is_there(command) for package in packages]
-    if not missing:
-        return
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    if missing:
+        apt_install(*missing)
+
+
+def apt_install(*packages: str) -> None:
+    """Install packages, or say why not and how to."""
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        say(f"not installed: {', '.join(missing)}. What needs them will be NOT RUN. To install them:")
+        say(f"not installed: {', '.join(packages)}. What needs them will be NOT RUN. To install them:")
         say(f"    sudo {shlex.join(install)}")
         return
-    say(f"installing {', '.join(missing)} with apt-get ...")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    say(f"installing {', '.join(packages)} with apt-get ...")
     for step in (["apt-get", "update"], install):
-        done = subprocess.run(step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines()
-            say(f"{shlex.join(step)} failed: {lines[-1] if lines else 'it said nothing'}")
+        complaint = attempt(step, DEBIAN_FRONTEND="noninteractive")
+        if complaint:
+            say(f"{shlex.join(step)} failed:\n{complaint}")
             return
 
 
@@ -74,7 +80,8 @@ def is_there(name: str) -> bool:
 
 def make_environment(extras: str) -> None:
     """The virtual environment with the package and `extras`; what is there and fits pyproject.toml is kept."""
-    stamp = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    parts = [(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode(), CONSTRAINTS.read_bytes() if pinned() else b""]
+    stamp = hashlib.sha256(b"".join(parts)).hexdigest()
     made = STAMP.read_text().split() if STAMP.is_file() else []
     if stamp in made[:1] and extras in made[1:]:
         return
@@ -91,20 +98,39 @@ def make_environment(extras: str) -> None:
 
 def make_venv() -> None:
     command = [sys.executable, "-m", "venv", str(VENV)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode and os.geteuid() == 0 and shutil.which("apt-get"):
-        install_apt_packages({"no-such-command": ("python3-venv",)})
-        done = subprocess.run([*command, "--clear"], capture_output=True, text=True)
-    if done.returncode:
-        fail("this Python has no venv: apt install python3-venv")
+    complaint = attempt(command)
+    if complaint and os.geteuid() == 0 and shutil.which("apt-get"):
+        apt_install("python3-venv")
+        complaint = attempt(command)
+    if complaint:
+        fail(f"this Python makes no virtual environment (apt install python3-venv):\n{complaint}")
 
 
 def pip_install(*what: str) -> None:
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *what]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-        fail(f"pip could not install {what[-1]}: {lines[-1]}")
+    constraints = ("--constraint", str(CONSTRAINTS)) if pinned() else ()
+    complaint = attempt([str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *constraints, *what])
+    if complaint:
+        fail(f"pip could not install {what[-1]}:\n{complaint}")
+
+
+def pinned() -> bool:
+    return bool(os.environ.get("SIGNBIT_PINNED"))
+
+
+def attempt(command: list[str], **variables: str) -> str:
+    """Run one step with environment `variables`; "" if it went well, else the last lines that it wrote, indented."""
+    done = subprocess.run(
+        command,
+        env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()][-LAST_LINES:]
+    said = lines or [f"no word, exit code {done.returncode}"]
+    return "\n".join(f"    {line}" for line in said) if done.returncode else ""
 
 
 def say(text: str) -> None:

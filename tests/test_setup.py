@@ -1,0 +1,106 @@
+"""The set-up of tools/demo and tools/check: what fails speaks for itself, and versions can be pinned."""
+
+import re
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+
+from tools.setup import environment, pin
+
+COMPLAINT = "line one\\n\\nE: the disk is full\\n"
+
+
+@pytest.fixture
+def plant(tmp_path, monkeypatch):
+    """Makes a command on PATH that appends its arguments to calls, writes `says` and ends with `code`."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(environment, "VENV", tmp_path)
+    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 0)
+    monkeypatch.delenv("SIGNBIT_PINNED", raising=False)
+
+    def command(name, code=0, says=COMPLAINT):
+        path = tmp_path / "bin" / name
+        path.write_text(f'#!/bin/sh\necho "$0 $*" >> {tmp_path / "calls"}\nprintf "{says}"\nexit {code}\n')
+        path.chmod(0o755)
+        return path
+
+    return command
+
+
+def calls(tmp_path):
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def test_apt_s_own_last_lines_are_shown_and_the_set_up_goes_on(plant, capsys):
+    plant("apt-get", code=100)
+    environment.install_apt_packages({"no-such-command": ("some-package",)})
+    assert capsys.readouterr().err.endswith("apt-get update failed:\n    line one\n    E: the disk is full\n")
+
+
+def test_pip_s_own_last_lines_are_shown(plant, capsys):
+    plant("pip")
+    plant("python", code=1)
+    with pytest.raises(SystemExit) as ended:
+        environment.make_environment("test")
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.partition("error: ")[2]
+    assert re.fullmatch(r"pip could not install \S+\[test\]:\n    line one\n    E: the disk is full\n", error)
+    assert not environment.STAMP.exists()
+
+
+def test_venv_s_own_last_lines_are_shown(plant, monkeypatch, capsys):
+    monkeypatch.setattr(environment.sys, "executable", str(plant("python3", code=1)))
+    plant("apt-get")
+    with pytest.raises(SystemExit):
+        environment.make_environment("test")
+    said = capsys.readouterr().err
+    assert "installing python3-venv with apt-get" in said
+    assert said.endswith("no virtual environment (apt install python3-venv):\n    line one\n    E: the disk is full\n")
+
+
+def test_a_step_that_dies_without_a_word_has_its_exit_code(plant):
+    assert environment.attempt([str(plant("mute", code=7, says=""))]) == "    no word, exit code 7"
+    assert environment.attempt([str(plant("long", code=1, says="\\n".join("abcdefghijkl")))]).split() == list(
+        "efghijkl"
+    )
+    assert environment.attempt([str(plant("fine"))]) == ""
+
+
+def test_versions_are_pinned_where_that_is_asked_for(plant, tmp_path, monkeypatch):
+    plant("pip")
+    plant("python")
+    environment.make_environment("test")
+    environment.make_environment("test")
+    assert len(calls(tmp_path)) == 1 and "--constraint" not in calls(tmp_path)[0]
+    monkeypatch.setenv("SIGNBIT_PINNED", "1")
+    environment.make_environment("test")
+    assert f"--constraint {environment.CONSTRAINTS}" in calls(tmp_path)[1]
+
+
+def test_recording_replaces_the_lines_of_one_python():
+    first = pin.constraints("", "3.13", {"numpy": "2.5.0", "rich": "14.0"})
+    both = pin.constraints(first, "3.9", {"numpy": "1.26.4"})
+    again = pin.constraints(both, "3.13", {"numpy": "2.5.1"})
+    assert again.splitlines()[1:] == [
+        'numpy==1.26.4 ; python_version == "3.9"',
+        'numpy==2.5.1 ; python_version == "3.13"',
+    ]
+    assert pin.constraints(again, "3.13", {"numpy": "2.5.1"}) == again
+
+
+def test_the_recorded_versions_fit_the_project(repository):
+    """Every requirement of tools/check has a version for each Python that is recorded, and it is an allowed one."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    extras = environment.EXTRAS["check"].split(",")
+    wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    recorded = {}
+    for line in environment.CONSTRAINTS.read_text().splitlines()[1:]:
+        name, version, python = re.fullmatch(r'([a-z0-9-]+)==(\S+) ; python_version == "([\d.]+)"', line).groups()
+        recorded.setdefault(python, {})[name] = version
+    assert {"3.11", "3.13"} <= recorded.keys()
+    for versions in recorded.values():
+        for requirement in map(Requirement, wanted):
+            assert requirement.specifier.contains(versions[requirement.name]), requirement

@@ -11,7 +11,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from signbit.emulate import pio
 from signbit.qmodel.command import run_command
@@ -22,7 +22,10 @@ from tests.host_device import HostDevice, device_model, load_device
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
 
-settings.register_profile("signbit", deadline=None, derandomize=True, print_blob=True)
+# no test fails because the computer is slow
+settings.register_profile(
+    "signbit", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("signbit")
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 
@@ -17,6 +16,7 @@ from signbit.line.link import Link
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from tests.emulated_time import EMULATED_TIME, cpu_seconds
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 
@@ -73,12 +73,14 @@ def test_a_thousand_round_trips_on_each_core_without_an_error(repository):
     inputs = load_dataset("digits").test.x
     for result in emulate.emulate(repository / "models" / "digits-mlp.npz", inputs, uart_trips=1000):
         assert (result.uart_trips, result.uart_different) == (1000, 0)
-        assert result.boot_ms < 500
 
 
 @CORES
-def test_it_answers_within_half_a_second_of_power_on(digits_results, core):
-    assert digits_results[core].boot_ms < 500
+def test_it_answers_within_half_a_second_of_power_on(digits_elfs, core):
+    """By the emulator's processor time, which other programs on this computer do not lengthen."""
+    with EmulatedUart(MACHINES[core], digits_elfs[MACHINES[core].env]) as uart:
+        Link(uart, timeout=10).info()
+        assert cpu_seconds(uart.process.pid) < 0.5
 
 
 @CORES
@@ -101,15 +103,9 @@ def test_it_sleeps_while_it_waits(digits_elfs, core):
     """The processor time of an idle second: a firmware that polls would take all of it."""
     with EmulatedUart(MACHINES[core], digits_elfs[MACHINES[core].env]) as uart:
         Link(uart, timeout=10).info()
-        before = _cpu_seconds(uart.process.pid)
+        before = cpu_seconds(uart.process.pid)
         assert uart.read(1) == b""
-        assert _cpu_seconds(uart.process.pid) - before < 0.3
-
-
-def _cpu_seconds(process: int) -> float:
-    with open(f"/proc/{process}/stat") as file:
-        user, system = file.read().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        assert cpu_seconds(uart.process.pid) - before < 0.3
 
 
 def test_noise_on_the_line_leaves_it_answering(digits_elfs, repository):
@@ -194,7 +190,7 @@ def test_half_an_input_is_told(digits_elfs, tmp_path):
 
 def test_a_firmware_that_does_not_end_is_stopped(digits_elfs, tmp_path):
     machine = MACHINES["m3"]
-    with pytest.raises(SignbitError, match="did not end within 1 s"):
+    with pytest.raises(SignbitError, match="wrote nothing for 1 s"):
         emulator.run_batch(machine, digits_elfs[machine.env], b"", tmp_path, timeout=1)
 
 
@@ -279,7 +275,7 @@ def exit_code(repository, folder, core, program, *qemu_options):
         check=True,
     )
     command = [*emulator.command(MACHINES[core], elf), "-serial", "null", *qemu_options]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=600).returncode
 
 
 @CORES
@@ -315,5 +311,5 @@ def test_the_high_water_mark_is_the_stack_s(repository, tmp_path, core):
 
 @CORES
 def test_ticks_go_on_over_the_wraps_of_systick(repository, tmp_path, core):
-    # 1,024 ns an instruction: four wraps in a few million instructions
-    assert exit_code(repository, tmp_path, core, TICKS, "-icount", "shift=10,sleep=off") == 0
+    # four wraps in a few million instructions
+    assert exit_code(repository, tmp_path, core, TICKS, *EMULATED_TIME) == 0

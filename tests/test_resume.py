@@ -180,7 +180,7 @@ def test_ctrl_c_saves_and_resume_gives_the_unbroken_model(repository, trainer, t
     process = start_process(repository, *LONG, "--out", out)
     wait_for_epoch(process)
     process.send_signal(stop)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate()[1]
     assert process.returncode == 128 + stop
     assert f"go on with: python -m trainer --resume {out}.checkpoint" in said
     assert [path.name for path in tmp_path.glob("m*")] == ["m.npz.checkpoint"]
@@ -196,7 +196,7 @@ def test_a_run_folder_through_stop_and_resume(repository, trainer, tmp_path):
     process = start_process(repository, *LONG, "--run", folder)
     wait_for_epoch(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate()
     assert {path.name for path in folder.iterdir()} == {"settings.json", "metrics.csv", "checkpoint.npz"}
     code, _, err = trainer(*LONG, "--run", folder)
     assert code == 2 and f"--resume {folder}" in err
@@ -251,5 +251,5 @@ def test_without_a_place_a_stopped_run_says_so(repository):
     process = start_process(repository, *LONG)
     wait_for_epoch(process)
     process.send_signal(signal.SIGINT)
-    assert "nothing is saved" in process.communicate(timeout=60)[1]
+    assert "nothing is saved" in process.communicate()[1]
     assert process.returncode == 130

@@ -93,27 +93,50 @@ def command(machine: Machine, elf: Path, semihosting_arguments: str = "") -> lis
 def run_batch(machine: Machine, elf: Path, inputs: bytes, folder: Path, timeout: float = 300) -> bytes:
     """Run the batch firmware `elf` over `inputs` and return the file it wrote.
 
-    `folder` holds the two files.  Raises SignbitError when the emulator ends with another code than 0, or not at
-    all within `timeout` seconds.
+    `folder` holds the two files.  Raises SignbitError when the emulator ends with another code than 0, or writes
+    nothing for `timeout` seconds.
     """
     # the firmware gets file names on a command line that knows no quotes: short ones, relative to `folder`
     (folder / "inputs").write_bytes(inputs)
+    return run_program(machine, "batch", command(machine, elf, ",arg=inputs,arg=outputs"), folder, timeout)
+
+
+def run_program(machine: Machine, what: str, words: list[str], folder: Path, timeout: float) -> bytes:
+    """Run the command line `words` in `folder` until it ends; returns the file `outputs` that the program wrote there.
+
+    The limit is one of progress, since a busy computer is slow: `timeout` seconds in which the file does not grow.
+    """
     outputs = folder / "outputs"
     outputs.unlink(missing_ok=True)
-    batch = [*command(machine, elf, ",arg=inputs,arg=outputs"), "-serial", "null"]
-    try:
-        done = subprocess.run(batch, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise SignbitError(f"{machine.title}: the batch did not end within {timeout:g} s") from None
-    if done.returncode:
-        raise _ended_with(machine, "batch", done.returncode, done.stderr)
+    with subprocess.Popen(
+        [*words, "-serial", "null"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        written = 0
+        while True:
+            try:
+                last_words = process.communicate(timeout=timeout)[1]
+                break
+            except subprocess.TimeoutExpired:
+                before, written = written, outputs.stat().st_size if outputs.exists() else 0
+                if written == before:
+                    process.kill()
+                    raise SignbitError(f"{machine.title}: the {what} wrote nothing for {timeout:g} s") from None
+    if process.returncode:
+        raise _ended_with(machine, what, process.returncode, last_words)
     return outputs.read_bytes()
 
 
 class EmulatedUart:
-    """A running machine whose UART is a stream for `signbit.line.link.Link`; a context manager that ends it."""
+    """A running machine whose UART is a stream for `signbit.line.link.Link`; a context manager that ends it.
 
-    def __init__(self, machine: Machine, elf: Path):
+    `options` are further words of QEMU's command line.
+    """
+
+    def __init__(self, machine: Machine, elf: Path, *options: str):
         self.machine = machine
         ours, theirs = socket.socketpair()
         with theirs:
@@ -121,7 +144,7 @@ class EmulatedUart:
             uart = ["-chardev", f"socket,id=uart,fd={theirs.fileno()}", *others, "-serial", "chardev:uart"]
             try:
                 self.process = subprocess.Popen(
-                    [*command(machine, elf), *uart],
+                    [*command(machine, elf), *uart, *options],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from signbit.codegen.kernels import portable
 from signbit.codegen.plan import make_plan
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.command import run_command
@@ -17,8 +16,7 @@ from tools.cores import emulated as cores
 from tools.documents.blocks import ROOT, block
 from tools.measure import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables
 
-PREDICTION_ERROR_MAX, COMPILED_ERROR_MAX = 0.05, 0.25
-"""Of a core's own kernels, and of C, of which a compiler decides."""
+PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
 SAMPLE = ("dense 784→10", "conv 3×3, 16→16, 14×14, valid")
 ROW_TYPES = {
@@ -26,7 +24,6 @@ ROW_TYPES = {
     "layer": str,
     "kernel": str,
     "chosen": bool,
-    "optimize": str,
     "macs": int,
     "instructions": int,
     "instructions_per_mac": float,
@@ -204,10 +201,7 @@ def check_rows(rows: list[dict]):
     for row in rows:
         assert {key: isinstance(row[key], ROW_TYPES[key]) for key in row} == dict.fromkeys(ROW_TYPES, True)
         assert row["chosen"] and row["predicted_instructions"] is not None, row
-        compiled = any(kernel.name in row["kernel"].split(", ") for kernel in portable.KERNELS)
-        assert abs(bench_tables.prediction_error(row)) <= (COMPILED_ERROR_MAX if compiled else PREDICTION_ERROR_MAX), (
-            row
-        )
+        assert abs(bench_tables.prediction_error(row)) <= PREDICTION_ERROR_MAX, row
         assert (row["estimated_cycles"] is not None) == (row["core"] in cores.CYCLE_MODELS_OF)
         assert (row["estimated_cycles_m0plus"] is not None) == (row["core"] == "m0")
         assert row["instructions_per_mac"] == round(row["instructions"] / row["macs"], 4)
@@ -216,11 +210,8 @@ def check_rows(rows: list[dict]):
 @needs_cores
 def test_every_kernel_that_fits_is_a_row():
     rows = bench.layer_rows("conv 3×3, 32→48, 5×5", "m4")
-    for_speed = [row.kernel for row in rows if row.optimize == "speed"]
-    assert for_speed == bench_layers.kernels_for("conv 3×3, 32→48, 5×5", "m4")
-    assert [row.kernel for row in rows if row.chosen and row.optimize == "speed"] == [
-        bench_layers.chosen_kernel("conv 3×3, 32→48, 5×5", "m4")
-    ]
+    assert [row.kernel for row in rows] == bench_layers.kernels_for("conv 3×3, 32→48, 5×5", "m4")
+    assert [row.kernel for row in rows if row.chosen] == [bench_layers.chosen_kernel("conv 3×3, 32→48, 5×5", "m4")]
 
 
 @needs_cores

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.command import run_command
@@ -53,6 +54,8 @@ BARS = {
 }
 CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}
 """Some model must reach the accuracy in per cent within so many estimated cycles."""
+PREDICTED_WITHIN = 0.25
+"""Of what kernels in C become, flash and instructions, a compiler decides."""
 COMPILERS_DIFFER = 0.1
 """Another release of gcc makes other code of C."""
 RECOUNTED_MACS_MAX = 150_000
@@ -94,6 +97,8 @@ def test_builds_are_those_that_the_plan_makes(row):
         plan = make_plan(model, target=f"cortex-{build['core']}", optimize=build["optimize"])
         assert (plan.data_bytes, plan.scratch_bytes) == (build["data_bytes"], build["scratch_bytes"])
         assert build["flash_bytes"] > build["data_bytes"] + 100 and 16 <= build["stack_bytes"] < 1000
+        predicted = plan.data_bytes + predicted_code_bytes(plan), plan.instructions
+        assert predicted == pytest.approx((build["flash_bytes"], build["instructions"]), rel=PREDICTED_WITHIN)
         assert (build["estimated_cycles"] is not None) == (build["core"] in cores.CYCLE_MODELS_OF)
     fastest, smallest, m4, m55 = row["builds"]
     assert smallest["flash_bytes"] <= min(build["flash_bytes"] for build in row["builds"])

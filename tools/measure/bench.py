@@ -12,7 +12,6 @@ from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.console import console
 from signbit.emulate.machines import MACHINES, add_cores_option
 from signbit.qmodel.atomic import write_whole
@@ -73,13 +72,9 @@ def main(arguments: list[str]) -> int:
 
 
 def layer_rows(name: str, core: str, chosen_only: bool = False) -> list[Measured]:
-    """The layer with every kernel that can compute it, and with the plan's for size where that is another one's."""
-    for_speed, for_size = (bench_layers.chosen_kernel(name, core, optimize) for optimize in (SPEED, SIZE))
-    kernels = [for_speed] if chosen_only else bench_layers.kernels_for(name, core)
-    rows = [bench_layers.measure(name, core, kernel) for kernel in kernels]
-    if for_size != for_speed:
-        rows.append(bench_layers.measure(name, core, for_size, SIZE))
-    return rows
+    """The layer with every kernel that can compute it, or with the plan's."""
+    kernels = [None] if chosen_only else bench_layers.kernels_for(name, core)
+    return [bench_layers.measure(name, core, kernel) for kernel in kernels]
 
 
 def _jobs(options, outcome: Outcome) -> Iterator[Job]:
@@ -134,12 +129,10 @@ def _print(outcome: Outcome) -> None:
         bench_tables.print_rows(screen, outcome.rows)
         calibrated = ", ".join(str(counts[0]) for counts in cores.CALIBRATION)
         screen.print(f"Calibrated in each run: code of {calibrated} instructions read so. Cycles are estimates.")
-        for optimize in (SPEED, SIZE):
-            worst = bench_tables.worst_prediction(outcome.rows, optimize)
-            if worst:
-                where = f"{worst['layer']} on {worst['core']}, {worst['kernel']}"
-                error = bench_tables.error_text(worst)
-                screen.print(f"Largest error of a prediction for {optimize}: {error}, {where}", soft_wrap=True)
+        worst = bench_tables.worst_prediction(outcome.rows)
+        if worst:
+            where = f"{worst['layer']} on {worst['core']}, {worst['kernel']}"
+            screen.print(f"Largest error of a prediction for a plan: {bench_tables.error_text(worst)}, {where}")
     if outcome.timings:
         screen.print(bench_tables.host_table(outcome.timings), soft_wrap=True)
     for line in outcome.not_run:

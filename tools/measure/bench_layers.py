@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from signbit.codegen.kernels import candidates
-from signbit.codegen.kernels.targets import LEVELS, SPEED
+from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import LayerPlan, Plan, make_plan
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer
@@ -26,7 +26,7 @@ class WrongOutput(Exception):
 class Measured:
     """Exact instructions of one layer with its activation, or of a whole model, beside what the plan predicted.
 
-    `chosen` says that the plan picks this kernel when it optimizes for `optimize`.  `estimated_cycles` are those of
+    `chosen` says that the plan for speed picks this kernel.  `estimated_cycles` are those of
     tools/cores/cycles.h for the core, None where there is no model; `estimated_cycles_m0plus` are what an M0+ would
     take for an M0's instructions.  `flash_bytes` are weights and parameters for a layer, and the code as well for a
     model.
@@ -36,7 +36,6 @@ class Measured:
     layer: str
     kernel: str
     chosen: bool
-    optimize: str
     macs: int
     instructions: int
     predicted_instructions: int | None
@@ -105,17 +104,17 @@ def kernels_for(name: str, core: str) -> list[str]:
     return [kernel.name for kernel in candidates(_layer_of(_plan(name, core)).job)]
 
 
-def chosen_kernel(name: str, core: str, optimize: str = SPEED) -> str:
+def chosen_kernel(name: str, core: str) -> str:
     """The kernel that the plan picks."""
-    return _layer_of(_plan(name, core, optimize)).kernel.name
+    return _layer_of(_plan(name, core)).kernel.name
 
 
-def measure(name: str, core: str, kernel: str | None = None, optimize: str = SPEED) -> Measured:
+def measure(name: str, core: str, kernel: str | None = None) -> Measured:
     """Count one layer's instructions on an emulated core, after checking that it computes what Python does.
 
     `kernel` defaults to the one that the plan picks.  Raises WrongOutput.
     """
-    plan = _plan(name, core, optimize, kernel)
+    plan = _plan(name, core, kernel)
     model = LAYERS[name]()
     inputs = np.random.default_rng(SEED).integers(0, 128, (1, model.input_size), dtype=np.uint8) << model.input_shift
     run = count(model, plan, inputs, core)
@@ -124,8 +123,7 @@ def measure(name: str, core: str, kernel: str | None = None, optimize: str = SPE
         core=core,
         layer=name,
         kernel=layer.kernel.name,
-        chosen=kernel is None or kernel == chosen_kernel(name, core, optimize),
-        optimize=optimize,
+        chosen=kernel is None or kernel == chosen_kernel(name, core),
         macs=layer.job.macs,
         instructions=run.instructions[layer.index],
         predicted_instructions=rounded(layer.cost.instructions),
@@ -150,8 +148,8 @@ def rounded(instructions: float | None) -> int | None:
     return None if instructions is None else round(instructions)
 
 
-def _plan(name: str, core: str, optimize: str = SPEED, kernel: str | None = None) -> Plan:
-    return make_plan(LAYERS[name](), "bench", f"cortex-{core}", optimize, kernel=kernel)
+def _plan(name: str, core: str, kernel: str | None = None) -> Plan:
+    return make_plan(LAYERS[name](), "bench", f"cortex-{core}", kernel=kernel)
 
 
 def _layer_of(plan: Plan) -> LayerPlan:

@@ -1,15 +1,11 @@
 """Whole models on emulated cores: exact instructions of one inference, and flash as linked."""
 
-from pathlib import Path
-
 import numpy as np
 
 from signbit.codegen import measure as compiled
-from signbit.codegen.kernels.targets import SIZE, SPEED
-from signbit.codegen.plan import Plan, make_plan
+from signbit.codegen.plan import make_plan
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.file import load
-from signbit.qmodel.model import QuantizedModel
 from tools.documents.blocks import ROOT
 from tools.measure.bench_layers import Measured, count, rounded
 
@@ -26,27 +22,15 @@ def layer_name(name: str) -> str:
 
 
 def measure(name: str, core: str) -> list[Measured]:
-    """The model of models/NAME.npz with the plan for speed, and with that for size where its kernels are others."""
-    return measure_file(MODELS[name], core)
-
-
-def measure_file(path: Path, core: str) -> list[Measured]:
-    """As `measure`, of any model file."""
-    model = load(path)
-    plans = [make_plan(model, "bench", f"cortex-{core}", optimize) for optimize in (SPEED, SIZE)]
-    same = _kernels(plans[0]) == _kernels(plans[1])
-    return [measure_plan(model, plan, path.stem, core) for plan in (plans[:1] if same else plans)]
-
-
-def measure_plan(model: QuantizedModel, plan: Plan, name: str, core: str) -> Measured:
-    """One inference of `plan` on an emulated core, after checking that it computes what Python does."""
+    """One inference of models/NAME.npz with the plan for speed, after checking that it computes what Python does."""
+    model = load(MODELS[name])
+    plan = make_plan(model, "bench", f"cortex-{core}")
     run = count(model, plan, pictures(model.input_size, 1), core)
-    return Measured(
+    measured = Measured(
         core=core,
         layer=layer_name(name),
-        kernel=_kernels(plan),
+        kernel=", ".join(layer.kernel.name for layer in plan.layers),
         chosen=True,
-        optimize=plan.optimize,
         macs=plan.macs,
         instructions=sum(run.instructions),
         predicted_instructions=rounded(plan.instructions),
@@ -55,6 +39,7 @@ def measure_plan(model: QuantizedModel, plan: Plan, name: str, core: str) -> Mea
         flash_bytes=compiled.measure(plan).flash_bytes,
         scratch_bytes=plan.scratch_bytes,
     )
+    return [measured]
 
 
 def pictures(input_size: int, number: int) -> np.ndarray:
@@ -76,7 +61,3 @@ def enlarge(digits: np.ndarray) -> np.ndarray:
     border = (MNIST_SIDE - factor * DIGITS_SIDE) // 2
     large = digits.reshape(-1, DIGITS_SIDE, DIGITS_SIDE).repeat(factor, axis=1).repeat(factor, axis=2)
     return np.pad(large, ((0, 0), (border, border), (border, border))).reshape(len(digits), -1)
-
-
-def _kernels(plan: Plan) -> str:
-    return ", ".join(layer.kernel.name for layer in plan.layers)

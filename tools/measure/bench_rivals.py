@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.codegen.kernels.targets import SPEED
 from signbit.emulate.machines import MACHINES, Machine
 from signbit.emulate.pio import COMPILER, SIZE_TOOL
 from signbit.qmodel.data.named import load_dataset
@@ -130,7 +129,6 @@ def measure(name: str, core: str) -> list[Measured]:
         layer=layer_name(name),
         kernel=KERNEL,
         chosen=False,
-        optimize=SPEED,
         macs=rival.macs,
         instructions=run.instructions[0],
         predicted_instructions=None,

@@ -4,7 +4,6 @@ from functools import partial
 
 from rich.console import Console
 
-from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES
 from tools.documents.blocks import table_of
@@ -29,12 +28,12 @@ def print_rows(screen: Console, rows: list[dict]) -> None:
     """Every row; the kernels that the plan picks stand out."""
     columns = (
         *(Column("layer", left=True), Column("core", left=True), Column("kernel", 1, left=True)),
-        *(Column("for", 2, left=True), Column("instructions"), Column("a MAC", 3), Column("predicted", 4)),
+        *(Column("instructions"), Column("a MAC", 3), Column("predicted", 4)),
         *(Column("est. cycles a MAC", 6), Column("flash", 5), Column("scratch", 5)),
     )
     cells = [
         (
-            *(row["layer"], row["core"], row["kernel"], row["optimize"]),
+            *(row["layer"], row["core"], row["kernel"]),
             f"{row['instructions']:,}",
             f"{row['instructions_per_mac']:.3f}",
             error_text(row),
@@ -58,23 +57,22 @@ def error_text(row: dict) -> str:
     return "" if error is None else f"{100 * error:+.1f} %"
 
 
-def worst_prediction(rows: list[dict], optimize: str) -> dict | None:
-    """The row with the largest error of all that the plan for `optimize` picks, None where there are none."""
-    predicted = [row for row in rows if row["chosen"] and row["optimize"] == optimize]
+def worst_prediction(rows: list[dict]) -> dict | None:
+    """The row with the largest error of all that the plan picks, None where there are none."""
+    predicted = [row for row in rows if row["chosen"]]
     return max(predicted, key=lambda row: abs(prediction_error(row)), default=None)
 
 
 def readme_text(rows: list[dict], timings: list[dict]) -> str:
     """Three tables: layers on cores, whole models beside emlearn's, and times on a computer."""
-    of_speed, of_size = (100 * abs(prediction_error(worst_prediction(rows, optimize))) for optimize in (SPEED, SIZE))
+    largest_error = 100 * abs(prediction_error(worst_prediction(rows)))
     return "\n\n".join(
         [
             layers_table(rows),
             "Exact instructions per multiply-accumulate, activation included: **signbit**, and CMSIS-NN's int8 kernel "
             "on the same shape. CMSIS-NN's figures were counted once on the same emulated cores (compiled by GCC 12; "
             "for one-bit activations it has nothing but the int8 layer); this command does not measure them again. "
-            f"The plan's prediction of instructions is off by at most {of_speed:.1f} % for speed, and by at most "
-            f"{of_size:.1f} % for size, where most kernels are C and a compiler's business.",
+            f"The plan's prediction of instructions is off by at most {largest_error:.1f} %.",
             models_table(rows),
             "One inference of a whole model with the plan for speed, and of the float network of the same architecture "
             "that emlearn generates (M0 in software, M4 with its floating-point unit). Cycles are estimates from Arm's "
@@ -88,7 +86,7 @@ def readme_text(rows: list[dict], timings: list[dict]) -> str:
 
 def layers_table(rows: list[dict]) -> str:
     """Instructions per MAC of the kernel that the plan picks for speed, beside CMSIS-NN's."""
-    picked = {(row["layer"], row["core"]): row for row in rows if row["chosen"] and row["optimize"] == "speed"}
+    picked = {(row["layer"], row["core"]): row for row in rows if row["chosen"]}
 
     def cell(core: str, layer: str) -> str:
         reference = CMSIS_NN_LAYERS[layer][CMSIS_NN_COLUMN[core]]
@@ -99,7 +97,7 @@ def layers_table(rows: list[dict]) -> str:
 
 def models_table(rows: list[dict]) -> str:
     """Whole models, and emlearn's float network where it was measured."""
-    by_key = {(row["layer"], row["core"], row["kernel"] == RIVAL): row for row in rows if row["optimize"] == "speed"}
+    by_key = {(row["layer"], row["core"], row["kernel"] == RIVAL): row for row in rows}
     builds = [
         (name, core, by_key[layer_name(name), core, False], by_key.get((layer_name(name), core, True)))
         for name in MODELS

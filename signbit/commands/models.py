@@ -53,7 +53,7 @@ def _print_one(row: dict) -> None:
         "accuracy": f"{accuracy_text(row)} on the test part, integer model",
         "MACs": f"{row['macs']:,}",
         "hash": row["hash"],
-        "trained by": row["command"],
+        "trained by": row["command"].replace("python -m trainer", "signbit", 1),
     }
     for name, text in lines.items():
         print(f"{name:12}{text}")

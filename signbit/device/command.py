@@ -14,6 +14,7 @@ from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.report import shape_text
 from signbit.console import Column, console, print_table
 from signbit.device.checks import core_target, model_on, profile, verify
+from signbit.device.inputs import read_input
 from signbit.device.ports import candidates, find_port, open_port
 from signbit.line.link import Link, LinkError, Stream
 from signbit.line.protocol import Info, Stats, TickSource
@@ -137,33 +138,6 @@ def monitor(options: argparse.Namespace) -> int:
             stream.write(line.rstrip("\n").encode() + b"\r\n")
             _print_text(stream)
     return EXIT_OK
-
-
-def read_input(path: Path, info: Info) -> bytes:
-    """An input's bytes from a file: .npy (uint8), a binary PGM or PPM picture, or the bytes themselves."""
-    data = path.read_bytes()
-    if path.suffix == ".npy":
-        array = np.load(path, allow_pickle=False)
-        if array.dtype != np.uint8:
-            raise SignbitError(f"{path}: it holds {array.dtype}, but an input is uint8")
-        data = array.tobytes()
-    elif data[:2] in (b"P5", b"P6"):
-        data = _pixels(path, data)
-    if len(data) != info.input_size:
-        raise SignbitError(f"{path}: it holds {len(data)} bytes, but the model takes {info.input_size}")
-    return data
-
-
-def _pixels(path: Path, data: bytes) -> bytes:
-    """What follows the header of a netpbm picture: four words, comments between them."""
-    words, at = [], 0
-    while len(words) < 4 and at < len(data):
-        line, _, _ = data[at:].partition(b"\n")
-        words += line.partition(b"#")[0].split()
-        at += len(line) + 1
-    if len(words) != 4 or words[3] != b"255":
-        raise SignbitError(f"{path}: only pictures with a header of its own lines and 255 grey levels can be read")
-    return data[at:]
 
 
 def _probe(port: str) -> str:

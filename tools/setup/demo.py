@@ -63,10 +63,10 @@ def run(folder: Path, screen: Console, progress: Console) -> Outcome:
 
 def run_steps(model: Path, header: Path, progress: Console) -> Outcome:
     """The three commands that a user would type, and the emulated cores."""
-    training = json.loads(_step(progress, "trainer", "--data", "digits", "--out", str(model), "--json"))
-    export = _step(progress, "codegen", "export", str(model), "-o", str(header), "--test-vectors", "4")
+    training = json.loads(_step(progress, "train", "--data", "digits", "--out", str(model), "--json"))
+    export = _step(progress, "export", str(model), "-o", str(header), "--test-vectors", "4")
     try:
-        host, host_not_run = json.loads(_step(progress, "codegen", "verify", str(model), "--json")), ""
+        host, host_not_run = json.loads(_step(progress, "verify", str(model), "--json")), ""
     except SignbitError as error:
         host, host_not_run = None, str(error)
     not_run = missing()
@@ -102,7 +102,7 @@ def show(screen: Console, outcome: Outcome, model: Path, header: Path, seconds: 
             else []
         ),
         (". .venv/bin/activate", "use this Python environment"),
-        (f"python -m codegen inspect {shlex.quote(str(model))}", "what each layer costs"),
+        (f"signbit inspect {shlex.quote(str(model))}", "what each layer costs"),
         (f"less {shlex.quote(str(header))}", "the C, to include in your own project"),
         ("less firmware/README.md", "flash it to a board"),
         ("less docs/TUTORIAL.md", "how it works, from logistic regression on"),
@@ -126,9 +126,9 @@ def _print_agreement(screen: Console, outcome: Outcome) -> None:
 
 
 def _step(progress: Console, *arguments: str) -> str:
-    """Run `python -m ...` with its progress on our stderr; returns its stdout."""
-    progress.print(f"$ python -m {shlex.join(arguments)}", style="dim", soft_wrap=True)
-    done = subprocess.run([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
+    """Run a command of signbit with its progress on our stderr; returns its stdout."""
+    progress.print(f"$ signbit {shlex.join(arguments)}", style="dim", soft_wrap=True)
+    done = subprocess.run([sys.executable, "-m", "signbit", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode not in (EXIT_OK, EXIT_DIFFERENT):
-        raise SignbitError(f"python -m {shlex.join(arguments[:2])} ended with exit code {done.returncode}")
+        raise SignbitError(f"signbit {arguments[0]} ended with exit code {done.returncode}")
     return done.stdout

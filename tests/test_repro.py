@@ -16,7 +16,7 @@ from signbit.trainer.network.architecture import parse, resolve
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.network import build
 from tools.prove import machines, repro
-from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crashed, hash_or_crash
+from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crash, hash_of
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ RANDOM_DIGEST = "8976d74dd0c1f9e876d9ee8062ae8a9333e0506ba47cce22a62cb3e3b09b99f
 
 def hashes_of(settings, machines, **options):
     """The hash of each environment; one whose BLAS crashes is NOT RUN, which a warning tells."""
-    found = {str(machine): hash_or_crash(settings, machine, **options) for machine in machines}
-    hashes = {name: result for name, result in found.items() if not isinstance(result, Crashed)}
+    found = {str(machine): hash_of(settings, machine, **options) for machine in machines}
+    hashes = {name: result for name, result in found.items() if not isinstance(result, Crash)}
     for name in found.keys() - hashes.keys():
-        warnings.warn(f"NOT RUN: {found[name]}", stacklevel=2)
+        warnings.warn(f"NOT RUN: {found[name].reason}", stacklevel=2)
     return hashes
 
 

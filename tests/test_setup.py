@@ -81,7 +81,7 @@ def test_versions_are_pinned_where_that_is_asked_for(plant, tmp_path, monkeypatc
 
 
 def test_recording_replaces_the_lines_of_one_python():
-    first = pin.constraints("", "3.13", {"numpy": "2.5.0", "rich": "14.0"})
+    first = pin.constraints(pin.HEADER, "3.13", {"numpy": "2.5.0", "rich": "14.0"})
     both = pin.constraints(first, "3.9", {"numpy": "1.26.4"})
     again = pin.constraints(both, "3.13", {"numpy": "2.5.1"})
     assert again.splitlines()[1:] == [

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from signbit.qmodel.errors import SignbitError
@@ -66,16 +67,19 @@ MACHINES_MIN = 5
 """In so many of the environments a run has to end; a BLAS kernel may crash on a processor that it was not made for."""
 
 
-class Crashed(SignbitError):
-    """A signal ended the run: nothing is known about its bytes."""
+@dataclass(frozen=True)
+class Crash:
+    """A signal ended the run, so that nothing is known about its bytes."""
+
+    reason: str
 
 
 def hash_of(
     settings: dict, machine: dict[str, str], seed: int = 5, grid: bool = True, packages: Path | None = None
-) -> str:
+) -> str | Crash:
     """SHA-256 over the model and every latent weight of a run on `machine`; `packages`: a folder with another numpy.
 
-    Raises Crashed, with the environment and the signal, when there is none.
+    A run that fails by itself, and not by a signal, is a SignbitError.
     """
     paths = [str(ROOT)] if packages is None else [str(packages), str(ROOT)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **machine, "PYTHONPATH": os.pathsep.join(paths)}
@@ -83,15 +87,7 @@ def hash_of(
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     name = " ".join(f"{variable}={value}" for variable, value in machine.items()) or "as it is"
     if done.returncode < 0:
-        raise Crashed(f"{name}: ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})")
+        return Crash(f"{name}: ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})")
     if done.returncode:
         raise SignbitError(f"{name}: {done.stderr.strip()}")
     return done.stdout.strip()
-
-
-def hash_or_crash(*arguments, **options) -> str | Crashed:
-    """The same, with the crash as a value."""
-    try:
-        return hash_of(*arguments, **options)
-    except Crashed as crash:
-        return crash

@@ -24,7 +24,7 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import whole
 from tools.documents.blocks import ROOT, replace_block
-from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crashed, hash_or_crash
+from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crash, hash_of
 
 NUMPY_VERSIONS = ("1.26.4", "2.0.2", "2.2.6", "2.3.5")
 """The oldest that the package takes, and later ones; beside them the one that is installed."""
@@ -55,12 +55,12 @@ def prove(packages: dict[str, Path | None], seed: int, progress: Console | None 
     jobs = [(settings, *place, True) for settings in RUNS.values() for place in places]
     jobs += [(RUNS["conv"], *place, False) for place in places]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda job: hash_or_crash(job[0], job[1], seed, job[3], job[2]), jobs)
+        results = pool.map(lambda job: hash_of(job[0], job[1], seed, job[3], job[2]), jobs)
         steps = track(results, "training", len(jobs), console=progress, disable=progress is None)
         found = list(steps)
     rows = [found[start : start + len(places)] for start in range(0, len(found), len(places))]
     hashes = [[result for result in row if isinstance(result, str)] for row in rows]
-    not_run = tuple(dict.fromkeys(str(result) for result in found if isinstance(result, Crashed)))
+    not_run = tuple(dict.fromkeys(result.reason for result in found if isinstance(result, Crash)))
     fewest = MACHINES_MIN * len(packages)
     if min(map(len, hashes)) < fewest:
         raise SignbitError(f"a run ended in fewer than {fewest} settings: {not_run[0]}")

@@ -1,7 +1,7 @@
 """`python -m tools pin`: record this environment's package versions in tools/setup/constraints.txt.
 
 To be called after all tests passed with the newest packages; `SIGNBIT_PINNED=1 tools/check` then takes these versions.
-The file has a section for each version of Python, since packages stop supporting the older ones.
+The file has lines for each version of Python, since packages stop supporting the older ones.
 """
 
 import re
@@ -19,10 +19,9 @@ NOT_OURS = {"signbit", "pip"}
 def constraints(text: str, python: str, versions: dict[str, str]) -> str:
     """The file `text` with the lines for `python` (3.11) replaced by `versions` (name: version)."""
     marker = f'; python_version == "{python}"'
-    others = [line for line in text.splitlines() if line and not line.startswith("#") and not line.endswith(marker)]
-    lines = others + [f"{name}=={version} {marker}" for name, version in versions.items()]
-    by_python = sorted(lines, key=lambda line: (_python_of(line), line))
-    return "\n".join([HEADER, *by_python]) + "\n"
+    others = [line for line in text.splitlines()[1:] if not line.endswith(marker)]
+    ours = [f"{name}=={version} {marker}" for name, version in versions.items()]
+    return "\n".join([HEADER, *sorted(others + ours)]) + "\n"
 
 
 def installed() -> dict[str, str]:
@@ -31,15 +30,9 @@ def installed() -> dict[str, str]:
     return {name: version for name, version in names.items() if name not in NOT_OURS}
 
 
-def _python_of(line: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.search(r'"([\d.]+)"$', line)[1].split("."))
-
-
 def main(arguments: list[str]) -> int:
     Parser(prog="python -m tools pin", description=__doc__.partition(": ")[2]).parse_args(arguments)
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    text = CONSTRAINTS.read_text() if CONSTRAINTS.is_file() else ""
-    versions = installed()
-    write_whole(CONSTRAINTS, constraints(text, python, versions).encode())
+    python, versions = f"{sys.version_info.major}.{sys.version_info.minor}", installed()
+    write_whole(CONSTRAINTS, constraints(CONSTRAINTS.read_text(), python, versions).encode())
     print(f"{CONSTRAINTS.name}: {len(versions)} packages for Python {python}")
     return EXIT_OK

@@ -65,8 +65,8 @@ class Layer(ABC):
     def settings(self) -> dict:
         """All but the arrays, as plain JSON values."""
 
-    @staticmethod
-    def entries(settings: dict) -> Entries:
+    @classmethod
+    def entries(cls, settings: dict) -> Entries:
         """The arrays that a layer with these settings has in the model file."""
         return {}
 

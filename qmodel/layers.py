@@ -4,6 +4,7 @@ All are frozen; a new kind is one class and one row in `LAYER_KINDS`.  Layers of
 `signbit.qmodel.merge`.
 """
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,14 @@ class Weighted(Layer):
     """
 
     encodings: ClassVar[frozenset[Encoding]] = frozenset({Encoding.UINT8, Encoding.BIT})
+    axes: ClassVar[int]
+    """Of the weights, the neurons' included."""
     weights: np.ndarray
+
+    @staticmethod
+    @abstractmethod
+    def weights_shape(settings: dict) -> Shape:
+        """Shape of the weights of a layer with these settings."""
 
     @property
     def neurons(self) -> int:
@@ -65,9 +73,9 @@ class Weighted(Layer):
         packed = {name: integer.pack_bits(plane) for name, plane in zip(names, self.planes, strict=False)}
         return packed | self.activation.arrays()
 
-    def _check_weights(self, axes: int) -> None:
-        if self.weights.ndim != axes or self.weights.dtype != np.int8 or not self.weights.size:
-            raise SignbitError(f"weights must be int8 with {axes} axes and not empty")
+    def check(self, value: Value) -> None:
+        if self.weights.ndim != self.axes or self.weights.dtype != np.int8 or not self.weights.size:
+            raise SignbitError(f"weights must be int8 with {self.axes} axes and not empty")
         if not np.isin(self.weights, (-1, 0, 1)).all():
             raise SignbitError("weights must be +1 or -1, or 0 in a ternary layer")
         if self.fan_in > integer.FAN_IN_MAX:
@@ -80,6 +88,20 @@ class Weighted(Layer):
         ternary = {"ternary": True} if self.ternary else {}
         return {"kind": self.kind, **self.reads(), **values, **ternary, "activation": self.activation.settings()}
 
+    @classmethod
+    def entries(cls, settings: dict) -> Entries:
+        neurons, *row = cls.weights_shape(settings)
+        words = ("uint32", (neurons, integer.words_for(math.prod(row))))
+        planes = {"weights": words, "weights_b": words} if _is_ternary(settings) else {"weights": words}
+        return planes | activation_kind(settings).entries(neurons)
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray], **options) -> "Weighted":
+        shape, kind = cls.weights_shape(settings), activation_kind(settings)
+        activation = kind.restore(settings["activation"], {name: arrays[name] for name in kind.dtypes})
+        weights = _restore_rows(settings, arrays, math.prod(shape[1:])).reshape(shape)
+        return cls(weights, activation, inputs=restore_reads(settings), **options)
+
 
 @dataclass(frozen=True, eq=False)
 class Dense(Weighted):
@@ -89,6 +111,7 @@ class Dense(Weighted):
     """
 
     kind: ClassVar[str] = "dense"
+    axes: ClassVar[int] = 2
     weights: np.ndarray
     activation: Activation
     inputs: tuple[int, ...] = CHAIN
@@ -104,7 +127,7 @@ class Dense(Weighted):
         return self.neurons * self.fan_in
 
     def check(self, value: Value) -> None:
-        self._check_weights(axes=2)
+        super().check(value)
         if self.fan_in != value.size:
             raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {value.size}")
 
@@ -112,13 +135,8 @@ class Dense(Weighted):
         return self._settings(inputs=self.fan_in, outputs=self.neurons)
 
     @staticmethod
-    def entries(settings: dict) -> Entries:
-        return _weight_entries(settings, whole_number(settings, "outputs"), whole_number(settings, "inputs"))
-
-    @classmethod
-    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Dense":
-        weights = _restore_rows(settings, arrays, whole_number(settings, "inputs"))
-        return cls(weights, _restore_activation(settings, arrays), restore_reads(settings))
+    def weights_shape(settings: dict) -> Shape:
+        return whole_number(settings, "outputs"), whole_number(settings, "inputs")
 
 
 class Windowed(Weighted):
@@ -129,6 +147,11 @@ class Windowed(Weighted):
     @property
     def kernel(self) -> tuple[int, int]:
         return self.weights.shape[1:3]
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Channels of the image."""
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*self.window.output_shape(shape, self.kernel), self.neurons)
@@ -145,6 +168,16 @@ class Windowed(Weighted):
         height, width = self.window.output_shape(shape, self.kernel)
         return height * width * self.window.pool[0] * self.window.pool[1] * self.weights.size
 
+    def check(self, value: Value) -> None:
+        super().check(value)
+        self.window.check(value.shape, self.kernel)
+        if self.channels != value.shape[2]:
+            raise SignbitError(f"has weights for {self.channels} channels, but gets {value.shape[2]}")
+
+    @classmethod
+    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Windowed":
+        return super().restore(settings, arrays, window=Window.restore(settings))
+
 
 @dataclass(frozen=True, eq=False)
 class Conv2D(Windowed):
@@ -154,6 +187,7 @@ class Conv2D(Windowed):
     """
 
     kind: ClassVar[str] = "conv2d"
+    axes: ClassVar[int] = 4
     weights: np.ndarray
     activation: Activation
     window: Window = PLAIN
@@ -164,29 +198,17 @@ class Conv2D(Windowed):
         acc = integer.dense(patches.reshape(-1, self.fan_in), self.rows)
         return acc.reshape(*patches.shape[:3], self.neurons)
 
-    def check(self, value: Value) -> None:
-        self._check_weights(axes=4)
-        self.window.check(value.shape, self.kernel)
-        if self.weights.shape[3] != value.shape[2]:
-            raise SignbitError(f"has weights for {self.weights.shape[3]} channels, but gets {value.shape[2]}")
+    @property
+    def channels(self) -> int:
+        return self.weights.shape[3]
 
     def settings(self) -> dict:
         outputs, height, width, channels = self.weights.shape
         return self._settings(outputs=outputs, kernel=[height, width], channels=channels, **self.window.settings())
 
     @staticmethod
-    def entries(settings: dict) -> Entries:
-        height, width = sides(settings, "kernel", 2)
-        fan_in = height * width * whole_number(settings, "channels")
-        return _weight_entries(settings, whole_number(settings, "outputs"), fan_in)
-
-    @classmethod
-    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Conv2D":
-        height, width = sides(settings, "kernel", 2)
-        channels = whole_number(settings, "channels")
-        rows = _restore_rows(settings, arrays, height * width * channels)
-        weights = rows.reshape(-1, height, width, channels)
-        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings), restore_reads(settings))
+    def weights_shape(settings: dict) -> Shape:
+        return whole_number(settings, "outputs"), *sides(settings, "kernel", 2), whole_number(settings, "channels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +219,7 @@ class DepthwiseConv2D(Windowed):
     """
 
     kind: ClassVar[str] = "depthwise_conv2d"
+    axes: ClassVar[int] = 3
     weights: np.ndarray
     activation: Activation
     window: Window = PLAIN
@@ -205,26 +228,17 @@ class DepthwiseConv2D(Windowed):
     def convolve(self, patches: np.ndarray) -> np.ndarray:
         return np.einsum("nyxcuv,cuv->nyxc", patches.astype(np.int32), self.weights.astype(np.int32))
 
-    def check(self, value: Value) -> None:
-        self._check_weights(axes=3)
-        self.window.check(value.shape, self.kernel)
-        if self.neurons != value.shape[2]:
-            raise SignbitError(f"has weights for {self.neurons} channels, but gets {value.shape[2]}")
+    @property
+    def channels(self) -> int:
+        return self.neurons
 
     def settings(self) -> dict:
         channels, height, width = self.weights.shape
         return self._settings(channels=channels, kernel=[height, width], **self.window.settings())
 
     @staticmethod
-    def entries(settings: dict) -> Entries:
-        height, width = sides(settings, "kernel", 2)
-        return _weight_entries(settings, whole_number(settings, "channels"), height * width)
-
-    @classmethod
-    def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "DepthwiseConv2D":
-        height, width = sides(settings, "kernel", 2)
-        weights = _restore_rows(settings, arrays, height * width).reshape(-1, height, width)
-        return cls(weights, _restore_activation(settings, arrays), Window.restore(settings), restore_reads(settings))
+    def weights_shape(settings: dict) -> Shape:
+        return whole_number(settings, "channels"), *sides(settings, "kernel", 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,10 +256,6 @@ class AveragePool(Layer):
     channels: int
     high: int = 127
     inputs: tuple[int, ...] = CHAIN
-
-    @property
-    def neurons(self) -> int:
-        return self.channels
 
     @property
     def fan_in(self) -> int:
@@ -313,12 +323,6 @@ def _is_ternary(settings: dict) -> bool:
     return "ternary" in settings
 
 
-def _weight_entries(settings: dict, neurons: int, fan_in: int) -> Entries:
-    words = ("uint32", (neurons, integer.words_for(fan_in)))
-    planes = {"weights": words, "weights_b": words} if _is_ternary(settings) else {"weights": words}
-    return planes | activation_kind(settings).entries(neurons)
-
-
 def _restore_rows(settings: dict, arrays: dict[str, np.ndarray], fan_in: int) -> np.ndarray:
     rows = _unpack(arrays["weights"], fan_in)
     if not _is_ternary(settings):
@@ -334,8 +338,3 @@ def _unpack(words: np.ndarray, fan_in: int) -> np.ndarray:
     if not np.array_equal(integer.pack_bits(rows), words):
         raise SignbitError("has bits set behind its last weight")
     return rows
-
-
-def _restore_activation(settings: dict, arrays: dict[str, np.ndarray]) -> Activation:
-    kind = activation_kind(settings)
-    return kind.restore(settings["activation"], {name: arrays[name] for name in kind.dtypes})

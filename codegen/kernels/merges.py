@@ -12,7 +12,14 @@ CALL = 11
 """Instructions of a call of an assembly function, of its first and last lines, and of the layer's own function."""
 
 
-class AddValues(PortableKernel):
+class MergeLoops(PortableKernel):
+    """Loops in plain C that end in no activation of their own."""
+
+    def terms(self, job: Job) -> dict[str, int]:
+        return {"call": 1, **self.loop_terms(job)}
+
+
+class AddValues(MergeLoops):
     """Value by value, with any multipliers."""
 
     name = "add"
@@ -34,8 +41,10 @@ class AddValues(PortableKernel):
         }
 
     def loop_terms(self, job: Job) -> dict[str, int]:
+        outputs, inputs = job.output.size, len(job.sources)
         rescaled = sum(multiplier > 1 for multiplier in job.layer.multipliers) + (job.layer.shift > 0)
-        return {"input": job.output.size * len(job.sources), "rescaled": job.output.size * rescaled}
+        counts = {"output": 1, "input": inputs, "rescaled": rescaled, "clamped": self.values(job)["value"] != "sum"}
+        return {term: count * outputs for term, count in counts.items()}
 
 
 def _product(value: str, shift: int, multiplier: int) -> str:
@@ -71,7 +80,7 @@ class PairwiseAdd(Kernel):
         return len(job.sources) - 1
 
 
-class AddWords(PairwiseAdd, PortableKernel):
+class AddWords(PairwiseAdd, MergeLoops):
     """Four values in a word, in plain C: no byte of x + y overflows if both are at most high = 2^k - 1 <= 127."""
 
     name = "add_words"
@@ -110,7 +119,7 @@ class MveAdd(PairwiseAdd):
         return Cost(self.passes(job) * (CALL + 5 * -(-job.output.size // VECTOR_BYTES)), stack_bytes=8)
 
 
-class ConcatenateChannels(PortableKernel):
+class ConcatenateChannels(MergeLoops):
     """Input by input, each into its place in every pixel."""
 
     name = "concatenate"

@@ -239,7 +239,7 @@ def make_plan(
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions is for a core; choose one with --target")
-    lives = zip(model.values[1:], range(len(model.layers)), model.last_readers[1:], strict=True)
+    lives = zip(model.values[1:], range(len(model.layers)), model.graph.last_readers[1:], strict=True)
     outputs = [Buffer(value.size_bytes, first, last) for value, first, last in lives]
     jobs = [_job(model, index, in_use(outputs, index), target, optimize) for index in range(len(model.layers))]
     kernels = [_forced(candidates(job), kernel) for job in jobs]
@@ -288,7 +288,7 @@ def _plan(
             values=kernel.values(job),
             cost=costs[index],
             range=model.ranges[index],
-            input_offsets=tuple(offsets[source - 1] if source else None for source in model.sources[index]),
+            input_offsets=tuple(offsets[source - 1] if source else None for source in model.graph.sources[index]),
             output_offset=offsets[index] if index < len(jobs) - 1 else None,
             scratch_offset=offsets[len(jobs) + index],
         )
@@ -319,7 +319,7 @@ def _plan(
 def _job(model: QuantizedModel, index: int, values_bytes: int, target: str, optimize: str) -> Job:
     sources = tuple(
         Source(model.values[source], shift=0 if source else model.input_shift, from_caller=source == 0)
-        for source in model.sources[index]
+        for source in model.graph.sources[index]
     )
     return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target, optimize)
 

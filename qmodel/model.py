@@ -11,6 +11,7 @@ import numpy as np
 
 from signbit.qmodel import integer, ranges
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.graph import Graph
 from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
 from signbit.qmodel.value import Encoding, Shape, Value, size_of
@@ -56,15 +57,8 @@ class QuantizedModel:
         return self.values[-1].size
 
     @cached_property
-    def sources(self) -> tuple[tuple[int, ...], ...]:
-        """Numbers of the values that each layer reads."""
-        return tuple(tuple(index + 1 + back for back in layer.inputs) for index, layer in enumerate(self.layers))
-
-    @cached_property
-    def last_readers(self) -> tuple[int, ...]:
-        """For each value the last layer that reads it; for the logits the number of layers."""
-        readers = {source: index for index, sources in enumerate(self.sources) for source in sources}
-        return (*(readers[value] for value in range(len(self.layers))), len(self.layers))
+    def graph(self) -> Graph:
+        return Graph.of(self.layers)
 
     @cached_property
     def values(self) -> tuple[Value, ...]:
@@ -72,14 +66,14 @@ class QuantizedModel:
         values = [Value(self.input_shape, Encoding.UINT8, 0, 255 >> self.input_shift)]
         for index, layer in enumerate(self.layers):
             with _named(index, layer):
-                values.append(_checked_output(layer, values))
+                values.append(checked_output(layer, values))
                 if (values[-1].encoding is Encoding.INT32) != (index == len(self.layers) - 1):
                     raise SignbitError("the last layer, and only the last, must give logits")
         return tuple(values)
 
     def inputs_of(self, index: int) -> tuple[Value, ...]:
         """The values that layer `index` reads."""
-        return tuple(self.values[source] for source in self.sources[index])
+        return tuple(self.values[source] for source in self.graph.sources[index])
 
     @cached_property
     def ranges(self) -> tuple[ranges.LayerRange, ...]:
@@ -164,9 +158,8 @@ class QuantizedModel:
         if not 0 <= self.logit_shift <= LOGIT_SHIFT_MAX:
             raise SignbitError(f"logit_shift is {self.logit_shift}, but must be 0 to {LOGIT_SHIFT_MAX}")
         check_labels(self.labels, self.output_size)
-        unread = set(range(len(self.layers))) - {source for sources in self.sources for source in sources}
-        if unread:
-            raise SignbitError(f"no layer reads the output of layer {min(unread) - 1}; leave the layer out")
+        for value in self.graph.unread:
+            raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
         if self.input_quantization is not None:
             self.input_quantization.check(self.input_shape[-1])
         _ = self.ranges
@@ -180,14 +173,12 @@ class QuantizedModel:
         yield from (images[start : start + BATCH] for start in range(0, len(images), BATCH))
 
     def _outputs(self, batch: np.ndarray) -> Iterator[np.ndarray]:
-        """Each layer's output in turn; a value is kept until its last reader has run."""
-        kept = {0: batch >> np.uint8(self.input_shift)}
-        for index, layer in enumerate(self.layers):
-            sources = self.sources[index]
-            output = layer.run([kept[source] for source in sources], [self.values[source] for source in sources])
-            yield output
-            kept = {value: array for value, array in kept.items() if self.last_readers[value] > index}
-            kept[index + 1] = output
+        """Each layer's output in turn."""
+
+        def run(index: int, arrays: list[np.ndarray]) -> np.ndarray:
+            return self.layers[index].run(arrays, self.inputs_of(index))
+
+        return self.graph.outputs(batch >> np.uint8(self.input_shift), run)
 
     def _check_inputs(self, inputs: np.ndarray, dtype: str) -> None:
         if inputs.dtype != dtype:
@@ -196,7 +187,7 @@ class QuantizedModel:
             raise SignbitError(f"inputs have shape {inputs.shape[1:]} each, but the model takes {self.input_shape}")
 
 
-def _checked_output(layer: Layer, values: list[Value]) -> Value:
+def checked_output(layer: Layer, values: list[Value]) -> Value:
     """The output of a layer after `values`; raises SignbitError unless it is whole and fits what it reads."""
     for back in layer.inputs:
         if not -len(values) <= back <= -1:

@@ -19,7 +19,14 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("text", [*EVERYTHING, *presets.IMAGES.values(), *presets.SMALL_IMAGES.values()])
+GRAPHS = (
+    "conv3x3pad:4, conv3x3pad:4, add(-2)",
+    "conv3x3pad:4, concat(-2), conv3x3pad:4, add(-3), concat(-2,-5), conv1x1:3 sign ternary from(-6), concat(-2)",
+    "dense:5 from(-1), dense:5, dense:5 sign from(-2), dense:5, add(-3), concat(-2,-4)",
+)
+
+
+@pytest.mark.parametrize("text", [*EVERYTHING, *GRAPHS, *presets.IMAGES.values(), *presets.SMALL_IMAGES.values()])
 def test_text_form_is_read_and_written(text):
     architecture = parse(text if text.endswith(("dense", "dense ternary")) else f"{text}, dense")
     assert parse(architecture_text(architecture)) == architecture
@@ -31,6 +38,12 @@ def test_text_by_hand():
         LayerSpec("depthwise", 0, (3, 3), 1, "same", ternary=True),
         LayerSpec("avgpool", 0, (0, 0)),
         LayerSpec("dense", 10),
+    )
+    assert parse("conv3pad:4, conv3pad:4, add ( -2 ), conv1:4 from(-2), concat(-2,\t-4), dense from(-1)")[2:] == (
+        LayerSpec("add", inputs=(-1, -2)),
+        LayerSpec("conv", 4, inputs=(-2,)),
+        LayerSpec("concat", inputs=(-1, -2, -4)),
+        LayerSpec("dense"),
     )
 
 
@@ -54,6 +67,21 @@ ternary = true
     assert default_settings(model=str(path)).model == "conv5x5s2pad:16 pool2 sign, dense ternary"
 
 
+def test_toml_names_inputs(tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text("""
+layers = [
+    {kind = "dense", outputs = 8},
+    {kind = "dense", outputs = 8},
+    {kind = "dense", outputs = 8, inputs = [-2]},
+    {kind = "add", inputs = [-1, -2, -3]},
+    {kind = "dense"},
+]
+""")
+    text = "dense:8, dense:8, dense:8 from(-2), add(-2,-3), dense"
+    assert read_toml(path) == parse(text) and default_settings(model=str(path)).model == text
+
+
 BAD_TEXTS = {
     "nothing": ("", "not understood"),
     "unknown kind": ("lstm:3, dense", "lstm:3"),
@@ -67,9 +95,17 @@ BAD_TEXTS = {
     "depthwise with outputs": ("depthwise3x3:8, dense", "outputs"),
     "last is a convolution": ("conv3x3:8", "last layer"),
     "last has an activation": ("conv3x3:8, dense sign", "last layer"),
-    "image behind dense": ("dense:9, conv3x3:8, dense", "image"),
     "dense without a size": ("dense, dense", "dense:N"),
-    "average of bits": ("conv3x3:8 sign, globalavg, dense", "one-bit"),
+    "nothing to add": ("dense:8, add, dense", "add"),
+    "added to itself": ("dense:8, add(-1), dense", "from -2 on"),
+    "added twice": ("dense:8, dense:8, add(-2,-2), dense", "once each"),
+    "added from the front": ("dense:8, dense:8, add(2), dense", "add(2)"),
+    "added from nowhere": ("dense:8, add(-9), dense", "layer 2, add(-9): reads the value 9 back, but there are only 2"),
+    "reads two": ("dense:8, dense:8 from(-1) from(-2), dense", "twice"),
+    "two pools": ("conv3x3:8 pool2 pool3, dense", "twice"),
+    "words of an addition": ("dense:8, dense:8, add(-2) sign, dense", "add(-2) sign"),
+    "unread": ("dense:8, dense:9, dense:8 from(-2), dense", "no layer reads the output of layer 2, dense:9"),
+    "ends in an addition": ("dense, dense, add(-2)", "last layer"),
     "too many layers": (", ".join(["conv1x1:1"] * 64 + ["dense"]), "64"),
 }
 
@@ -94,6 +130,10 @@ BAD_TOML = {
     "padding text": 'layers = [{kind = "conv", outputs = 3, kernel = [3, 3], padding = "x"}, {kind = "dense"}]',
     "negative padding": 'layers = [{kind = "conv", outputs = 3, kernel = [3, 3], padding = -1}, {kind = "dense"}]',
     "unknown kind": 'layers = [{kind = "lstm"}]',
+    "no inputs": 'layers = [{kind = "dense", outputs = 3, inputs = []}, {kind = "dense"}]',
+    "inputs that are no numbers": 'layers = [{kind = "dense", outputs = 3, inputs = [-1.5]}, {kind = "dense"}]',
+    "two inputs": 'layers = [{kind = "dense", outputs = 3, inputs = [-1, -2]}, {kind = "dense"}]',
+    "addition that skips": 'layers = [{kind = "dense", outputs = 3}, {kind = "add", inputs = [-2]}, {kind = "dense"}]',
     "unknown activation": 'layers = [{kind = "dense", outputs = 3, activation = "tanh"}, {kind = "dense"}]',
 }
 
@@ -116,6 +156,12 @@ def test_layers_that_do_not_fit_the_data_are_refused():
         ("conv3x3:4, dense", (64,), 3, "image"),
         ("globalavg, dense", (64,), 3, "image"),
         ("conv3x3:4, dense:10", (8, 8, 1), 3, "3 classes"),
+        ("dense:9, conv3x3:8, dense", (8, 8, 1), 3, "layer 2, conv3x3:8: needs an image"),
+        ("conv3x3:8 sign, globalavg, dense", (8, 8, 1), 3, r"layer 2, globalavg: reads 8-bit .* one-bit"),
+        ("conv3x3:8 sign, conv3x3pad:8 sign, add(-2), dense", (8, 8, 1), 3, r"layer 3, add\(-2\): .* one-bit"),
+        ("conv3x3:8 sign, conv3x3pad:8, concat(-2), dense", (8, 8, 1), 3, r"layer 3, concat\(-2\): .*together"),
+        ("conv3x3:8, conv3x3:8, add(-2), dense", (8, 8, 1), 3, r"layer 3, add\(-2\): .*\(4, 4, 8\) and \(6, 6, 8\)"),
+        ("conv3x3:8, conv3x3:8, concat(-2), dense", (8, 8, 1), 3, r"layer 3, concat\(-2\): .*one height and width"),
     ):
         with pytest.raises(SignbitError, match=said):
             resolve(parse(text), shape, classes)
@@ -143,6 +189,17 @@ def test_summary_is_the_plans(capsys):
     text = capsys.readouterr().out
     assert f"{result.arena_bytes:,} bytes of RAM" in text and "cortex-m4" in text
     assert json.loads(json.dumps(summary_json(result)))["macs"] == 16 * 36 + 48
+
+
+def test_summary_of_a_graph():
+    """An addition has no weights; the value it reads a second time stays in the arena."""
+    shape, chain = (6, 6, 1), "conv3x3pad:4, conv3x3pad:4, conv3x3:4, dense"
+    residual = chain.replace("conv3x3:4,", "add(-2), conv3x3:4,")
+    plain, summary = (summarize(resolve(parse(text), shape, 3), shape, 3) for text in (chain, residual))
+    added = summary.layers[2]
+    assert (added.layer, added.output_shape, added.weight_bits, added.flash_bytes) == ("add(-2)", (6, 6, 4), 0, 0)
+    assert summary.flash_bytes == plain.flash_bytes
+    assert summary.arena_bytes >= plain.arena_bytes
 
 
 def test_mlp_helper_ends_in_classes():

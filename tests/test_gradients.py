@@ -5,12 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from signbit.qmodel.layers import AveragePool as IntegerAveragePool
+from signbit.qmodel.merge import Add as IntegerAdd
+from signbit.qmodel.merge import Concatenate as IntegerConcatenate
 from signbit.qmodel.window import Window
 from signbit.trainer.learning.loss import balanced_weights, cross_entropy, softmax
 from signbit.trainer.network.architecture import mlp, parse, resolve
+from signbit.trainer.network.block import Block
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
-from signbit.trainer.network.layer import Mode
+from signbit.trainer.network.layer import Mode, Parameter
 from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
+from signbit.trainer.network.merge import Add, Concatenate
 from signbit.trainer.network.network import Network, build
 from signbit.trainer.network.pool import AveragePool, MaxPool
 from signbit.trainer.network.weights import TERNARY_THRESHOLD
@@ -260,7 +265,39 @@ def test_max_pool_gives_a_tie_to_one_input(rng):
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 2), (7, 6)])
 def test_average_pool(rng, size):
-    assert_gradients(AveragePool(size, np.float64), rng.normal(size=IMAGE), Mode.UNROUNDED)
+    assert_gradients(AveragePool(IntegerAveragePool(size, 3)), rng.normal(size=IMAGE), Mode.UNROUNDED)
+
+
+@pytest.mark.parametrize("is_float", [True, False])
+def test_addition(rng, is_float):
+    layer = Add(IntegerAdd((-1, -2, -4), 1, (1, 1, 1), 0), is_float)
+    assert_gradients_of_several(layer, [rng.uniform(0, 0.8, size=IMAGE) for _ in range(3)])
+
+
+def test_concatenation(rng):
+    layer = Concatenate(IntegerConcatenate((-1, -2, -4), 127, (1, 1, 1), 0))
+    assert_gradients_of_several(layer, [rng.normal(size=(*IMAGE[:3], channels)) for channels in (3, 1, 4)])
+
+
+def assert_gradients_of_several(layer, inputs):
+    weights = np.random.default_rng(1).normal(size=layer.forward(*inputs, mode=Mode.TRAIN).shape)
+
+    def loss():
+        return float((weights * layer.forward(*inputs, mode=Mode.TRAIN)).sum())
+
+    loss()
+    gradients = [dx.copy() for dx in layer.backward(weights)]
+    for dx, x in zip(gradients, inputs, strict=True):
+        np.testing.assert_allclose(dx, numeric_gradient(loss, x), rtol=1e-6, atol=1e-7)
+        assert dx.any()
+
+
+def test_an_addition_that_is_cut_off_passes_nothing_back(rng):
+    layer = Add(IntegerAdd((-1, -2), 127, (1, 1), 0))
+    y = layer.forward(np.array([[100.0, 100.0]]), np.array([[27.0, 28.0]]), mode=Mode.TRAIN)
+    np.testing.assert_array_equal(y, [[127, 127]])
+    for dx in layer.backward(np.array([[3.0, 3.0]])):
+        np.testing.assert_array_equal(dx, [[3, 0]])
 
 
 def test_average_pool_of_a_float_network_is_not_rounded(rng):
@@ -328,11 +365,34 @@ def test_balanced_weights_give_each_class_the_same_share():
     assert weights[2] == 0 and weights[classes].mean() == pytest.approx(1)
 
 
-def test_whole_float_convolutional_network(rng):
-    text = "conv3x3pad:4 pool2, depthwise2x2, conv2x2s2:3, dense"
+GRAPHS = (
+    "conv3x3pad:2, add(-2), conv3x3pad:3, concat(-2,-4), conv2x2s2:3, dense",
+    "conv3x3pad:2, conv1x1:2, conv1x1:2 from(-2), add(-2,-3), avgpool2, dense:4, dense:4 from(-2), add(-2), dense",
+)
+"""On images of 2 channels."""
+
+
+@pytest.mark.parametrize("text", ["conv3x3pad:4 pool2, depthwise2x2, conv2x2s2:3, dense", *GRAPHS])
+def test_whole_float_convolutional_network(rng, text):
     network = build(resolve(parse(text), (8, 7, 2), 3), (8, 7, 2), "none", rng, dtype=np.float64)
     for parameter in network.parameters:
         # biases of 0 behind a ReLU that lets nothing through would put the next one exactly on its kink
         parameter.value += rng.normal(size=parameter.value.shape) / 10
     inputs = rng.integers(256, size=(BATCH, 8 * 7 * 2), dtype=np.uint8)
     assert_network_gradients(network, inputs, rng.integers(3, size=BATCH))
+
+
+@pytest.mark.parametrize("text", GRAPHS)
+def test_whole_binarized_graph_with_real_weights(rng, text):
+    """Values that several layers read get the sum of their gradients; weights are moved a little in float layers."""
+    binarized = build(resolve(parse(text), (6, 6, 2), 3), (6, 6, 2), "deterministic", rng, dtype=np.float64)
+    for block in binarized.blocks:
+        if isinstance(block, Block):
+            block.weights.binarize = "none"
+            block.weights.bias = Parameter(np.zeros((1, block.weights.weight.value.shape[1])))
+            block.norm.beta.value += 0.3
+            block.activation = block.activation and Relu()
+        else:
+            block.is_float = True
+    inputs = rng.integers(256, size=(BATCH, 6 * 6 * 2), dtype=np.uint8)
+    assert_network_gradients(binarized, inputs, rng.integers(3, size=BATCH))

@@ -34,6 +34,7 @@ CASES = {
         "flip": "both",
         "input_noise": 9.0,
     },
+    "residual": {"model": "conv3x3pad:6, conv3x3pad:6, add(-2), conv3x3:6, dense", "epochs": 3, "frozen_epochs": 1},
     "average pool": {"model": "conv3x3:6, avgpool2, dense", "epochs": 2},
     "stochastic, dropout": {"binarize": "stochastic", "dropout": 0.2, "epochs": 3},
     "ternary, sgd": {"model": "dense:16 ternary, dense", "optimizer": "sgd", "lr": 0.3, "epochs": 3},

@@ -31,11 +31,12 @@ def freeze(network: Network, any_weights: bool = False) -> Network:
     """
     if not network.is_binarized:
         raise SignbitError("only a binarized network has an integer model; train with --binarize deterministic")
-    blocks, value = [], Value(network.input_shape, Encoding.UINT8, 0, 255 >> network.input_shift)
+    blocks, values = [], [Value(network.input_shape, Encoding.UINT8, 0, 255 >> network.input_shift)]
     for block in network.blocks:
+        inputs = [values[back] for back in block.inputs]
         if isinstance(block, Block) and not block.is_frozen:
-            activation = IntegerActivation(fold(block, value, any_weights), block.norm.factor)
+            activation = IntegerActivation(fold(block, *inputs, any_weights), block.norm.factor)
             block = replace(block, norm=None, activation=activation, dropout=None)
         blocks.append(block)
-        value = block.integer_layer().output(value)
+        values.append(block.integer_layer().output(*inputs))
     return Network(blocks, network.input_shape, network.input_shift, dtype=network.dtype)

@@ -156,8 +156,7 @@ class Training:
 
     @property
     def grids(self) -> list[Grid]:
-        """Of the gradients, layer by layer."""
-        return [layer.grid for layer in (self.frozen or self.network).layers if layer.grid is not None]
+        return (self.frozen or self.network).grids
 
     @property
     def _first_frozen(self) -> int:

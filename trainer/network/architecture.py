@@ -8,24 +8,39 @@ A layer is a kind, its options without a space, and after a colon how many outpu
     depthwiseHxW[sN][pad|padN] one kernel a channel
     dense[:N]                  fully connected; the last layer has as many outputs as there are classes
     avgpoolN, avgpoolHxW       average over windows;  globalavg  over the whole image
+    add(-N)                    the value before it plus the one N values back, of the same shape: a residual connection
+    concat(-N)                 channels of the value before it, then those of the one N values back; vectors too
     flatten                    allowed where images become vectors; dense does it by itself
     poolN, poolHxW             word: max-pool behind a convolution
     sign, relu                 word: activation of one bit, or of 0..high (the default)
+    from(-N)                   word: reads the value N back
     ternary                    word: weights of +1, 0 and -1
+
+Values are counted back from the layer that reads them: -1 is the output of the layer before it, -2 that of the one
+before that, and the first layer's -1 is the network's input.  add and concat take several: add(-2,-4).  So this adds
+the outputs of the two convolutions, and the next one reads their sum:
+
+    conv3x3pad:16, conv3x3pad:16, add(-2), conv3x3:16 pool2, dense
 """
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layer import LAYERS_MAX
-from signbit.qmodel.value import Shape
+from signbit.qmodel.graph import Graph
+from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
+from signbit.qmodel.layers import AveragePool
+from signbit.qmodel.merge import Add, Concatenate
+from signbit.qmodel.model import checked_output
+from signbit.qmodel.value import Encoding, Shape, Value
 from signbit.qmodel.window import Window
 
 WEIGHTED = ("conv", "depthwise", "dense")
-KINDS = (*WEIGHTED, "avgpool")
+MERGES = {"add": Add, "concat": Concatenate}
+KINDS = (*WEIGHTED, "avgpool", *MERGES)
 ACTIVATIONS = ("relu", "sign")
 
 
@@ -42,11 +57,11 @@ class LayerSpec:
     pool: tuple[int, int] = (1, 1)
     activation: str = "relu"
     ternary: bool = False
+    inputs: tuple[int, ...] = CHAIN
+    """The values that it reads, counted back from the layer."""
 
     @property
     def window(self) -> Window:
-        if self.kind == "avgpool":
-            return Window(stride=self.kernel)
         return Window((self.stride, self.stride), self._sides(), self.pool)
 
     def _sides(self) -> tuple[int, int, int, int]:
@@ -57,27 +72,53 @@ class LayerSpec:
         return (height - 1) // 2, height // 2, (width - 1) // 2, width // 2
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Raises SignbitError where the layer does not fit `shape`."""
+        """Of a layer with weights; raises SignbitError where it does not fit `shape`."""
         if self.kind == "dense":
             return (self.outputs,)
-        try:
-            self.window.check(shape, self.kernel)
-        except SignbitError as error:
-            raise SignbitError(f"--model: {self.text}: {error}") from None
+        self.window.check(shape, self.kernel)
         return (*self.window.output_shape(shape, self.kernel), self.outputs if self.kind == "conv" else shape[2])
+
+    def without_weights(self, *inputs: Value) -> Layer:
+        """The integer model's layer, which is known before training; merged values keep their scale."""
+        high = max(value.high for value in inputs)
+        if self.kind in MERGES:
+            return MERGES[self.kind](self.inputs, high, (1,) * len(inputs), 0)
+        shape = inputs[0].shape
+        whole_image = self.kernel == (0, 0)
+        return AveragePool(shape[:2] if whole_image else self.kernel, shape[-1], high, self.inputs)
+
+    def output(self, values: Sequence[Value], high: int) -> Value:
+        """What it makes of `values`, all those before it; raises SignbitError where it does not fit them.
+
+        `high` is the largest activation.  The last layer's output is given as if it had an activation.
+        """
+        inputs = [values[back] for back in self.inputs]
+        if self.kind == "add" and len({value.high for value in inputs}) > 1:
+            ranges = " and ".join(sorted(f"{value.low}..{value.high}" for value in inputs))
+            raise SignbitError(f"adds values of one range, but gets {ranges}; the input's is that of --high 127 or 255")
+        if self.kind not in WEIGHTED:
+            return checked_output(self.without_weights(*inputs), list(values))
+        shape = self.output_shape(inputs[0].shape)
+        is_sign = self.activation == "sign"
+        return Value(shape, Encoding.BIT, -1, 1) if is_sign else Value(shape, Encoding.UINT8, 0, high)
 
     @property
     def text(self) -> str:
         """The layer in the text form."""
         if self.kind == "avgpool":
-            return "globalavg" if self.kernel == (0, 0) else f"avgpool{_pool_text(self.kernel)}"
-        head = self.kind if self.kind == "dense" else f"{self.kind}{self.kernel[0]}x{self.kernel[1]}"
-        head += f"s{self.stride}" if self.stride != 1 else ""
-        head += "pad" if self.padding == "same" else f"pad{self.padding}" if self.padding else ""
-        head += f":{self.outputs}" if self.outputs else ""
+            head = "globalavg" if self.kernel == (0, 0) else f"avgpool{_pool_text(self.kernel)}"
+        elif self.kind in MERGES:
+            return f"{self.kind}({','.join(map(str, self.inputs[1:]))})"
+        else:
+            head = self.kind if self.kind == "dense" else f"{self.kind}{self.kernel[0]}x{self.kernel[1]}"
+            head += f"s{self.stride}" if self.stride != 1 else ""
+            head += "pad" if self.padding == "same" else f"pad{self.padding}" if self.padding else ""
+            head += f":{self.outputs}" if self.outputs else ""
         words = [f"pool{_pool_text(self.pool)}"] if self.pool != (1, 1) else []
         words += [self.activation] if self.activation != "relu" else []
-        return " ".join([head, *words, *(["ternary"] if self.ternary else [])])
+        words += ["ternary"] if self.ternary else []
+        words += [f"from({self.inputs[0]})"] if self.inputs != CHAIN else []
+        return " ".join([head, *words])
 
 
 Architecture = tuple[LayerSpec, ...]
@@ -94,7 +135,8 @@ def architecture_text(architecture: Architecture) -> str:
 
 def parse(text: str) -> Architecture:
     """The architecture of a text; raises SignbitError that names the layer."""
-    specs = [_parse_layer(part.strip()) for part in text.split(",") if part.strip() != "flatten"]
+    parts = [part.strip() for part in re.split(r",(?![^()]*\))", text)]
+    specs = [_parse_layer(part) for part in parts if part != "flatten"]
     return _checked(tuple(specs))
 
 
@@ -117,13 +159,20 @@ def resolve(architecture: Architecture, input_shape: Shape, classes: int) -> Arc
     last = architecture[-1]
     if last.outputs not in (0, classes):
         raise SignbitError(f"the last layer is {last.text}, but the data have {classes} classes; write dense")
-    shape, specs = input_shape, []
-    for spec in (*architecture[:-1], replace(last, outputs=classes)):
-        if spec.kind == "avgpool" and spec.kernel == (0, 0) and len(shape) == 3:
-            spec = replace(spec, kernel=(shape[0], shape[1]))
-        shape = spec.output_shape(shape)
-        specs.append(spec)
-    return tuple(specs)
+    resolved = (*architecture[:-1], replace(last, outputs=classes))
+    values_of(resolved, Value(input_shape, Encoding.UINT8, 0, 255), 255)
+    return resolved
+
+
+def values_of(architecture: Architecture, first: Value, high: int) -> list[Value]:
+    """The network's input, `first`, and each layer's output; raises SignbitError that names the layer that can't be."""
+    values = [first]
+    for number, spec in enumerate(architecture, start=1):
+        try:
+            values.append(spec.output(values, high))
+        except SignbitError as error:
+            raise SignbitError(f"--model: layer {number}, {spec.text}: {error}") from None
+    return values
 
 
 LAYER_PATTERN = re.compile(
@@ -131,15 +180,19 @@ LAYER_PATTERN = re.compile(
     r"(s(?P<stride>\d+))?(?P<pad>pad(?P<pixels>\d+)?)?(:(?P<outputs>\d+))?",
     re.ASCII,
 )
+MERGE_PATTERN = re.compile(r"(?P<kind>add|concat)\s*\((?P<back>\s*-\d+\s*(,\s*-\d+\s*)*)\)", re.ASCII)
 
 
 def _parse_layer(text: str) -> LayerSpec:
+    if merge := MERGE_PATTERN.fullmatch(text):
+        inputs = (-1, *map(int, merge["back"].split(",")))
+        return _checked_layer(text, LayerSpec(merge["kind"], inputs=inputs), {"inputs"})
     head, *words = text.split() if text else [""]
     match = LAYER_PATTERN.fullmatch(head)
     if not match:
         raise SignbitError(
             f"--model: layer {text!r} is not understood; give a preset (see --help), "
-            "a FILE.toml, or layers such as conv3x3:16 pool2 or dense:10"
+            "a FILE.toml, or layers such as conv3x3:16 pool2, add(-2) or dense:10"
         )
     values: dict = {"kind": match["kind"]}
     if match["kind"] == "globalavg":
@@ -153,15 +206,20 @@ def _parse_layer(text: str) -> LayerSpec:
     if match["outputs"]:
         values["outputs"] = int(match["outputs"])
     for word in words:
-        pool = re.fullmatch(r"pool(\d+(x\d+)?)", word, re.ASCII)
-        if pool:
-            values["pool"] = _sizes(pool[1])
+        if pool := re.fullmatch(r"pool(\d+(x\d+)?)", word, re.ASCII):
+            key, value = "pool", _sizes(pool[1])
+        elif back := re.fullmatch(r"from\((-\d+)\)", word, re.ASCII):
+            key, value = "inputs", (int(back[1]),)
         elif word in ACTIVATIONS:
-            values["activation"] = word
+            key, value = "activation", word
         elif word == "ternary":
-            values["ternary"] = True
+            key, value = "ternary", True
         else:
-            raise SignbitError(f"--model: {word!r} in {text!r} is not understood; words are poolN, sign, relu, ternary")
+            known = "poolN, sign, relu, ternary, from(-N)"
+            raise SignbitError(f"--model: {word!r} in {text!r} is not understood; words are {known}")
+        if key in values:
+            raise SignbitError(f"--model: {text!r} says twice what its {key} is")
+        values[key] = value
     return _checked_layer(text, LayerSpec(**values), set(values) - {"kind"})
 
 
@@ -175,18 +233,29 @@ def _from_table(path: Path, number: int, table: object) -> LayerSpec:
         allowed = (int, str) if key == "padding" else type(defaults[key])
         if not isinstance(value, allowed) or (isinstance(value, bool) and key != "ternary"):
             raise SignbitError(f"--model {path}: layer {number}: {key} is {value!r}, which has the wrong type")
-        if isinstance(value, tuple) and (len(value) != 2 or any(type(side) is not int for side in value)):
-            raise SignbitError(f"--model {path}: layer {number}: {key} must be two whole numbers")
+        if isinstance(value, tuple):
+            count = "two" if key != "inputs" else "one or more"
+            if len(value) not in ((2,) if key != "inputs" else range(1, LAYERS_MAX)) or set(map(type, value)) != {int}:
+                raise SignbitError(f"--model {path}: layer {number}: {key} must be {count} whole numbers")
     return _checked_layer(f"{path}, layer {number}", LayerSpec(**values), set(values) - {"kind"})
 
 
 FIELDS = {
-    "conv": {"outputs", "kernel", "stride", "padding", "pool", "activation", "ternary"},
-    "depthwise": {"kernel", "stride", "padding", "pool", "activation", "ternary"},
-    "dense": {"outputs", "activation", "ternary"},
-    "avgpool": {"kernel"},
+    "conv": {"outputs", "kernel", "stride", "padding", "pool", "activation", "ternary", "inputs"},
+    "depthwise": {"kernel", "stride", "padding", "pool", "activation", "ternary", "inputs"},
+    "dense": {"outputs", "activation", "ternary", "inputs"},
+    "avgpool": {"kernel", "inputs"},
+    "add": {"inputs"},
+    "concat": {"inputs"},
 }
-REQUIRED = {"conv": {"outputs", "kernel"}, "depthwise": {"kernel"}, "dense": set(), "avgpool": {"kernel"}}
+REQUIRED = {
+    "conv": {"outputs", "kernel"},
+    "depthwise": {"kernel"},
+    "dense": set(),
+    "avgpool": {"kernel"},
+    "add": {"inputs"},
+    "concat": {"inputs"},
+}
 
 
 def _checked_layer(text: str, spec: LayerSpec, given: set[str]) -> LayerSpec:
@@ -206,7 +275,22 @@ def _checked_layer(text: str, spec: LayerSpec, given: set[str]) -> LayerSpec:
         raise SignbitError(f"--model: {text!r}: kernel, stride and pool must be 1 to 255, padding 0 to 255")
     if not ("outputs" not in given and spec.outputs == 0) and not 1 <= spec.outputs <= 65_535:
         raise SignbitError(f"--model: {text!r}: outputs must be 1 to 65535")
+    _check_inputs(text, spec)
     return spec
+
+
+def _check_inputs(text: str, spec: LayerSpec) -> None:
+    if spec.kind not in MERGES:
+        if len(spec.inputs) != 1 or spec.inputs[0] > -1:
+            raise SignbitError(f"--model: {text!r}: {spec.kind} reads one value, -1 or further back")
+    elif spec.inputs[0] != -1 or len(spec.inputs) < 2 or max(spec.inputs[1:]) > -2 or _has_twice(spec.inputs):
+        raise SignbitError(
+            f"--model: {text!r}: {spec.kind} reads -1, the value before it, and others once each, from -2 on"
+        )
+
+
+def _has_twice(values: tuple[int, ...]) -> bool:
+    return len(set(values)) < len(values)
 
 
 def _checked(architecture: Architecture) -> Architecture:
@@ -214,13 +298,14 @@ def _checked(architecture: Architecture) -> Architecture:
         raise SignbitError("--model: the last layer must be dense, without an activation: its outputs are the classes")
     if len(architecture) > LAYERS_MAX:
         raise SignbitError(f"--model: has {len(architecture)} layers, but a model has at most {LAYERS_MAX}")
-    for before, spec in zip((None, *architecture), architecture, strict=False):
-        if before is not None and before.kind == "dense" and spec.kind != "dense":
-            raise SignbitError(f"--model: {spec.text} needs an image, but stands behind {before.text}")
-        if before is not None and before.kind == "dense" and before.outputs == 0:
+    for number, spec in enumerate(architecture, start=1):
+        if number < len(architecture) and spec.kind == "dense" and spec.outputs == 0:
             raise SignbitError("--model: only the last dense layer's size is known; write dense:N for the others")
-        if spec.kind == "avgpool" and before is not None and before.activation == "sign":
-            raise SignbitError("--model: one-bit values have no average; put relu instead of sign before the pool")
+        if (back := -min(spec.inputs)) > number:
+            place = f"layer {number}, {spec.text}"
+            raise SignbitError(f"--model: {place}: reads the value {back} back, but there are only {number} before it")
+    for value in Graph.of(architecture).unread:
+        raise SignbitError(f"--model: no layer reads the output of layer {value}, {architecture[value - 1].text}")
     return architecture
 
 

@@ -1,10 +1,11 @@
 """A block of float layers, which the integer model has as one layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from signbit.qmodel.activations import Activation
+from signbit.qmodel.layer import CHAIN
 from signbit.qmodel.layer import Layer as IntegerLayer
 from signbit.trainer.network.dropout import Dropout
 from signbit.trainer.network.frozen import IntegerActivation
@@ -27,6 +28,7 @@ class Block(Layer):
     norm: BatchNorm | None = None
     activation: QuantizedRelu | Sign | Relu | IntegerActivation | None = None
     dropout: Dropout | None = None
+    inputs: tuple[int, ...] = CHAIN
 
     @property
     def parts(self) -> list[Layer]:
@@ -47,7 +49,8 @@ class Block(Layer):
 
     def integer_layer(self, activation: Activation | None = None) -> IntegerLayer:
         """The integer model's layer, with `activation` or a frozen block's own."""
-        return self.weights.integer_layer(self.activation.folded.integers if activation is None else activation)
+        layer = self.weights.integer_layer(self.activation.folded.integers if activation is None else activation)
+        return replace(layer, inputs=self.inputs)
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         for part in self.parts:

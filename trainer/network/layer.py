@@ -4,6 +4,8 @@
     backward(dy) -> dx           dy = dLoss/dy; sets `gradient` of each parameter
     parameters                   what the optimizer changes
 
+A layer of several inputs has forward(x0, x1, ..., mode=mode) -> y and backward(dy) -> [dx0, dx1, ...].
+
 Arrays have shape (batch, features) or (batch, height, width, channels) and the dtype the layer was built with:
 float32, or float64 where a test compares with numeric gradients.  In training, outputs and gradients live in
 buffers of the layer and are overwritten by its next pass: copy what has to stay.
@@ -14,6 +16,8 @@ from enum import Enum, auto
 
 import numpy as np
 
+from signbit.qmodel.layer import CHAIN
+from signbit.qmodel.layer import Layer as IntegerLayer
 from signbit.trainer.exact.buffers import Buffers
 from signbit.trainer.exact.grid import Grid
 
@@ -51,6 +55,8 @@ class Layer:
 
     grid: Grid | None = None
     """Rounds the layer's gradients; its step is part of a checkpoint."""
+    inputs: tuple[int, ...] = CHAIN
+    """The values that it reads, as in `signbit.qmodel.layer.Layer`."""
     largest = 0
     """Values an input has between the layer's parts, at most."""
 
@@ -70,3 +76,16 @@ class Layer:
     def arrays(self) -> list[np.ndarray]:
         """All that training changes, for snapshots."""
         return [parameter.value for parameter in self.parameters]
+
+
+class Weightless(Layer):
+    """A layer that is known before training: its `integer` layer says all.  It rounds unless the network `is_float`."""
+
+    def __init__(self, integer: IntegerLayer, is_float: bool = False):
+        super().__init__()
+        self.integer = integer
+        self.inputs = integer.inputs
+        self.is_float = is_float
+
+    def integer_layer(self) -> IntegerLayer:
+        return self.integer

@@ -1,18 +1,22 @@
-"""A network: blocks in order, and how raw inputs enter the first."""
+"""A network: blocks that read each other's values, and how raw inputs enter the first."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layers import AveragePool as IntegerAveragePool
-from signbit.qmodel.value import Shape, size_of
-from signbit.trainer.network.architecture import Architecture, LayerSpec
+from signbit.qmodel.graph import Graph
+from signbit.qmodel.value import Encoding, Shape, Value, size_of
+from signbit.trainer.exact.buffers import Buffers
+from signbit.trainer.exact.grid import Grid
+from signbit.trainer.network.architecture import Architecture, LayerSpec, values_of
 from signbit.trainer.network.block import Block
 from signbit.trainer.network.convolution import Conv2D, DepthwiseConv2D
 from signbit.trainer.network.dropout import Dropout
-from signbit.trainer.network.layer import Layer, Mode, Parameter
+from signbit.trainer.network.layer import Layer, Mode, Parameter, Weightless
 from signbit.trainer.network.layers import BatchNorm, Dense, QuantizedRelu, Relu, Sign
+from signbit.trainer.network.merge import Add, Concatenate
 from signbit.trainer.network.pool import AveragePool, MaxPool
 from signbit.trainer.network.weights import Weighted
 
@@ -25,17 +29,20 @@ BATCH = 1000
 WEIGHTS_MAX = 1 << 26
 """Latent weights, their +-1 forms, gradients and Adam's three arrays take 24 bytes a weight: 1.6 GB."""
 
+WEIGHTLESS: dict[str, type[Weightless]] = {"avgpool": AveragePool, "add": Add, "concat": Concatenate}
+
 
 class Network:
     """Maps uint8 inputs (batch, input_size) to real-valued logits (batch, classes).
 
-    `blocks` are what the integer model has a layer for: a `Block` with weights, or an average pool.  `input_shape` is
-    what the first one sees, (height, width, channels) for images.
+    `blocks` are what the integer model has a layer for: a `Block` with weights, or a layer without.  `input_shape` is
+    what the first one sees, (height, width, channels) for images.  The gradient of a value that several blocks read is
+    the sum of theirs, which a `Grid` of its own makes fit for exact sums again.
     """
 
     def __init__(
         self,
-        blocks: Sequence[Block | AveragePool],
+        blocks: Sequence[Block | Weightless],
         input_shape: Shape,
         input_shift: int = 0,
         input_scale: float = 1.0,
@@ -48,11 +55,25 @@ class Network:
         self.dtype = dtype
         self.largest = size_of(self.input_shape)
         """Values an input has in the largest layer."""
+        self._graph = Graph.of(self.blocks)
+        self._learns = [False]
+        """For each value whether parameters lie before it: the others need no gradient."""
+        for block, sources in zip(self.blocks, self._graph.sources, strict=True):
+            self._learns.append(bool(block.parameters) or any(self._learns[source] for source in sources))
+        readers = Counter(source for sources in self._graph.sources for source in sources if self._learns[source])
+        is_exact = self.is_binarized and dtype == np.float32
+        self._sum_grids = {value: Grid(1.0) for value in sorted(readers) if readers[value] > 1 and is_exact}
+        self._buffers = Buffers()
 
     @property
     def layers(self) -> list[Layer]:
         """The blocks' layers, in order."""
         return [layer for block in self.blocks for layer in block.parts]
+
+    @property
+    def grids(self) -> list[Grid]:
+        """Of all gradients, always in the same order."""
+        return [*(layer.grid for layer in self.layers if layer.grid is not None), *self._sum_grids.values()]
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -71,17 +92,38 @@ class Network:
         if self.input_scale != 1:
             x *= self.input_scale
         x = x.reshape(len(x), *self.input_shape)
-        for block in self.blocks:
-            x = block.forward(x, mode)
-            self.largest = max(self.largest, block.largest)
-        return x
+
+        def run(index: int, arrays: list[np.ndarray]) -> np.ndarray:
+            y = self.blocks[index].forward(*arrays, mode=mode)
+            self.largest = max(self.largest, self.blocks[index].largest, y[0].size)
+            return y
+
+        *_, logits = self._graph.outputs(x, run)
+        return logits
 
     def backward(self, gradient: np.ndarray) -> None:
         """Set every parameter's gradient, from dLoss/dlogits of the last forward pass."""
-        first = next(index for index, block in enumerate(self.blocks) if isinstance(block, Block))
-        for block in reversed(self.blocks[first + 1 :]):
-            gradient = block.backward(gradient)
-        self.blocks[first].backward(gradient, wants_dx=False)
+        gradients = {len(self.blocks): gradient}
+        for index in reversed(range(len(self.blocks))):
+            if not self._learns[index + 1]:
+                continue
+            block, sources = self.blocks[index], self._graph.sources[index]
+            dy = gradients.pop(index + 1)
+            if index + 1 in self._sum_grids:
+                self._sum_grids[index + 1].round(dy)
+            if not any(self._learns[source] for source in sources):
+                block.backward(dy, wants_dx=False)
+                continue
+            dx = block.backward(dy)
+            for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
+                if self._learns[source]:
+                    gradients[source] = self._sum(source, gradients.get(source), part)
+
+    def _sum(self, value: int, total: np.ndarray | None, part: np.ndarray) -> np.ndarray:
+        """The gradient of `value` so far and another reader's part of it, which stays as it is."""
+        if total is None:
+            return part
+        return np.add(total, part, out=self._buffers.take(str(value), part.shape, part.dtype))
 
     def clip(self) -> None:
         """Bring latent weights back into -1..1: beyond, they would grow without changing any sign."""
@@ -136,35 +178,35 @@ def build(
     7 bits or less, so that all layers can use the same kernel on the microcontroller.
     """
     is_float = binarize == "none"
-    input_shift = 1 if high <= 127 and not is_float else 0
-    blocks: list[Block | AveragePool] = []
-    shape, factor, one_bit = tuple(input_shape), 255 >> input_shift, False
+    # a float network has the values of the binarized one, so that it can be made of the same architectures
+    input_shift = 1 if high <= 127 else 0
+    values = values_of(architecture, Value(tuple(input_shape), Encoding.UINT8, 0, 255 >> input_shift), high)
+    blocks: list[Block | Weightless] = []
     weight_count = 0
     for index, spec in enumerate(architecture):
-        weight_count += _weight_count(spec, shape)
+        inputs = [values[index + 1 + back] for back in spec.inputs]
+        if spec.kind in WEIGHTLESS:
+            blocks.append(WEIGHTLESS[spec.kind](spec.without_weights(*inputs), is_float))
+            continue
+        (value,) = inputs
+        weight_count += _weight_count(spec, value.shape)
         if weight_count > WEIGHTS_MAX:
             raise SignbitError(
                 f"the network has more than {WEIGHTS_MAX} weights; give smaller --model or --hidden layers"
             )
         is_last = index == len(architecture) - 1
-        if spec.kind == "avgpool":
-            integer = None if is_float else IntegerAveragePool(spec.kernel, shape[2], factor)
-            blocks.append(AveragePool(spec.kernel, dtype, integer))
-        else:
-            block = Block(_weighted(spec, shape, binarize, rng, dtype, one_bit))
-            blocks.append(block)
-            if dropout and spec.kind == "dense":
-                block.dropout = Dropout(dropout, rng, 1 / (1 - dropout) if is_float else 1.0)
-            if spec.pool != (1, 1):
-                block.pool = MaxPool(spec.pool)
-            if not is_float:
-                features = block.weights.weight.value.shape[1]
-                block.norm = BatchNorm(features, logit_gamma if is_last else 1.0, norm_rate, dtype, factor)
-            if not is_last:
-                block.activation = _activation(spec, is_float, high)
-                one_bit = isinstance(block.activation, Sign)
-                factor = 1 if one_bit else high
-        shape = spec.output_shape(shape)
+        is_one_bit = value.encoding is Encoding.BIT and not is_float
+        block = Block(_weighted(spec, value.shape, binarize, rng, dtype, is_one_bit), inputs=spec.inputs)
+        blocks.append(block)
+        if dropout and spec.kind == "dense":
+            block.dropout = Dropout(dropout, rng, 1 / (1 - dropout) if is_float else 1.0)
+        if spec.pool != (1, 1):
+            block.pool = MaxPool(spec.pool)
+        if not is_float:
+            features = block.weights.weight.value.shape[1]
+            block.norm = BatchNorm(features, logit_gamma if is_last else 1.0, norm_rate, dtype, value.high)
+        if not is_last:
+            block.activation = _activation(spec, is_float, high)
     if is_float:
         return Network(blocks, input_shape, input_scale=1 / 255, dtype=dtype)
     return Network(blocks, input_shape, input_shift=input_shift, dtype=dtype)
@@ -185,8 +227,6 @@ def _weighted(
 def _weight_count(spec: LayerSpec, shape: Shape) -> int:
     if spec.kind == "dense":
         return size_of(shape) * spec.outputs
-    if spec.kind == "avgpool":
-        return 0
     return spec.kernel[0] * spec.kernel[1] * shape[2] * (spec.outputs if spec.kind == "conv" else 1)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from signbit.qmodel.layers import AveragePool as IntegerAveragePool
 from signbit.trainer.exact.grid import Grid
-from signbit.trainer.network.layer import Layer, Mode
+from signbit.trainer.network.layer import Layer, Mode, Weightless
 
 
 class MaxPool(Layer):
@@ -63,31 +63,27 @@ class MaxPool(Layer):
         return [array[(*before, slice(k, full, size))] for k in range(size)]
 
 
-class AveragePool(Layer):
-    """y = the mean over windows of `size`, rounded exactly as the integer model does -- SPEC 4.
+class AveragePool(Weightless):
+    """y = the mean over windows, rounded exactly as the integer model does -- SPEC 4.
 
-    Rounding is passed straight through, and a float network, without an `integer` layer, has none.  The mean of n
-    values has no power-of-two grid, so its gradient gets one (`signbit.trainer.exact.grid`).
+    Rounding is passed straight through.  The mean of n values has no power-of-two grid, so its gradient gets one
+    (`signbit.trainer.exact.grid`).
     """
 
-    def __init__(self, size: tuple[int, int], dtype=np.float32, integer: IntegerAveragePool | None = None):
-        super().__init__()
-        self.size = size
-        self.integer = integer
-        self.grid = Grid(integer.high) if integer is not None and dtype == np.float32 else None
-
-    def integer_layer(self) -> IntegerAveragePool:
-        return self.integer
+    def __init__(self, integer: IntegerAveragePool, is_float: bool = False):
+        super().__init__(integer, is_float)
+        self.size = integer.size
+        self.grid = None if is_float else Grid(integer.high)
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         self._input_shape = x.shape
-        if self.integer is None or mode is Mode.UNROUNDED:
+        if self.is_float or mode is Mode.UNROUNDED:
             return self._windows(x).mean(axis=(2, 4))
         return self.integer.run([x], []).astype(x.dtype)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         dy = dy * dy.dtype.type(1 / (self.size[0] * self.size[1]))
-        if self.grid is not None:
+        if self.grid is not None and dy.dtype == np.float32:
             self.grid.round(dy)
         dx = np.zeros(self._input_shape, dy.dtype)
         self._windows(dx)[...] = dy[:, :, np.newaxis, :, np.newaxis]

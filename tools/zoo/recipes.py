@@ -19,7 +19,7 @@ OWN_DATA: dict[str, Callable[[], str]] = {"motion.csv": motion_csv}
 class Recipe:
     """One model that ships, and how it is trained.
 
-    `words` are options of `python -m trainer train`; data set, seed, fold, model name and output are put in from here.
+    `words` are options of `signbit train`; data set, seed, fold, model name and output are put in from here.
     """
 
     file: str

@@ -133,7 +133,7 @@ class Settings(Options):
         `out` is a bare file name, as `data` is one of own data; `loading` are the words that say how these are read.
         """
         place = ["--out", out] if out else []
-        return shlex.join(["python", "-m", "trainer", "train", *self.words(), "--name", name, *place, *loading])
+        return shlex.join(["signbit", "train", *self.words(), "--name", name, *place, *loading])
 
 
 # fmt: off

@@ -31,11 +31,12 @@ class Bar:
 def page_text(plan: Plan, measured: Measured | None) -> str:
     """The page; `measured` adds what the compiler found."""
     environment = Environment(loader=PackageLoader("signbit.codegen"), undefined=StrictUndefined, autoescape=True)
-    environment.filters["shape"] = shape_text
+    environment.filters |= {"shape": shape_text, "number": "{:,.0f}".format}
     template = environment.get_template("report.html.j2")
     instructions = [layer.cost.instructions for layer in plan.layers]
     return template.render(
         plan=plan,
+        accuracy=plan.accuracy and plan.accuracy.split(" of ")[0],
         measured=measured,
         work=_bars(plan, instructions if None not in instructions else [layer.job.macs for layer in plan.layers]),
         work_unit="MACs" if None in instructions else "instructions",

@@ -11,8 +11,9 @@ from signbit.codegen.arena import Buffer, in_use, place
 from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.kernels import candidates
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Source
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, Source, output_step
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
+from signbit.codegen.layout import plus
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
@@ -79,18 +80,20 @@ class LayerPlan:
         """What inference calls the function with."""
         pairs = zip(self.job.inputs, self.input_offsets, strict=True)
         inputs = (
-            "input" if offset is None else f"(const {CTYPES[value.encoding]} *)(arena + {offset})"
+            "input" if offset is None else _pointer(f"const {CTYPES[value.encoding]}", offset)
             for value, offset in pairs
         )
-        output = self.output_place
-        if self.output_offset is not None:
-            output = f"({self.output_ctype} *)({output})"
-        scratch = (f"arena + {self.scratch_offset}",) if self.cost.scratch_bytes else ()
+        output = "logits" if self.output_offset is None else _pointer(self.output_ctype, self.output_offset)
+        scratch = (plus("arena", self.scratch_offset),) if self.cost.scratch_bytes else ()
         return (*inputs, output, *scratch)
 
     @property
     def output_place(self) -> str:
-        return "logits" if self.output_offset is None else f"arena + {self.output_offset}"
+        return "logits" if self.output_offset is None else plus("arena", self.output_offset)
+
+    @property
+    def output_step(self) -> int:
+        return output_step(self.job)
 
     @property
     def weight_bytes(self) -> int:
@@ -111,6 +114,12 @@ class LayerPlan:
         return self.layer.weights.size if hasattr(self.layer, "weights") else 0
 
 
+def _pointer(ctype: str, offset: int) -> str:
+    """C for what lies `offset` words into the arena."""
+    place = plus("arena", offset)
+    return place if ctype.endswith("uint32_t") else f"({ctype} *)({place})" if offset else f"({ctype} *){place}"
+
+
 @dataclass(frozen=True, eq=False)
 class InputPlan:
     """How int16 counts become inputs; `range` is proved for every count (SPEC 11)."""
@@ -124,13 +133,6 @@ class InputPlan:
     @property
     def channels(self) -> int:
         return self.shape[-1]
-
-    @property
-    def layout(self) -> str:
-        """The counts' order in words."""
-        if len(self.shape) == 1:
-            return f"{self.channels} features"
-        return f"{'x'.join(map(str, self.shape))}, with the {self.channels} of a moment or pixel side by side"
 
     @property
     def flash_bytes(self) -> int:
@@ -175,22 +177,57 @@ class Plan:
         return tuple(dict.fromkeys(layer.kernel for layer in self.layers))
 
     @property
-    def pieces(self) -> tuple[str, ...]:
-        """Every shared piece of C that the kernels need, once."""
-        return tuple(dict.fromkeys(piece for layer in self.layers for piece in layer.kernel.pieces(layer.job)))
+    def pieces(self) -> tuple[Piece, ...]:
+        """Every shared piece of C that the kernels need, once; what a later layer adds to one comes after its parts."""
+        pieces: dict[tuple[str, str], Piece] = {}
+        for layer in self.layers:
+            for piece in layer.kernel.pieces(layer.job):
+                key = piece.template, piece.symbol
+                known = pieces.get(key, piece)
+                if not piece.needs <= known.needs:
+                    piece = pieces.pop(key).merged(piece)
+                    known = piece
+                pieces[key] = known
+        return tuple(pieces.values())
 
     @property
     def finish_kinds(self) -> set[str]:
         """Kinds of activation that some kernel applies to all outputs of a pixel at once."""
         return {layer.layer.activation.kind for layer in self.layers if layer.kernel.finishes(layer.job)}
 
-    def layers_of(self, kernel: Kernel) -> tuple[LayerPlan, ...]:
-        return tuple(layer for layer in self.layers if layer.kernel is kernel)
-
     @property
     def model_id(self) -> int:
         """The first 32 bits of the model's hash."""
         return int(self.model_hash[:8], 16)
+
+    @property
+    def input_layout(self) -> str:
+        """Size and order of the inputs in words."""
+        *sides, channels = self.layers[0].job.input_shape
+        size = f"{self.input_size} bytes in 0..255"
+        if not sides:
+            return f"{size}: {channels} features"
+        order = f"{'x'.join(map(str, (*sides, channels)))}, row by row"
+        return f"{size}: {order}, the {channels} values of a pixel side by side" if channels > 1 else f"{size}: {order}"
+
+    @property
+    def scratch_words(self) -> int:
+        return self.scratch_bytes // WORD_BYTES
+
+    @property
+    def input_max(self) -> int:
+        """The largest input that layer 0 sees."""
+        return 255 >> self.input_shift
+
+    @property
+    def negligible_distance(self) -> int:
+        """How far below the best a logit is whose probability counts as 0 (SPEC 7)."""
+        return 16 << self.logit_shift
+
+    @property
+    def distance_shift(self) -> int:
+        """Right shift of a distance of logits to units of 1/256."""
+        return self.logit_shift - 8
 
     @property
     def data_bytes(self) -> int:

@@ -7,10 +7,11 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from signbit.codegen import layout
 from signbit.codegen.kernels.base import CArray
 
-LINE_COLUMNS = 120
 INT32_MIN = -(2**31)
+C_TEMPLATES = (".h.j2", ".c.j2", ".ino.j2")
 
 
 def header_text(plan) -> str:
@@ -35,7 +36,8 @@ def quantizing_harness_text(plan) -> str:
 
 def render(template: str, plan) -> str:
     """A template laid out for `plan`."""
-    return _environment().get_template(template).render(plan=plan)
+    text = _environment().get_template(template).render(plan=plan)
+    return layout.arrange(text) if template.endswith(C_TEMPLATES) else text
 
 
 @cache
@@ -48,9 +50,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # C, not HTML; all user text has gone through signbit.codegen.ctext
     )
-    environment.filters["values"] = values
-    environment.filters["i32"] = int32_literal
-    environment.filters["title"] = title
+    environment.filters |= layout.FILTERS
+    environment.filters |= {"values": values, "hex": hexadecimal, "title": title, "range_text": range_text}
     return environment
 
 
@@ -60,14 +61,24 @@ def title(layer, with_index: bool = True) -> str:
     return f"Layer {layer.index}: {text}" if with_index else text
 
 
+def range_text(bounds: tuple[int, int]) -> str:
+    """A range such as `-784..784`."""
+    return "{}..{}".format(*bounds)
+
+
 def values(array: CArray, indent: int = 4) -> str:
     """An array's values, as many to a line as fit."""
-    literal = {"uint32_t": "0x{:08x}u".format, "int32_t": int32_literal}.get(array.ctype, str)
+    literal = {"uint32_t": hexadecimal, "int32_t": int32_literal}.get(array.ctype, str)
     texts = [literal(int(value)) for value in array.values]
     width = max(map(len, texts)) + 2
-    per_line = max(1, (LINE_COLUMNS - indent) // width)
+    per_line = max(1, (layout.COLUMNS - indent) // width)
     lines = (texts[start : start + per_line] for start in range(0, len(texts), per_line))
     return ",\n".join(" " * indent + ", ".join(line) for line in lines)
+
+
+def hexadecimal(value: int) -> str:
+    """A uint32 constant."""
+    return f"0x{value:08x}u"
 
 
 def int32_literal(value: int) -> str:

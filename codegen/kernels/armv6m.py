@@ -1,13 +1,13 @@
 """Kernels for Cortex-M0 and M0+ (ARMv6-M): dense layers."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_bits import DenseBits
 from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
@@ -17,8 +17,12 @@ class DenseTables(FinishingKernel):
 
     layer = Dense
     reads = BYTES
+    template = "kernels/m0_lut.c.j2"
     inputs_a_group: ClassVar[int]
     groups_a_pass: ClassVar[int]
+    group_code_bytes: ClassVar[int]
+    differences: ClassVar[tuple[str, ...]]
+    """The registers with what leads from each eight entries of a table to the next."""
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         k = self.inputs_a_group
@@ -32,12 +36,37 @@ class DenseTables(FinishingKernel):
             parts += [blocks.reshape(-1), groups[blocked:].reshape(-1)]
         return (CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8)), *activation_arrays(job))
 
-    def values(self, job: Job) -> dict[str, int]:
-        return {
-            "rows": len(job.rows),
-            "rows_left": len(job.rows) % 4,
-            "inputs_left": job.layer.fan_in % self.inputs_a_group,
+    def values(self, job: Job) -> dict[str, Any]:
+        return {"rows": len(job.rows), "function": self.name}
+
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        k, slots = self.inputs_a_group, self.groups_a_pass
+        shifted_table = k == 7 and job.input_shift
+        table = Piece(
+            "m0_table",
+            f"m0_table{k}{'_shifted' * shifted_table}",
+            {"inputs": k, "shift": shifted_table, "differences": self.differences},
+        )
+        values = {
+            "inputs": k,
+            "inputs_max": k - 1,
+            "slots": slots,
+            "pass_inputs": k * slots,
+            "entries": 2**k,
+            "table_bytes_log2": k + 1,
+            "block_bytes": 4 * slots,
+            "group_code_bytes": self.group_code_bytes,
+            "group_offsets": [range(4 * group, 4 * group + 4) for group in range(slots)],
         }
+        needs = {
+            "shifted table": shifted_table,
+            "table": not shifted_table,
+            "rows left": len(job.rows) % 4,
+            "copies inputs": job.layer.fan_in % k,
+            "copies shifted": k == 8 and job.input_shift,
+        }
+        lut = Piece("m0_lut", self.name, values, frozenset(need for need, is_needed in needs.items() if is_needed))
+        return (table, lut, *super().pieces(job))
 
     def cost(self, job: Job) -> Cost:
         k, rows = self.inputs_a_group, len(job.rows)
@@ -70,6 +99,8 @@ class DenseTables7(DenseTables):
     name = "m0_lut7"
     inputs_a_group = 7
     groups_a_pass = 8
+    group_code_bytes = 26
+    differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2", "lr", "r2", "r3", "r2", "r0", "r2", "r3", "r2")
     table_instructions = 109
 
 
@@ -79,6 +110,8 @@ class DenseTables8(DenseTables):
     name = "m0_lut8"
     inputs_a_group = 8
     groups_a_pass = 4
+    group_code_bytes = 34
+    differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2")
     table_instructions = 224
 
 
@@ -98,7 +131,7 @@ class DenseLists(FinishingKernel):
         inputs, steps, groups = [], [], []
         for rows in self._groups(job):
             order, pairs = _lists(rows, self._longest(job))
-            pairs.append((2 * self._longest(job) + 6, 0))
+            pairs.append((self._end_step(job), 0))
             inputs.append(order)
             steps += pairs
             groups += [len(rows), 2 * len(pairs)]
@@ -110,14 +143,31 @@ class DenseLists(FinishingKernel):
             *activation_arrays(job),
         )
 
-    def values(self, job: Job) -> dict[str, int]:
-        index_bytes = self._index_bytes(job)
+    def values(self, job: Job) -> dict[str, Any]:
         return {
             "groups": len(self._groups(job)),
-            "index_bytes": index_bytes,
+            "index_bytes": self._index_bytes(job),
             "longest": self._longest(job),
-            "variant": 2 * index_bytes + job.input_shift,
+            "end_step": self._end_step(job),
+            "lists": self._lists_piece(job).symbol,
         }
+
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (self._lists_piece(job), *super().pieces(job))
+
+    def _lists_piece(self, job: Job) -> Piece:
+        index_bytes = self._index_bytes(job)
+        list_bytes = index_bytes * self._longest(job)
+        return Piece(
+            "m0_bucket",
+            f"m0_bucket_{index_bytes}{'_shifted' * job.input_shift}",
+            {
+                "index_bytes": index_bytes,
+                "shift": job.input_shift,
+                "list_bytes": list_bytes,
+                "offsets": range(0, list_bytes, index_bytes),
+            },
+        )
 
     def cost(self, job: Job) -> Cost:
         groups = self._groups(job)
@@ -140,6 +190,10 @@ class DenseLists(FinishingKernel):
     def _longest(self, job: Job) -> int:
         """The longest list that one step sums up."""
         return 16 * self._index_bytes(job)
+
+    def _end_step(self, job: Job) -> int:
+        """The step that leads out of the loop."""
+        return 2 * self._longest(job) + 6
 
 
 def _lists(rows: np.ndarray, longest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Piece, activation_arrays
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -36,18 +36,24 @@ class DenseBits(FinishingKernel):
     def values(self, job: Job) -> dict[str, int]:
         channels = job.input_shape[-1]
         pixel_words = integer.words_for(channels)
-        chunks = self._chunks(job)
+        last_bits = channels - LANES * (pixel_words - 1)
         return {
             "slices": self._slices(job),
-            "chunks": chunks,
+            "slice_words": job.layer.fan_in + 1,
+            "lanes": LANES * self._slices(job),
+            "chunks": self._chunks(job),
+            "last_chunk": self._chunks(job) - 1,
             "planes": self._planes(job),
             "words": size_of(job.input_shape[:-1]) * pixel_words,
             "pixel_words": pixel_words,
-            "last_bits": channels - LANES * (pixel_words - 1),
+            "last_word": pixel_words - 1,
+            "last_bits": last_bits,
+            "last_offset": WORD_BYTES * last_bits,
+            "end_offset": WORD_BYTES * job.layer.fan_in,
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return (*super().pieces(job), "m0_accumulators")
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (*super().pieces(job), Piece("m0_clear"), Piece("m0_bits"))
 
     def cost(self, job: Job) -> Cost:
         inputs, slices = job.layer.fan_in, self._slices(job)

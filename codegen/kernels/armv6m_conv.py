@@ -1,15 +1,16 @@
 """Kernels for Cortex-M0 and M0+ (ARMv6-M): convolutions."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from signbit.codegen.kernels import armv6m_conv_assembly as assembly
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays, is_hidden, output_step
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 CAPACITY = {1: 6, 2: 12, 3: 16, 4: 20}
 """Inputs whose tables fit into 256 bytes, by the number of groups."""
@@ -71,40 +72,80 @@ class ConvTables(FinishingKernel):
         weights = CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8))
         return (weights, *activation_arrays(job, -constant))
 
-    def values(self, job: Job) -> dict:
+    def values(self, job: Job) -> dict[str, Any]:
         cut = _layout(job)
-        width = job.layer.kernel[1]
-        sizes = "_".join(map(str, cut.sizes))
-        exact = cut.units * cut.unit_inputs == job.input_shape[2] and not job.input_shift
-        tap_bytes = cut.units * cut.rows * width * len(cut.sizes)
-        shift = _constant_shift(job)
+        height, width, channels = job.input_shape
+        kernel_height, kernel_width = job.layer.kernel
+        window = job.layer.window
+        rows, columns = _places(job)
+        unit_inputs, groups = cut.unit_inputs, len(cut.sizes)
+        row_bytes = cut.units * cut.rows * kernel_width * groups
+        first_column = -window.padding[2]
+        last_from = (rows - 1) * window.stride[0]
+        end_column = (columns - 1) * window.stride[1] + kernel_width - window.padding[2]
+        column = "column" if end_column - first_column > 1 else str(first_column)
+        top, bottom = window.padding[0], window.padding[0] + height
+        inside = {
+            f"row >= {top}": top,
+            f"row < {bottom}": last_from + kernel_height > bottom,
+            f"{column} >= 0": first_column < 0,
+            f"{column} < {width}": end_column > width,
+        }
+        tiles = -(-job.neurons // cut.neurons)
+        unit_piece, column_piece = self._functions(job)
         return {
+            "unit": unit_piece.symbol,
+            "column": column_piece.symbol,
             "units": cut.units,
-            "unit_inputs": cut.unit_inputs,
-            "sizes": cut.sizes,
-            "starts": tuple(sum(cut.sizes[:group]) for group in range(len(cut.sizes))),
-            "unit": f"m0_unit_{sizes}_{shift}",
-            "shift": 0,
-            "column": f"m0_column_{width}_{cut.units}_{len(cut.sizes)}",
-            "taps": width,
-            "fresh": False,
+            "unit_inputs": unit_inputs,
+            "inputs": cut.units * unit_inputs,
+            "unit_places": [(unit * unit_inputs, unit * cut.table_bytes) for unit in range(cut.units)],
+            "groups": groups,
+            "last_group": groups - 1,
+            "starts": [sum(cut.sizes[:group]) for group in range(groups)],
+            "bases": cut.units * (2 * kernel_width - 1),
+            "bases_a_unit": 2 * kernel_width - 1,
             "table_bytes": cut.table_bytes,
+            "slot_bytes": cut.units * cut.table_bytes,
+            "last_slot": kernel_width - 1,
             "table_words": self._table_bytes(job, cut) // WORD_BYTES,
-            "constant_shift": shift,
             "constant": self._constant(job, cut),
+            "tiles": tiles,
+            "tile_struct": tiles > 1 and is_hidden(job),
+            "tile_bytes": kernel_height * row_bytes,
             "neurons": cut.neurons,
             "rows": cut.rows,
             "slots": cut.slots,
-            "row_bytes": tap_bytes,
-            "tile_bytes": job.layer.kernel[0] * tap_bytes,
-            "targets": -(-job.layer.kernel[0] // job.layer.window.stride[0]),
-            "exact": exact,
-            "padded": any(job.layer.window.padding),
-            "far": _is_far(width * len(cut.sizes), width),
+            "pixel_bytes": WORD_BYTES * cut.rows,
+            "row_words": columns * cut.rows,
+            "map_words": cut.slots * columns * cut.rows,
+            "row_bytes": row_bytes,
+            "blocks": cut.rows // 4,
+            "block_bytes": 4 * kernel_width * groups,
+            "targets": -(-kernel_height // window.stride[0]),
+            "last_tap_row": kernel_height - 1,
+            "last_from": last_from,
+            "image_rows": last_from + kernel_height,
+            "image_row_bytes": width * channels,
+            "kernel_row_inputs": kernel_width * channels,
+            "left_bytes": window.padding[2] * channels,
+            "first_column": first_column,
+            "end_column": end_column,
+            "columns_read": end_column - first_column,
+            "pixels": size_of(job.output_shape[:2]),
+            "places": size_of(window.pool),
+            "exact": cut.units * unit_inputs == channels and not job.input_shift,
+            "inside": " && ".join(condition for condition, is_needed in inside.items() if is_needed),
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return (*super().pieces(job), "m0_accumulators")
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (*super().pieces(job), Piece("m0_clear"), *_shared(job), *self._functions(job))
+
+    def _functions(self, job: Job) -> tuple[Piece, Piece]:
+        cut = _layout(job)
+        return _unit_piece("m0_unit", cut.sizes, _constant_shift(job)), _column_piece(
+            "m0_column", job.layer.kernel[1], cut.units, len(cut.sizes)
+        )
 
     def cost(self, job: Job) -> Cost:
         cut = _layout(job)
@@ -117,6 +158,22 @@ class ConvTables(FinishingKernel):
     def _constant(self, job: Job, cut: Layout) -> int:
         """What the accumulators have too much."""
         return job.layer.kernel[0] * job.layer.kernel[1] * cut.units * (2 << _constant_shift(job))
+
+
+def _shared(job: Job) -> tuple[Piece, ...]:
+    pool = (Piece("m0_pool"),) if job.layer.window.pool != (1, 1) else ()
+    return (*pool, Piece("m0_target"))
+
+
+def _unit_piece(name: str, sizes: tuple[int, ...], constant_shift: int, shift: int = 0) -> Piece:
+    symbol = "_".join(map(str, (name, *sizes, constant_shift, *(["shifted"] * shift))))
+    return Piece("m0_conv_unit", symbol, {"sizes": sizes, "assembly": assembly.unit(sizes, shift, constant_shift)})
+
+
+def _column_piece(name: str, taps: int, units: int, groups: int, fresh: bool = False) -> Piece:
+    text = assembly.column(taps, units, groups, fresh, _is_far(taps * groups, taps))
+    values = {"fresh": fresh, "taps": taps, "units": units, "groups": groups, "assembly": text}
+    return Piece("m0_conv_column", f"{name}_{taps}_{units}_{groups}", values)
 
 
 def _constant_shift(job: Job) -> int:
@@ -254,33 +311,52 @@ class ConvWindows(FinishingKernel):
         weights = CArray("weights", "uint8_t", offsets.astype(np.uint8))
         return (weights, *activation_arrays(job, -self._constant(job)))
 
-    def values(self, job: Job) -> dict:
+    def values(self, job: Job) -> dict[str, Any]:
         sizes, rows = self._cut(job)
-        height = job.layer.kernel[0]
-        inputs = job.layer.fan_in // height
-        shift = _constant_shift(job)
+        _, width, channels = job.input_shape
+        height, kernel_width = job.layer.kernel
+        window = job.layer.window
+        places = _places(job)
+        row_inputs = kernel_width * channels
+        always_copies = row_inputs < sum(sizes)
+        unit_piece, column_piece = self._functions(job)
         return {
-            "units": 1,
+            "unit": unit_piece.symbol,
+            "column": column_piece.symbol,
             "unit_inputs": sum(sizes),
-            "sizes": sizes,
-            "starts": tuple(sum(sizes[:group]) for group in range(len(sizes))),
-            "unit": f"m0_window_{'_'.join(map(str, sizes))}_{shift}_{job.input_shift}",
-            "shift": job.input_shift,
-            "column": f"m0_rows_{height}_{len(sizes)}",
-            "taps": height,
-            "fresh": True,
-            "far": _is_far(height * len(sizes), height),
+            "row_inputs": row_inputs,
+            "groups": len(sizes),
+            "last_group": len(sizes) - 1,
+            "starts": [sum(sizes[:group]) for group in range(len(sizes))],
+            "bases": 2 * height - 1,
             "table_bytes": _table_bytes(sizes),
+            "last_slot": height - 1,
             "table_words": height * _table_bytes(sizes) // WORD_BYTES,
-            "constant_shift": shift,
             "constant": self._constant(job),
             "rows": rows,
-            "copies": any(job.layer.window.padding) or inputs < sum(sizes),
-            "always_copies": int(inputs < sum(sizes)),
+            "pixel_bytes": WORD_BYTES * rows,
+            "block_bytes": 4 * height * len(sizes),
+            "columns": places[1],
+            "row_count": places[0],
+            "first_row": -window.padding[0],
+            "end_row": (places[0] - 1) * window.stride[0] + height - window.padding[0],
+            "last_side": width - kernel_width,
+            "top_bytes": window.padding[0] * width * channels,
+            "image_row_bytes": width * channels,
+            "last_pool_column": window.pool[1] - 1,
+            "output_row_step": job.output_shape[1] * output_step(job),
+            "copies": any(window.padding) or always_copies,
+            "always_copies": always_copies,
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return (*super().pieces(job), "m0_accumulators")
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (*super().pieces(job), *_shared(job), *self._functions(job))
+
+    def _functions(self, job: Job) -> tuple[Piece, Piece]:
+        sizes, _ = self._cut(job)
+        return _unit_piece("m0_window", sizes, _constant_shift(job), job.input_shift), _column_piece(
+            "m0_rows", job.layer.kernel[0], 1, len(sizes), fresh=True
+        )
 
     def cost(self, job: Job) -> Cost:
         sizes, rows = self._cut(job)

@@ -1,6 +1,6 @@
 """What the kernels for Cortex-M0 and M0+ share."""
 
-from signbit.codegen.kernels.base import Job, Kernel, is_hidden
+from signbit.codegen.kernels.base import Job, Kernel, Piece, is_hidden
 from signbit.codegen.kernels.targets import CORTEX_M0
 from signbit.qmodel.activations import Sign
 
@@ -10,9 +10,9 @@ class FinishingKernel(Kernel):
 
     targets = CORTEX_M0
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        halve = ("m0_halve",) if job.planes == 2 else ()
-        return (*halve, "m0_requantize") if is_hidden(job) else halve
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        halve = (Piece("m0_halve"),) if job.planes == 2 else ()
+        return (*halve, Piece("m0_requantize")) if is_hidden(job) else halve
 
     def finishes(self, job: Job) -> bool:
         return not is_hidden(job)

@@ -1,6 +1,6 @@
 """Kernels for Cortex-M3 (ARMv7-M without the DSP extension)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,15 +13,14 @@ from signbit.codegen.kernels.armv7m_lut import (
     ENTRY_OFFSET,
     Block,
     Chunk,
+    FinishingKernel,
     block_for,
-    can_finish,
     finish_instructions,
     parameters,
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
@@ -36,22 +35,18 @@ def start_word(packed: bool, offset: int, groups: int) -> int:
     return (start * 0x10001 if packed else start) & 0xFFFFFFFF
 
 
-class DenseLut(Kernel):
+class DenseLut(FinishingKernel):
     """Tables of sums over 5 to 8 inputs, looked up by every neuron."""
 
     name = "m3_dense_lut"
-    targets = CORTEX_M3
     template = "kernels/m3_dense_lut.c.j2"
     layer = Dense
     reads = BYTES
     few_bits: ClassVar[tuple[int, ...]] = (4, 5, 6, 7, 8)
     many_bits: ClassVar[tuple[int, ...]] = (7, 8)
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("m3_lut",)
-
-    def can_finish(self, job: Job) -> bool:
-        return can_finish(job)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return self.block(job).pieces(self.chunks(job))
 
     def block(self, job: Job) -> Block:
         return block_for(job.neurons, sums_of(job).packed)
@@ -75,19 +70,26 @@ class DenseLut(Kernel):
         indices = np.concatenate([part.reshape(-1) for part in parts])
         return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
 
-    def values(self, job: Job) -> dict[str, int]:
+    def values(self, job: Job) -> dict[str, Any]:
         full, count, rest = self.split(job)
-        sums = sums_of(job)
+        block, sums = self.block(job), sums_of(job)
         groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
         table_words = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
         copy_words = rest.words_read if rest and not self._direct(job) else 0
+        copy_at = table_words + block.words(job.neurons)
+        rest_inputs = job.layer.fan_in - count * full.inputs
         return {
+            **self.finish_values(job, sums.packed),
+            "count": count,
+            "full": block.calls(full) if count else None,
+            "rest": block.calls(rest) | {"places": rest.places()[:rest_inputs]} if rest else None,
             "sums_at": table_words,
-            "sum_words": self.block(job).words(job.neurons),
+            "sum_words": block.words(job.neurons),
             "start": start_word(sums.packed, sums.offset, groups),
-            "rest_inputs": job.layer.fan_in - count * full.inputs,
-            "copy_at": table_words + self.block(job).words(job.neurons),
+            "rest_inputs": rest_inputs,
+            "copy_at": copy_at,
             "copy_words": copy_words,
+            "copy_end": copy_at + copy_words,
         }
 
     def cost(self, job: Job) -> Cost:

@@ -8,11 +8,13 @@ and the same with the signs turned if L are those that are +1.  A word holds an 
 carry-save adders count the set bits of each neuron in planes, 16 words at a time.
 """
 
+from typing import Any
+
 import numpy as np
 
-from signbit.codegen.kernels.armv7m_lut import can_finish, finish_instructions
-from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Kernel, activation_arrays
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels import armv7m_assembly as assembly
+from signbit.codegen.kernels.armv7m_lut import FinishingKernel, finish_instructions
+from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Piece, activation_arrays
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -31,11 +33,10 @@ EXTRACT_INSTRUCTIONS = 850
 STACK_BYTES = 40
 
 
-class DenseBitColumns(Kernel):
+class DenseBitColumns(FinishingKernel):
     """Time depends on the inputs: it is longest when half of them are -1, which is what `cost` assumes."""
 
     name = "m3_dense_bits"
-    targets = CORTEX_M3
     template = "kernels/m3_dense_bits.c.j2"
     layer = Dense
     reads = BITS
@@ -43,8 +44,11 @@ class DenseBitColumns(Kernel):
     def fits(self, job: Job) -> bool:
         return job.planes == 1 and job.neurons >= NEURONS_MIN and 32 * self._words(job) <= POSITIONS_MAX
 
-    def can_finish(self, job: Job) -> bool:
-        return can_finish(job)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        planes = self._planes(job)
+        return Piece("m3_list"), Piece(
+            "m3_count", f"m3_count{planes}", {"planes": planes, "assembly": assembly.count(planes)}
+        )
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         channels = job.input_shape[-1]
@@ -61,16 +65,20 @@ class DenseBitColumns(Kernel):
         weights = CArray("columns", "uint32_t", columns.reshape(-1))
         return (weights, CArray("totals", "int16_t", total), *activation_arrays(job))
 
-    def values(self, job: Job) -> dict[str, int]:
-        words = self._words(job)
-        spare = 32 * words - job.layer.fan_in
-        entries = -(-(job.layer.fan_in // 2 + spare) // BATCH) * BATCH
-        planes = max(LOW_PLANES + 1, entries.bit_length())
-        list_words = entries // 2
+    def values(self, job: Job) -> dict[str, Any]:
+        words, planes = self._words(job), self._planes(job)
+        list_words = self._entries(job) // 2
         return {
+            **self.finish_values(job),
             "words": words,
             "blocks": self._blocks(job),
+            "block_words": 32 * words + 1,
+            "half": job.layer.fan_in // 2,
+            "zero_offset": WORD_BYTES * 32 * words,
+            "counter": self.pieces(job)[1].symbol,
             "planes": planes,
+            "low_planes": range(1, min(planes, 8)),
+            "high_planes": [(plane, plane - 8) for plane in range(8, planes)],
             "planes_at": list_words,
             "sums_at": list_words + planes,
             "scratch_words": list_words + planes + 32 * self._blocks(job),
@@ -92,6 +100,15 @@ class DenseBitColumns(Kernel):
 
     def _words(self, job: Job) -> int:
         return size_of(job.input_shape[:-1]) * integer.words_for(job.input_shape[-1])
+
+    def _entries(self, job: Job) -> int:
+        """The most inputs that are listed, whole batches."""
+        spare = 32 * self._words(job) - job.layer.fan_in
+        return -(-(job.layer.fan_in // 2 + spare) // BATCH) * BATCH
+
+    def _planes(self, job: Job) -> int:
+        """Bits of a count."""
+        return max(LOW_PLANES + 1, self._entries(job).bit_length())
 
     def _blocks(self, job: Job) -> int:
         return -(-job.neurons // 32)

@@ -8,12 +8,13 @@ subtracted from that neuron's register at each border, gives every neuron the su
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.armv7m_lut import Sums, can_finish, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels import armv7m_assembly as assembly
+from signbit.codegen.kernels.armv7m_lut import FinishingKernel, Sums, finish_instructions
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
@@ -47,6 +48,21 @@ class Variant:
         """Entry for a bucket that goes on behind a whole chain."""
         return CHAIN * self.element_bytes + 2
 
+    @property
+    def piece(self) -> Piece:
+        values = {
+            "width": self.width,
+            "index_bytes": self.index_bytes,
+            "shift": self.shift,
+            "patterns": 2**self.width,
+            "chain": CHAIN,
+            "more": self.more,
+            "element_bytes": self.element_bytes,
+            "assembly": assembly.buckets(self.width, self.index_bytes, self.shift, CHAIN),
+        }
+        symbol = f"m3_buckets{self.width}_{8 * self.index_bytes}{'_shifted' * self.shift}"
+        return Piece("m3_buckets", symbol, values)
+
     def entries(self, count: int) -> list[int]:
         """Where the chain is entered for a bucket of `count` inputs."""
         rounds = max(0, -(-count // CHAIN) - 1)
@@ -64,39 +80,40 @@ def widths(neurons: int, fan_in: int) -> tuple[int, ...]:
     return min(options, key=lambda option: sum(3 * fan_in + 5 * 2**width for width in option))
 
 
-class DenseBuckets(Kernel):
+class DenseBuckets(FinishingKernel):
     """Three instructions an input serve up to 7 neurons; an index takes 8 or 16 bits."""
 
     name = "m3_dense_buckets"
-    targets = CORTEX_M3
     template = "kernels/m3_dense_buckets.c.j2"
     layer = Dense
     reads = BYTES
-    chain = CHAIN
 
     def fits(self, job: Job) -> bool:
         return job.planes == 1 and job.neurons <= NEURONS_MAX
 
-    def can_finish(self, job: Job) -> bool:
-        return can_finish(job)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return tuple(variant.piece for variant in self.variants(job))
+
+    def values(self, job: Job) -> dict[str, Any]:
+        sets, entry, neuron = [], 0, 0
+        for variant, entries in zip(self.variants(job), self._lists(job)[1], strict=True):
+            sets.append({"symbol": variant.piece.symbol, "entry": entry, "neuron": neuron})
+            entry, neuron = entry + len(entries), neuron + variant.width
+        return {**self.finish_values(job), "sets": sets, "index_ctype": self._index_ctype(job)}
 
     def variants(self, job: Job) -> list[Variant]:
         """The function for each set of neurons."""
-        index_bytes = 1 if job.layer.fan_in <= 256 else 2
+        index_bytes = 1 if self._index_ctype(job) == "uint8_t" else 2
         return [Variant(width, index_bytes, job.input_shift) for width in widths(job.neurons, job.layer.fan_in)]
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         indices, entries = self._lists(job)
-        ctype = "uint8_t" if job.layer.fan_in <= 256 else "uint16_t"
+        ctype = self._index_ctype(job)
         return (
-            CArray("indices", ctype, np.array(indices, np.uint8 if ctype == "uint8_t" else np.uint16)),
+            CArray("indices", ctype, np.array(indices, ctype[:-2])),
             CArray("entries", "uint16_t", np.array([*chain.from_iterable(entries)], np.uint16)),
             *activation_arrays(job),
         )
-
-    def starts(self, job: Job) -> list[int]:
-        """Where each set's entries begin."""
-        return [0, *np.cumsum([len(entries) for entries in self._lists(job)[1]]).tolist()]
 
     def cost(self, job: Job) -> Cost:
         variants = self.variants(job)
@@ -104,6 +121,9 @@ class DenseBuckets(Kernel):
         each = [3 * job.layer.fan_in + 5 * 2**variant.width + variant.width + 15 for variant in variants]
         instructions = sum(each) + 6 * extra + 12 + finish_instructions(job, WORDS.packed)
         return Cost(instructions, WORD_BYTES * job.neurons, STACK_BYTES)
+
+    def _index_ctype(self, job: Job) -> str:
+        return "uint8_t" if job.layer.fan_in <= 256 else "uint16_t"
 
     def _lists(self, job: Job) -> tuple[list[int], list[list[int]]]:
         """Indices of all sets' buckets in Gray order, and each set's entries."""

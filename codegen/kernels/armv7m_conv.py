@@ -6,7 +6,7 @@ few channels, the kernel's width of pixels at a place.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,15 +14,15 @@ from signbit.codegen.kernels.armv7m_lut import (
     ENTRY_OFFSET,
     Block,
     Chunk,
+    FinishingKernel,
     block_for,
-    can_finish,
     finish_instructions,
+    max_piece,
     parameters,
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
 
@@ -62,11 +62,10 @@ class Frame:
         return range(low, min(padded // self.stride, count - 1) + 1)
 
 
-class ConvLut(Kernel):
+class ConvLut(FinishingKernel):
     """Each pixel's channels are a cell: any kernel, stride, padding and pool."""
 
     name = "m3_conv_lut"
-    targets = CORTEX_M3
     template = "kernels/m3_conv_lut.c.j2"
     layer = Conv2D
     reads = BYTES
@@ -78,11 +77,10 @@ class ConvLut(Kernel):
         window = job.layer.window
         return Frame(channels, channels, width, job.layer.kernel[1], window.stride[1], window.padding[2])
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("m3_lut", "m3_max") if job.layer.window.pool != (1, 1) else ("m3_lut",)
-
-    def can_finish(self, job: Job) -> bool:
-        return can_finish(job)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        block = self.block(job)
+        pool = (max_piece(block.packed),) if job.layer.window.pool != (1, 1) else ()
+        return (*block.pieces(self.chunks(job)), *pool)
 
     def block(self, job: Job) -> Block:
         return block_for(job.neurons, sums_of(job).packed)
@@ -112,36 +110,78 @@ class ConvLut(Kernel):
         indices = np.concatenate([part.reshape(-1) for part in parts])
         return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
 
-    def values(self, job: Job) -> dict[str, int]:
+    def values(self, job: Job) -> dict[str, Any]:
         full, count, rest = self.split(job)
-        frame = self.frame(job)
-        window = job.layer.window
+        frame, block, sums = self.frame(job), self.block(job), sums_of(job)
+        window, height = job.layer.window, job.layer.kernel[0]
+        pool_height, pool_width = window.pool
         groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
-        padded = self.block(job).padded(job.neurons)
-        sums = sums_of(job)
+        padded = block.padded(job.neurons)
         each = 0x10001 if sums.packed else 1
+        start, tap_start = sums.offset * each, ENTRY_OFFSET * groups * each
         rest_inputs = frame.inputs - count * full.inputs
         copy_words = rest.words_read if rest and not (rest.is_whole and rest_inputs == rest.inputs) else 0
         ring_at = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
-        ring_rows = -(-job.layer.kernel[0] // window.stride[0]) + window.pool[0] - 1
-        cell_words = self.block(job).words(job.neurons)
+        ring_rows = -(-height // window.stride[0]) + pool_height - 1
+        cell_words = block.words(job.neurons)
         row_words = self._columns(job) * cell_words
+        copy_at = ring_at + ring_rows * row_words
+        rows_inside, columns_inside = self.rows_inside(job), self.columns_inside(job)
+        each_cell_once = (frame.taps, frame.stride, frame.left) == (1, 1, 0)
+
+        def calls(chunk: Chunk) -> dict[str, Any]:
+            tap_bytes = padded * chunk.groups
+            plane_bytes = height * frame.taps * tap_bytes
+            return block.calls(chunk) | {
+                "tap_bytes": tap_bytes,
+                "row_bytes": window.stride[0] * frame.taps * tap_bytes,
+                "planes": range(0, job.planes * plane_bytes, plane_bytes),
+                "chunk_bytes": job.planes * plane_bytes,
+            }
+
         return {
+            **self.finish_values(job, sums.packed),
+            "maximum": max_piece(block.packed).symbol,
+            "count": count,
+            "full": calls(full) if count else None,
+            "full_inputs": count * full.inputs,
+            "rest": calls(rest) | {"places": rest.places()[:rest_inputs]} if rest else None,
+            "rest_inputs": rest_inputs,
+            "rest_at": count * full.groups * job.planes * height * frame.taps * padded,
             "rows": self._rows(job),
             "columns": self._columns(job),
-            "image_rows": (self._rows(job) - 1) * window.stride[0] + job.layer.kernel[0],
+            "output_columns": job.output_shape[1],
+            "image_rows": (self._rows(job) - 1) * window.stride[0] + height,
+            "image_row_bytes": job.input_shape[1] * job.input_shape[2],
+            "padded_rows": any(window.padding[:2]),
+            "stride": window.stride[0],
+            "cells": min(frame.columns, self._columns(job)) if each_cell_once else frame.columns,
+            "each_cell_once": each_cell_once,
+            "step_bytes": frame.step_bytes,
+            "taps": frame.taps,
+            "last_tap": frame.taps - 1,
+            "tap_at": frame.position if frame.stride > 1 and frame.taps > 1 else None,
+            "column_stride": frame.stride,
+            "left": frame.left,
             "ring_at": ring_at,
             "ring_rows": ring_rows,
+            "ring_words": ring_rows * row_words,
+            "slot": "slot" if ring_rows > 1 else "0",
             "row_words": row_words,
             "cell_words": cell_words,
-            "start": sums.offset * each & 0xFFFFFFFF,
-            "tap_start": ENTRY_OFFSET * groups * each & 0xFFFFFFFF,
-            "rest_inputs": rest_inputs,
-            "copy_at": ring_at + ring_rows * row_words,
+            "pool_cell_words": pool_width * cell_words,
+            "last_line": pool_height - 1,
+            "lines": pool_height - (pool_width == 1),
+            "line_from": pool_height - 1 - (pool_width == 1),
+            "uneven": len({*rows_inside}) > 1 or len({*columns_inside}) > 1,
+            "rows_inside": rows_inside,
+            "columns_inside": columns_inside,
+            "start": start & 0xFFFFFFFF,
+            "tap_start": tap_start & 0xFFFFFFFF,
+            "even_start": start - tap_start * rows_inside[0] * columns_inside[0] & 0xFFFFFFFF,
+            "copy_at": copy_at,
             "copy_words": copy_words,
-            "full_tap_bytes": padded * full.groups,
-            "rest_tap_bytes": padded * rest.groups if rest else 0,
-            "rest_at": count * full.groups * job.planes * job.layer.kernel[0] * frame.taps * padded,
+            "copy_end": copy_at + copy_words,
         }
 
     def rows_inside(self, job: Job) -> list[int]:
@@ -177,9 +217,6 @@ class ConvLut(Kernel):
         ends = places // pool * finish_instructions(job, block.packed) + 1.5 * values["rows"] * values["row_words"]
         instructions = tables + kernel_rows * looks + copies + maxima + ends + all_cells * cell + places * place
         return Cost(instructions, WORD_BYTES * (values["copy_at"] + values["copy_words"]), STACK_BYTES)
-
-    def packed(self, job: Job) -> bool:
-        return sums_of(job).packed
 
     def _image_rows(self, job: Job) -> int:
         """Rows of the image that some output sees."""

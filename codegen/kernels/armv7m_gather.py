@@ -4,20 +4,23 @@ The inputs under one row of the kernel, up to 8, are a group.  Its table serves 
 this row of inputs under its kernel; two neighbouring places share a table's words.
 """
 
+from typing import Any
+
 import numpy as np
 
+from signbit.codegen.kernels import armv7m_assembly as assembly
 from signbit.codegen.kernels.armv7m_lut import (
     BITS_MAX,
     BITS_MIN,
     ENTRY_OFFSET,
+    FinishingKernel,
     Sums,
-    can_finish,
     finish_instructions,
+    max_piece,
     parameters,
     table_instructions,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
 
@@ -28,11 +31,10 @@ SCRATCH_BYTES_MAX = 12 * 1024
 STACK_BYTES = 36
 
 
-class ConvGather(Kernel):
+class ConvGather(FinishingKernel):
     """No padding; sums never leave their register before they are whole."""
 
     name = "m3_conv_gather"
-    targets = CORTEX_M3
     template = "kernels/m3_conv_gather.c.j2"
     layer = Conv2D
     reads = BYTES
@@ -44,14 +46,21 @@ class ConvGather(Kernel):
             return False
         return BITS_MIN <= self.bits(job) <= BITS_MAX and self.cost(job).scratch_bytes <= SCRATCH_BYTES_MAX
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("m3_max",) if job.layer.window.pool != (1, 1) else ()
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        pool = (max_piece(packed=False),) if job.layer.window.pool != (1, 1) else ()
+        return (*self._functions(job), *pool)
 
-    def can_finish(self, job: Job) -> bool:
-        return can_finish(job)
-
-    def packed(self, job: Job) -> bool:
-        return False
+    def _functions(self, job: Job) -> tuple[Piece, Piece]:
+        """What builds a table of two places, and what looks up a place."""
+        bits, step, shift = self.bits(job), self.step_bytes(job), job.input_shift
+        rows, unrolled = job.layer.kernel[0], self.unrolled(job)
+        text = assembly.places(bits, step, shift)
+        values = {"bits": bits, "step": step, "shift": shift, "entries": 1 << bits, "assembly": text}
+        gather = {"rows": rows, "assembly": assembly.gather(rows, unrolled)}
+        return (
+            Piece("m3_places", f"m3_places{bits}_{step}{'_shifted' * shift}", values),
+            Piece("m3_gather", f"m3_gather{rows}x{unrolled}", gather),
+        )
 
     def bits(self, job: Job) -> int:
         return job.layer.kernel[1] * job.input_shape[2]
@@ -70,19 +79,37 @@ class ConvGather(Kernel):
         indices = (positive.astype(np.int64) << np.arange(self.bits(job))).sum(axis=2)
         return (CArray("weights", "uint8_t", indices.astype(np.uint8).reshape(-1)), *parameters(job, self._sums(job)))
 
-    def values(self, job: Job) -> dict[str, int]:
+    def values(self, job: Job) -> dict[str, Any]:
         window = job.layer.window
-        height = job.layer.kernel[0]
-        pairs = -(-self._columns(job) // 2)
+        height, bits, columns = job.layer.kernel[0], self.bits(job), self._columns(job)
+        pairs = -(-columns // 2)
+        rows = job.output_shape[0] * window.pool[0]
         ring_rows = height + (window.pool[0] - 1) * window.stride[0]
-        ring_words = ring_rows * pairs << self.bits(job)
+        ring_words = ring_rows * pairs << bits
         sums_at = ring_words + (height + 1) * window.pool[0]
+        places, gather = self._functions(job)
         return {
-            "rows": job.output_shape[0] * window.pool[0],
-            "ring_rows": ring_rows,
-            "columns": self._columns(job),
+            **self.finish_values(job),
+            "places": places.symbol,
+            "gather": gather.symbol,
+            "rows": rows,
+            "end_top": rows * window.stride[0],
+            "top_step": window.pool[0] * window.stride[0],
+            "pool_rows": height * window.pool[0],
+            "pool_places": window.pool[0] * window.pool[1],
+            "columns": columns,
+            "last_column": columns - 1,
+            "odd": columns % 2,
             "pairs": pairs,
-            "row_words": pairs << self.bits(job),
+            "whole_pairs": columns // 2,
+            "step_bytes": self.step_bytes(job),
+            "pair_bytes": 2 * self.step_bytes(job),
+            "image_row_bytes": job.input_shape[1] * job.input_shape[2],
+            "entries": 1 << bits,
+            "table_bytes": WORD_BYTES << bits,
+            "ring_rows": ring_rows,
+            "row_words": pairs << bits,
+            "bases": height + 1,
             "bases_at": ring_words,
             "sums_at": sums_at,
             "scratch_words": sums_at + job.neurons * (1 + (window.pool != (1, 1))),

@@ -7,10 +7,13 @@ in the high half of its words, so that one addition builds two entries.  Entries
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Job, activation_arrays
+from signbit.codegen.kernels import armv7m_assembly as assembly
+from signbit.codegen.kernels.base import CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.value import WORD_BYTES
 
@@ -55,6 +58,24 @@ class Chunk:
     def is_whole(self) -> bool:
         """Whether the words read hold just the chunk's inputs."""
         return self.words_read * WORD_BYTES == self.inputs
+
+    @property
+    def table_pieces(self) -> list[Piece]:
+        """The functions that build the chunk's tables, one after the other."""
+        halves = [self.bits % 2 * table for table in range(self.tables)]
+        return [
+            Piece(
+                "m3_table",
+                f"m3_table{self.bits}{'b' * half}",
+                {
+                    "bits": self.bits,
+                    "half": half,
+                    "entries": 1 << self.bits,
+                    "assembly": assembly.table(self.bits, half),
+                },
+            )
+            for half in halves
+        ]
 
     def order(self) -> np.ndarray:
         """Byte of the chunk's words for each (group, bit), shape (groups, bits)."""
@@ -110,6 +131,29 @@ class Block:
     def instructions(self, neurons: int, groups: int) -> int:
         """Instructions of looking up `groups` groups for `neurons`, without the call."""
         return self.padded(neurons) // self.neurons * (4 + 3 * groups * self.neurons)
+
+    def look_up_piece(self, chunk: Chunk) -> Piece:
+        name = f"m3_{'halves' if self.packed else 'words'}{self.registers}x{chunk.groups}"
+        values = {
+            "groups": chunk.groups,
+            "packed": self.packed,
+            "item_count": chunk.groups * (2 if self.packed else 1),
+            "entries": 1 << chunk.bits,
+            "assembly": assembly.look_up(chunk.groups, chunk.bits, self.registers, self.packed),
+        }
+        return Piece("m3_look_up", name if chunk.groups <= 2 else f"{name}_{chunk.bits}", values)
+
+    def calls(self, chunk: Chunk) -> dict[str, Any]:
+        """What a template calls to look up `chunk`: its tables, each with its first byte of inputs and its word."""
+        tables = [
+            {"symbol": piece.symbol, "input_bytes": table * (chunk.bits // 2 * 4), "word": table * chunk.table_words}
+            for table, piece in enumerate(chunk.table_pieces)
+        ]
+        return {"tables": tables, "look_up": self.look_up_piece(chunk).symbol, "inputs": chunk.inputs}
+
+    def pieces(self, chunks: list[Chunk]) -> tuple[Piece, ...]:
+        tables = [piece for chunk in chunks for piece in chunk.table_pieces]
+        return (*tables, *map(self.look_up_piece, chunks), Piece("m3_fill"))
 
 
 @dataclass(frozen=True)
@@ -171,6 +215,21 @@ def can_finish(job: Job) -> bool:
     if isinstance(activation, Requantize):
         return activation.high & (activation.high + 1) == 0
     return isinstance(activation, Logits)
+
+
+class FinishingKernel(Kernel):
+    """Ends with the layer's own finish, which turns the sums of a pixel into outputs."""
+
+    targets = CORTEX_M3
+
+    def finish_values(self, job: Job, packed: bool = False) -> dict[str, Any]:
+        """Values of m3_finish.c.j2."""
+        text = assembly.finish(job.neurons, packed, job.planes == 2, job.layer.activation) if can_finish(job) else ""
+        return {"finish": text, "packed": packed}
+
+
+def max_piece(packed: bool) -> Piece:
+    return Piece("m3_max", f"m3_max_{'halves' if packed else 'words'}", {"packed": packed})
 
 
 def finish_instructions(job: Job, packed: bool) -> float:

@@ -1,8 +1,8 @@
 """What a kernel is: one way to compute one layer in C, with its packed weights and its costs."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -128,11 +128,29 @@ class Cost:
     stack_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Piece:
+    """C that layers share: the template pieces/TEMPLATE.c.j2 laid out with `values`.
+
+    It is emitted once for all layers that name the same `symbol`, which is the function's name after the prefix;
+    `needs` are parts of it that some layer asks for.
+    """
+
+    template: str
+    symbol: str = ""
+    values: dict[str, Any] = field(default_factory=dict, compare=False)
+    needs: frozenset[str] = frozenset()
+
+    def merged(self, other: "Piece") -> "Piece":
+        """One piece for the layers of both."""
+        return replace(self, needs=self.needs | other.needs)
+
+
 class Kernel(ABC):
     """One way to compute a kind of layer on some targets, for the encodings that it knows.
 
-    Its template, kernels/NAME.c.j2, holds two macros: `shared(plan, layers)`, the C functions that all of this kernel's
-    layers use, and `layer(plan, layer)`, the function of one layer, which reads `layer.values` and `layer.arrays`.
+    Its template, kernels/NAME.c.j2, holds the macro `layer(plan, layer)`, the function of one layer, which lays out
+    `layer.values` and `layer.arrays`; C that several layers call is in `pieces`.
     """
 
     name: ClassVar[str]
@@ -158,12 +176,12 @@ class Kernel(ABC):
         """All that is in flash for the job: packed weights, and the activation's parameters."""
         return ()
 
-    def values(self, job: Job) -> dict[str, int]:
-        """Resolved numbers that the template lays out, beside those every layer has."""
+    def values(self, job: Job) -> dict[str, Any]:
+        """All that the template lays out, resolved, beside what every layer has."""
         return {}
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        """Templates pieces/NAME.c.j2 with C functions that several kernels share; each is emitted once."""
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        """The pieces that the job's function calls, each after those that it calls itself."""
         return ()
 
     def finishes(self, job: Job) -> bool:
@@ -218,3 +236,8 @@ def _wrapped(values: np.ndarray) -> np.ndarray:
 def is_hidden(job: Job) -> bool:
     """Whether the job's outputs are uint8 values."""
     return job.output.encoding is Encoding.UINT8
+
+
+def output_step(job: Job) -> int:
+    """Elements of the output from one pixel to the next: values, or words of bits."""
+    return integer.words_for(job.neurons) if job.output.encoding is Encoding.BIT else job.neurons

@@ -1,7 +1,10 @@
 """Dense layers of one-bit weights and one-bit inputs on Cortex-M4, M7 and M33: carry-save counting of running XORs."""
 
+from typing import Any
+
 import numpy as np
 
+from signbit.codegen.kernels import dsp_assembly as assembly
 from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Kernel, activation_arrays
 from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
 from signbit.codegen.kernels.portable import pixel_words
@@ -34,10 +37,10 @@ class Counter:
 
     @property
     def instructions(self) -> int:
-        return sum(1 + line.count(";") for line in self.lines)
+        return len(self.lines)
 
     def _emit(self, *instructions: str) -> None:
-        self.lines.append("; ".join(instructions))
+        self.lines += instructions
 
     def _differences(self, words: int) -> str:
         """Read all words, push their carries; returns the register with the last running XOR."""
@@ -135,31 +138,36 @@ class DspBits(Kernel):
         running = np.bitwise_xor.accumulate(padded.reshape(len(rows), self._chunks(job), -1), axis=2)
         return (CArray("weights", "uint32_t", running.reshape(-1)), *activation_arrays(job, job.layer.fan_in))
 
-    def values(self, job: Job) -> dict:
+    def values(self, job: Job) -> dict[str, Any]:
+        chunks, chunk_words, rows = self._chunks(job), self._chunk_words(job), job.planes * job.neurons
+        counter = Counter(chunk_words).lines
         return {
+            "rows": rows,
             "words": self._words(job),
-            "chunks": self._chunks(job),
-            "chunk_words": self._chunk_words(job),
-            "lines": Counter(self._chunk_words(job)).lines,
-            "sums": self._sums(job),
+            "chunks": chunks,
+            "chunk_words": chunk_words,
+            "row_words": chunks * chunk_words,
+            "weight_words": rows * chunks * chunk_words,
+            "leaves_counts": self._leaves_counts(job),
+            "assembly": assembly.bit_rows(counter, chunks, self._leaves_counts(job), job.layer.activation),
         }
 
     def cost(self, job: Job) -> Cost:
         chunks, rows = self._chunks(job), job.planes * job.neurons
         counter = Counter(self._chunk_words(job)).instructions
         row = counter + 6 if chunks == 1 else chunks * (counter + 6) + 10
-        if self._sums(job):
+        if self._leaves_counts(job):
             row += 3
             finish = finish_instructions(job) or 11 * job.neurons
         else:
             row += output_instructions(job) + 4
             finish = 0
         padded = chunks * self._chunk_words(job)
-        scratch_bytes = WORD_BYTES * (padded + (rows if self._sums(job) else 0))
+        scratch_bytes = WORD_BYTES * (padded + (rows if self._leaves_counts(job) else 0))
         copy = padded * (5 if chunks == 1 else 13)
         return Cost(16 + copy + rows * row + finish, scratch_bytes, STACK_BYTES)
 
-    def _sums(self, job: Job) -> bool:
+    def _leaves_counts(self, job: Job) -> bool:
         """Whether the assembly leaves its counts to C: two planes to be added, or bits to be made of them."""
         return job.planes == 2 or isinstance(job.layer.activation, Sign)
 

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels import dsp_assembly as assembly
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.dsp_dense import (
     CHUNKS_MAX,
     adjacent_rows,
@@ -30,6 +32,9 @@ OFFSET_MAX = 4095
 PLACES_MAX = 64
 LOAD_OFFSET_MAX = 1020
 STACK_BYTES = 40
+FIXED_ARGUMENTS = 5
+"""Of the assembly of a pooled pixel, before the inputs of its places."""
+
 PATCH_INSTRUCTIONS = 18
 
 
@@ -136,22 +141,66 @@ class DspConv(Kernel):
             steps = -(-steps // (4 * iterations)) * 4
         return Walk(steps, 1, iterations, 4 * steps)
 
-    def values(self, job: Job) -> dict:
-        places = job.layer.window.pool[0] * job.layer.window.pool[1]
+    def values(self, job: Job) -> dict[str, Any]:
+        walk, window = self.walk(job), job.layer.window
+        in_height, in_width, channels = job.input_shape
+        height, width = job.layer.kernel
+        places, pixels = size_of(window.pool), size_of(job.output_shape[:2])
+        patch_words = self._patch_bytes(job) // 4
+        edge = (in_height, in_width, channels, height, width, patch_words, job.input_shift)
         return {
-            "walk": self.walk(job),
             "full_scale": full_scale(job),
             "direct": self._direct(job),
-            "patch_bytes": self._patch_bytes(job),
+            "row_step_pixels": window.stride[0] * in_width,
+            "row_step_bytes": window.stride[0] * in_width * channels,
+            "column_step_bytes": window.stride[1] * channels,
+            "edge_shape": edge if any(window.padding) else None,
+            "last_top": in_height - height,
+            "last_left": in_width - width,
+            "patch": self._patch_assembly(job),
+            "patch_words": patch_words,
+            "patches_words": patch_words * self._patches(job),
+            "clears": not self._direct(job) and 4 * patch_words > job.layer.fan_in,
+            "sums_at": patch_words * self._patches(job),
+            "weight_words": walk.tile_words * -(-job.planes * job.neurons // TILE_ROWS),
+            "assembly": self._assembly(job),
+            "rows": self._places(job, 0),
+            "columns": self._places(job, 1),
+            "pixels": pixels,
+            "odd_pixels": pixels % 2,
+            "last_pixel": pixels - 1,
+            "last_pair": pixels - 2,
             "places": places,
-            "pairs": -(-places // 2),
-            "pixels": size_of(job.output_shape[:2]),
-            "sums_offset": self._patch_bytes(job) * self._patches(job) // 4,
-            "edges": any(job.layer.window.padding),
+            "arguments": FIXED_ARGUMENTS + places + places % 2,
+            "pool_places": [
+                {"argument": FIXED_ARGUMENTS + number, "row": row, "column": column, "patch": place * patch_words}
+                for number, place in enumerate([*range(places), *([places - 1] * (places % 2))])
+                for row, column in [divmod(place, window.pool[1])]
+            ],
+            "steps": walk.steps,
+            "tile_words": walk.tile_words,
+            "iteration_words": walk.words,
+            "iteration_steps": walk.steps * walk.runs,
+            "iteration_inputs": 4 * walk.steps * walk.runs,
+            "kernel_row_inputs": width * channels,
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("dsp_edge",) if any(job.layer.window.padding) else ()
+    def _assembly(self, job: Job) -> str:
+        """Two pixels, or a pooled one, all outputs."""
+        common = self.walk(job), full_scale(job), job.planes, job.neurons
+        places, pixels = size_of(job.layer.window.pool), size_of(job.output_shape[:2])
+        if places == 1:
+            return assembly.pixels(*common, min(2, pixels), job.layer.activation)
+        return assembly.pooled(*common, -(-places // 2), job.layer.activation)
+
+    def _patch_assembly(self, job: Job) -> str:
+        height, width = job.layer.kernel
+        _, in_width, channels = job.input_shape
+        aligned = not job.from_caller and channels % 4 == 0
+        return assembly.patch(height, width * channels, in_width * channels, job.input_shift, aligned)
+
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("dsp_edge"),) if any(job.layer.window.padding) else ()
 
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)

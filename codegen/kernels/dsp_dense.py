@@ -1,10 +1,12 @@
 """Dense layers on Cortex-M4, M7 and M33: four weights in an AND and a USADA8."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels import dsp_assembly as assembly
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import Dense
@@ -109,6 +111,11 @@ class Block:
     def words(self) -> int:
         return self.rows * self.chunks - self.skipped
 
+    @property
+    def first_mask(self) -> int:
+        """Number of the first mask among those of the words stored."""
+        return 2 * self.entry * self.rows - 8 * self.skipped
+
     def pack(self, rows: np.ndarray) -> np.ndarray:
         padded = np.ones((self.rows, self.chunks * CHUNK_PAIRS * PAIR_INPUTS), np.int8)
         start = self.entry * PAIR_INPUTS
@@ -153,16 +160,22 @@ class DspDense(Kernel):
         """The kinds of blocks and how many of each; the last may be smaller."""
         return min((self._blocks(job, size) for size in BLOCK_SIZES), key=lambda blocks: self._weight(job, blocks))
 
-    def values(self, job: Job) -> dict:
+    def values(self, job: Job) -> dict[str, Any]:
+        blocks = self.blocks(job)
+        ends = np.cumsum([count * block.rows // job.planes for block, count in blocks]).tolist()
         return {
-            "blocks": self.blocks(job),
+            "blocks": [
+                {"rows": block.rows, "words": block.words, "first_mask": block.first_mask, "end": end}
+                for (block, _), end in zip(blocks, ends, strict=True)
+            ],
             "full_scale": full_scale(job),
-            "copies": self._copies(job),
-            "copy_bytes": self._copy_bytes(job),
+            "copy_assembly": assembly.copy(job.layer.fan_in, job.input_shift) if self._copies(job) else "",
+            "copy_words": self._copy_bytes(job) // 4,
+            "assembly": assembly.dense(blocks, job.planes, full_scale(job), job.layer.activation),
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("dsp_row",)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("dsp_row"),)
 
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)

@@ -1,8 +1,11 @@
 """Dense layers of many neurons on Cortex-M4, M7 and M33: tables of the sums of seven inputs."""
 
+from typing import Any
+
 import numpy as np
 
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels import dsp_assembly as assembly
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Sign
@@ -43,18 +46,30 @@ class DspLut(Kernel):
         passes = [rows[:, start : start + PASS_WORDS].reshape(-1) for start in range(0, words, PASS_WORDS)]
         return (CArray("weights", "uint32_t", np.concatenate(passes)), *activation_arrays(job))
 
-    def values(self, job: Job) -> dict:
+    def values(self, job: Job) -> dict[str, Any]:
+        words = self._words(job)
+        whole = job.layer.fan_in // WORD_INPUTS
+        full_passes = whole // PASS_WORDS
+        direct, left = whole - PASS_WORDS * full_passes, words - PASS_WORDS * full_passes
+        sums_at = min(words, PASS_WORDS) * TABLE_BYTES
         return {
-            "words": self._words(job),
-            "sums_offset": min(self._words(job), PASS_WORDS) * 4 * TABLE_BYTES // 4,
+            "full_passes": full_passes,
+            "full_inputs": PASS_WORDS * WORD_INPUTS * full_passes,
+            "whole_inputs": WORD_INPUTS * whole,
+            "direct_tables": 4 * direct,
+            "direct_entries": 4 * direct * TABLE_BYTES // 2,
+            "last_look_up": _look_up(left).symbol if left else None,
+            "sums_at": sums_at,
             "rest": job.layer.fan_in % WORD_INPUTS,
-            "rest_offset": min(self._words(job), PASS_WORDS) * 4 * TABLE_BYTES // 4 + job.neurons,
+            "rest_at": sums_at + job.neurons,
+            "assembly": assembly.table_outputs(job.layer.activation),
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
         words = self._words(job)
         kinds = {min(words, PASS_WORDS), words % PASS_WORDS or PASS_WORDS}
-        return ("dsp_tables", *(f"dsp_lookup{kind}" for kind in sorted(kinds)))
+        tables = Piece("dsp_tables", values={"plain": assembly.tables(False), "shifted": assembly.tables(True)})
+        return (tables, *map(_look_up, sorted(kinds)))
 
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)
@@ -74,3 +89,9 @@ class DspLut(Kernel):
 
     def _words(self, job: Job) -> int:
         return -(-job.layer.fan_in // WORD_INPUTS)
+
+
+def _look_up(words: int) -> Piece:
+    """The function that adds the entries of 4 tables for each of `words` words of weights."""
+    values = {"words": words, "tables": 4 * words, "assembly": assembly.look_up(words)}
+    return Piece("dsp_lookup", f"dsp_lookup{words}", values)

@@ -2,8 +2,11 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
-from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, activation_arrays
+import numpy as np
+
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.helium_bits import BitPlaces
 from signbit.codegen.kernels.helium_depthwise import ChannelPlaces
 from signbit.codegen.kernels.helium_places import Places
@@ -28,9 +31,15 @@ CALL = 4
 """Instructions of a call with its arguments."""
 
 
-def finish_piece(job: Job) -> str:
+POPCOUNT = Piece(
+    "mve_popcount", values={"counts": CArray("popcount", "uint8_t", np.array([*map(int.bit_count, range(256))]))}
+)
+"""The table that bits are counted by."""
+
+
+def finish_piece(job: Job) -> Piece:
     """The piece that turns all accumulators of a place into outputs."""
-    return f"mve_{job.layer.activation.kind}"
+    return Piece(f"mve_{job.layer.activation.kind}")
 
 
 def finish_instructions(job: Job) -> int:
@@ -51,7 +60,7 @@ def driver_instructions(job: Job) -> int:
 class HeliumKernel(Kernel):
     targets = CORTEX_M55
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
         return (finish_piece(job),)
 
 
@@ -66,7 +75,7 @@ class MveDense(HeliumKernel):
         weights = CArray("weights", "uint8_t", self._places(job).weights())
         return (weights, *activation_arrays(job))
 
-    def values(self, job: Job) -> dict[str, int]:
+    def values(self, job: Job) -> dict[str, Any]:
         return self._places(job).values()
 
     def cost(self, job: Job) -> Cost:
@@ -84,8 +93,8 @@ class MveDenseBits(MveDense):
     name = "mve_dense_bits"
     reads = BITS
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("mve_popcount", *super().pieces(job))
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (POPCOUNT, *super().pieces(job))
 
     def _places(self, job: Job) -> BitPlaces:
         return BitPlaces(job, 1, job.input.size_bytes, job.input.size_bytes)
@@ -101,11 +110,11 @@ class MveTables(HeliumKernel):
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return (CArray("weights", "uint8_t", Tables(job).weights()), *activation_arrays(job))
 
-    def values(self, job: Job) -> dict[str, int]:
+    def values(self, job: Job) -> dict[str, Any]:
         return Tables(job).values()
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("mve_fill", "mve_tables", *super().pieces(job))
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("mve_fill"), *Tables(job).pieces(), *super().pieces(job))
 
     def cost(self, job: Job) -> Cost:
         tables = Tables(job)
@@ -131,18 +140,27 @@ class MveWindows(HeliumKernel):
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return (CArray("weights", "uint8_t", self._places(job).weights()), *activation_arrays(job))
 
-    def values(self, job: Job) -> dict[str, int]:
-        places, strip = self._places(job), self._strip(job)
+    def values(self, job: Job) -> dict[str, Any]:
+        places, strip, window = self._places(job), self._strip(job), job.layer.window
+        pixel_bytes, row_step = self._pixel_bytes(job), window.pool[0] * window.stride[0]
         return places.values() | {
             "accumulator_words": places.accumulator_words,
-            "pixel_bytes": self._pixel_bytes(job),
+            "accumulator_bytes": WORD_BYTES * places.accumulator_words,
             "strip_rows": strip.rows if strip else 0,
+            "strip_bytes": strip.size_bytes if strip else 0,
             "outside_word": self._outside_word(job),
+            "row_bytes": job.input_shape[1] * pixel_bytes,
+            "left_bytes": window.padding[2] * pixel_bytes,
+            "row_step": row_step,
+            "row_step_bytes": row_step * places.pitch_bytes,
+            "line_step_bytes": window.stride[0] * places.pitch_bytes,
+            "place_step_bytes": window.stride[1] * pixel_bytes,
+            "pixel_step_bytes": window.pool[1] * window.stride[1] * pixel_bytes,
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        strip = ("mve_fill", "mve_copy", "mve_strip") if self._strip(job) else ()
-        pool = ("mve_fill",) if job.layer.window.pool != (1, 1) else ()
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        strip = (Piece("mve_fill"), Piece("mve_copy"), Piece("mve_strip")) if self._strip(job) else ()
+        pool = (Piece("mve_fill"),) if job.layer.window.pool != (1, 1) else ()
         return (*strip, *pool, *super().pieces(job))
 
     def cost(self, job: Job) -> Cost:
@@ -234,8 +252,8 @@ class MveConvBits(MveWindows):
         channels = job.input_shape[2]
         return not any(job.layer.window.padding) or channels < integer.WORD_BITS or channels % integer.WORD_BITS == 0
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("mve_popcount", *super().pieces(job))
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (POPCOUNT, *super().pieces(job))
 
     def _places(self, job: Job) -> BitPlaces:
         height, width = job.layer.kernel

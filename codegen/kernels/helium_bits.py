@@ -1,9 +1,11 @@
 """Helium: the accumulators of one place for one-bit inputs."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
 from signbit.codegen.kernels.portable import pixel_words
 
@@ -15,7 +17,6 @@ STRAIGHT_BLOCKS = 8
 SEGMENT_BLOCKS = 32
 """Up to so many in a place of several runs."""
 
-UNROLLED_BLOCKS = 2
 PUSHED_BYTES = 40
 TERNARY_PUSHED_BYTES = 56
 
@@ -34,6 +35,8 @@ class BitPlaces:
     segment_bytes: int
     pitch_bytes: int
     maximum: bool = False
+    unrolled_blocks: ClassVar[int] = 2
+    """Vectors in a round of the loop."""
 
     @property
     def stack_bytes(self) -> int:
@@ -69,12 +72,12 @@ class BitPlaces:
 
     @property
     def loops(self) -> int:
-        """Rounds of UNROLLED_BLOCKS vectors; the other vectors are straight and come first."""
-        return 0 if self.segments > 1 or self.blocks <= STRAIGHT_BLOCKS else self.vectors // UNROLLED_BLOCKS
+        """Rounds of the loop; the other vectors are straight and come first."""
+        return 0 if self.segments > 1 or self.blocks <= STRAIGHT_BLOCKS else self.vectors // self.unrolled_blocks
 
     @property
     def straight_vectors(self) -> int:
-        return self.vectors - UNROLLED_BLOCKS * self.loops
+        return self.vectors - self.unrolled_blocks * self.loops
 
     @property
     def starts_with_block(self) -> bool:
@@ -93,19 +96,19 @@ class BitPlaces:
                 ]
         return np.concatenate(parts)
 
-    def values(self) -> dict[str, int]:
+    def values(self) -> dict[str, Any]:
+        runs = self.job.planes * self.segments
         return {
-            "planes": self.job.planes,
+            "assembly": assembly.bit_places(self),
             "maximum": self.maximum,
+            "inputs": self.job.planes * self.job.layer.fan_in,
+            "runs": runs,
             "segments": self.segments,
             "segment_bytes": self.segment_bytes,
             "pitch_bytes": self.pitch_bytes,
-            "vectors": self.straight_vectors,
-            "loops": self.loops,
+            "group_bytes": ROWS * runs * self.segment_bytes,
+            "tail_at": VECTOR_BYTES * self.straight_vectors,
             "tail_bytes": self.tail_bytes,
-            "starts_with_block": self.starts_with_block,
-            "full_groups": self.full_groups,
-            "last_rows": self.last_rows,
         }
 
     def instructions(self) -> int:

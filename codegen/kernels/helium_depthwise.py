@@ -1,9 +1,11 @@
 """Helium: the accumulators of one place of a depthwise convolution, eight channels at a time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
 
 LANES = 8
@@ -49,15 +51,11 @@ class ChannelPlaces:
         padded[: self.job.neurons] = self.job.layer.rows
         return padded.reshape(self.groups, LANES, -1).transpose(0, 2, 1).reshape(-1)
 
-    def values(self) -> dict[str, int]:
-        height, width = self.job.layer.kernel
+    def values(self) -> dict[str, Any]:
         return {
-            "kernel_height": height,
-            "kernel_width": width,
-            "channels": self.job.neurons,
-            "groups": self.groups,
+            "assembly": assembly.channel_places(self),
+            "group_bytes": LANES * self.job.layer.fan_in,
             "pitch_bytes": self.pitch_bytes,
-            "shift": self.job.input_shift,
             "maximum": self.maximum,
         }
 

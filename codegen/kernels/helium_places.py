@@ -13,9 +13,11 @@ Then acc = sum x - 2 * S_k.  All of it is exact modulo 2^32, since 256 * S_k < 2
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
+from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
 
 VECTOR_BYTES = 16
@@ -23,7 +25,6 @@ SLOTS = 8
 STRAIGHT_BLOCKS = 20
 """Up to so many vectors of inputs, code without loops."""
 
-UNROLLED_BLOCKS = 4
 PUSHED_BYTES = 40
 
 
@@ -48,6 +49,8 @@ class Places:
     pitch_bytes: int
     gathered: bool = False
     maximum: bool = False
+    unrolled_blocks: ClassVar[int] = 4
+    """Vectors in a round of a loop."""
 
     @property
     def stack_bytes(self) -> int:
@@ -102,6 +105,16 @@ class Places:
         return self.run_bytes // VECTOR_BYTES
 
     @property
+    def straight_vectors(self) -> int:
+        """Full vectors of a run that come before its loop."""
+        return self.vectors - self.unrolled_blocks * self.loops
+
+    @property
+    def gap_bytes(self) -> int:
+        """From the end of a run to the next one."""
+        return 0 if self.gathered else self.pitch_bytes - self.segment_bytes
+
+    @property
     def tail_bytes(self) -> int:
         return self.run_bytes % VECTOR_BYTES
 
@@ -116,13 +129,13 @@ class Places:
 
     @property
     def loops(self) -> int:
-        """Rounds of UNROLLED_BLOCKS vectors in a run; the rest of the run is straight and comes first."""
-        return 0 if self.straight else self.vectors // UNROLLED_BLOCKS
+        """Rounds of the loop over a run's vectors; the rest of the run is straight and comes first."""
+        return 0 if self.straight else self.vectors // self.unrolled_blocks
 
     @property
     def starts_with_block(self) -> bool:
         """Whether the first block is outside of every loop, so that it needs no zeroed accumulators."""
-        return self.straight or (self.runs == 1 and self.vectors - UNROLLED_BLOCKS * self.loops + self.tail_bytes > 0)
+        return self.straight or (self.runs == 1 and self.straight_vectors + self.tail_bytes > 0)
 
     def weights(self) -> np.ndarray:
         """uint8: for each group, a byte for each input."""
@@ -144,28 +157,20 @@ class Places:
         padded[: self.fan_in] = rows.reshape(-1)
         return padded
 
-    def values(self) -> dict[str, int]:
-        last = self.last_group
+    def values(self) -> dict[str, Any]:
+        last = self.last_group.slots if self.last_group else SLOTS
+        both = last != SLOTS and self.full_groups
         return {
+            "assembly": assembly.places(self),
             "signed": self.signed,
-            "planes": self.job.planes,
             "maximum": self.maximum,
             "gathered": self.gathered,
-            "shift": self.job.input_shift,
-            "runs": self.runs,
-            "run_bytes": self.run_bytes,
-            "gap_bytes": 0 if self.gathered else self.pitch_bytes - self.segment_bytes,
+            "fan_in": self.fan_in,
             "segments": self.segments,
             "segment_bytes": self.segment_bytes,
             "pitch_bytes": self.pitch_bytes,
-            "vectors": self.vectors - UNROLLED_BLOCKS * self.loops,
-            "loops": self.loops,
-            "tail_bytes": self.tail_bytes,
-            "straight": self.straight,
-            "starts_with_block": self.starts_with_block,
-            "full_groups": self.full_groups,
-            "last_slots": last.slots if last else 0,
             "outputs_a_group": self.full_group.outputs,
+            "slots": f"group < {self.full_groups}u ? {SLOTS}u : {last}u" if both else f"{last}u",
         }
 
     def instructions(self) -> int:
@@ -192,7 +197,7 @@ class Places:
         block += bool(self.job.input_shift) + self.gathered
         instructions = self.blocks * block + (self.runs if self.tail_bytes else 0)
         gaps = self.runs if self._segment_loop else self.runs - 1
-        instructions += gaps * len(_steps(self.values()["gap_bytes"]))
+        instructions += gaps * len(assembly.advance("r1", self.gap_bytes))
         if self._segment_loop:
             instructions += 2 * self.runs
         return instructions + self.runs * (2 * self.loops + bool(self.loops))
@@ -219,8 +224,3 @@ class Places:
             return lowest + slot
         pairs = group.slots // 2
         return lowest + 2 * (slot % pairs) + (1 if slot < pairs else 0)
-
-
-def _steps(distance: int) -> list[int]:
-    """Immediates of the ADDW instructions that go `distance` bytes further."""
-    return [min(4095, distance - start) for start in range(0, distance, 4095)]

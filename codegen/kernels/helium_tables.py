@@ -1,10 +1,12 @@
 """Helium: a dense layer of many outputs by tables of signed sums."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import Job
+from signbit.codegen.kernels import helium_assembly as assembly
+from signbit.codegen.kernels.base import Job, Piece
 from signbit.qmodel.value import WORD_BYTES
 
 TABLE_INPUTS = 8
@@ -60,14 +62,24 @@ class Tables:
         starts = range(0, tables, PASS_TABLES)
         return np.concatenate([lanes[:, start : start + PASS_TABLES].reshape(-1) for start in starts])
 
-    def values(self) -> dict[str, int]:
+    def values(self) -> dict[str, Any]:
         return {
-            "planes": self.job.planes,
             "rows": self.rows,
+            "row_bytes": WORD_BYTES * self.rows,
+            "plane_words": self.plane_words,
+            "tables_at": self.rows + PASS_INPUTS // WORD_BYTES,
             "groups": self.rows // LANES,
+            "pass_bytes": PASS_TABLES * self.rows,
             "full_passes": self.full_passes,
+            "full_inputs": PASS_INPUTS * self.full_passes,
             "last_tables": self.last_tables,
+            "last_inputs": self.job.layer.fan_in % PASS_INPUTS,
         }
+
+    def pieces(self) -> tuple[Piece, ...]:
+        passes = [self.last_tables] * (self.last_tables > 0) + [PASS_TABLES] * (self.full_passes > 0)
+        mean = (Piece("mve_mean"),) if self.job.planes == 2 else ()
+        return (Piece("mve_tables"), *map(_pass_piece, passes), *mean)
 
     def instructions(self) -> int:
         """Of all accumulators, calls included."""
@@ -78,3 +90,8 @@ class Tables:
         if self.job.planes == 2:
             total += 10 + 5 * -(-self.job.neurons // 4)
         return total
+
+
+def _pass_piece(tables: int) -> Piece:
+    values = {"tables": tables, "assembly": assembly.table_pass(tables)}
+    return Piece("mve_pass", f"mve_pass{tables}", values)

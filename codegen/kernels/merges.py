@@ -1,6 +1,6 @@
 """Kernels for layers of several inputs: additions and concatenations."""
 
-from signbit.codegen.kernels.base import BITS, BYTES, Cost, Job, Kernel
+from signbit.codegen.kernels.base import BITS, BYTES, Cost, Job, Kernel, Piece
 from signbit.codegen.kernels.portable import PortableKernel
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import integer
@@ -64,8 +64,8 @@ class PairwiseAdd(Kernel):
         is_one_scale = set(job.layer.multipliers) == {1} and job.layer.shift == 0
         return is_one_scale and not any(source.from_caller for source in job.sources)
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return (self.name,)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
 
     def values(self, job: Job) -> dict:
         first, *others = job.input_names
@@ -128,8 +128,10 @@ class ConcatenateChannels(MergeLoops):
     reads = BYTES | BITS
     writes = BYTES | BITS
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(call.partition("(")[0] for call in self.values(job)["calls"]))
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return tuple(
+            Piece(name) for name in dict.fromkeys(call.partition("(")[0] for call in self.values(job)["calls"])
+        )
 
     def values(self, job: Job) -> dict:
         pixels, step = size_of(job.output_shape[:-1]), job.output_shape[-1]

@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.targets import EVERY_TARGET
 from signbit.qmodel import integer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
@@ -73,10 +73,11 @@ class DenseRows(PortableKernel):
         return (weights, *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, int]:
-        return {"row_words": integer.words_for(job.layer.fan_in)}
+        row_words = integer.words_for(job.layer.fan_in)
+        return {"row_words": row_words, "plane_words": job.neurons * row_words}
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("row",)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("row"),)
 
     def loop_terms(self, job: Job) -> dict[str, int]:
         rows = len(job.rows)
@@ -103,15 +104,18 @@ class ConvPatches(PortableKernel):
         height, width = job.layer.kernel
         channels = job.input_shape[-1]
         words_a_pixel = integer.words_for(channels)
+        row_words = height * width * words_a_pixel if job.one_bit_inputs else integer.words_for(job.layer.fan_in)
         return {
-            "row_words": height * width * words_a_pixel if job.one_bit_inputs else integer.words_for(job.layer.fan_in),
+            "row_words": row_words,
+            "plane_words": job.neurons * row_words,
             "patch_words": self._patch_words(job),
-            "pixel_words": words_a_pixel,
+            "places": size_of(job.layer.window.pool),
+            "shape": (*job.input_shape[:2], words_a_pixel if job.one_bit_inputs else channels, height, width),
             "last_word_mask": (1 << (channels - 32 * (words_a_pixel - 1))) - 1,
         }
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("bits_row", "bits_patch") if job.one_bit_inputs else ("row", "patch")
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("bits_row"), Piece("bits_patch")) if job.one_bit_inputs else (Piece("row"), Piece("patch"))
 
     def finishes(self, job: Job) -> bool:
         return job.layer.window.pool != (1, 1)
@@ -153,10 +157,11 @@ class DenseBits(PortableKernel):
         return (CArray("weights", "uint32_t", pixel_words(job).reshape(-1)), *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, int]:
-        return {"row_words": size_of(job.input_shape[:-1]) * integer.words_for(job.input_shape[-1])}
+        row_words = size_of(job.input_shape[:-1]) * integer.words_for(job.input_shape[-1])
+        return {"row_words": row_words, "plane_words": job.neurons * row_words}
 
-    def pieces(self, job: Job) -> tuple[str, ...]:
-        return ("bits_row",)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece("bits_row"),)
 
     def loop_terms(self, job: Job) -> dict[str, int]:
         rows = len(job.rows)
@@ -175,9 +180,12 @@ class DepthwiseTaps(PortableKernel):
         return (weights, *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, int]:
+        row_words = integer.words_for(job.layer.fan_in)
         return {
-            "row_words": integer.words_for(job.layer.fan_in),
+            "row_words": row_words,
+            "plane_words": job.neurons * row_words,
             "pixel_words": integer.words_for(job.input_shape[-1]),
+            "places": size_of(job.layer.window.pool),
         }
 
     def loop_terms(self, job: Job) -> dict[str, int]:
@@ -195,7 +203,14 @@ class AveragePoolSums(PortableKernel):
     writes = BYTES
 
     def values(self, job: Job) -> dict[str, int]:
-        return {"multiplier": int(job.layer.activation.multiplier[0])}
+        _, width, channels = job.input_shape
+        pool_height, pool_width = job.layer.size
+        return {
+            "multiplier": int(job.layer.activation.multiplier[0]),
+            "line_bytes": width * channels,
+            "row_bytes": pool_height * width * channels,
+            "column_bytes": pool_width * channels,
+        }
 
     def loop_terms(self, job: Job) -> dict[str, int]:
         outputs = size_of(job.output_shape)

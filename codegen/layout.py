@@ -79,9 +79,11 @@ def _fold(line: str, margin: str, end: str = "") -> list[str]:
 
 
 def _wrap(comment: str, first: str, margin: str) -> list[str]:
-    return textwrap.wrap(
-        comment, COLUMNS, initial_indent=first, subsequent_indent=f"{margin} * ", break_on_hyphens=False
+    whole_end = comment.replace(" */", "\xa0*/")  # no line of its own
+    lines = textwrap.wrap(
+        whole_end, COLUMNS, initial_indent=first, subsequent_indent=f"{margin} * ", break_on_hyphens=False
     )
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def _break(line: str, limit: int) -> int:

@@ -94,7 +94,7 @@ class DenseTables(FinishingKernel):
 
 
 class DenseTables7(DenseTables):
-    """8/7 bits a weight, as the stored byte is an offset in bytes."""
+    """Tables of all sums over 7 inputs, looked up by one byte of weights: an offset in bytes."""
 
     name = "m0_lut7"
     inputs_a_group = 7
@@ -105,7 +105,7 @@ class DenseTables7(DenseTables):
 
 
 class DenseTables8(DenseTables):
-    """One bit a weight, for the smallest flash."""
+    """Tables of all sums over 8 inputs, looked up by one byte of weights: one bit a weight."""
 
     name = "m0_lut8"
     inputs_a_group = 8

@@ -14,7 +14,10 @@ LANES = 32
 
 
 class DenseBits(FinishingKernel):
-    """Counts in 32 lanes at once, for each input that is -1; the prediction takes half of them to be."""
+    """Counters in 32 lanes at once, for each input that is -1.
+
+    The prediction takes half of the inputs to be.
+    """
 
     name = "m0_bits"
     layer = Dense

@@ -34,7 +34,10 @@ STACK_BYTES = 40
 
 
 class DenseBitColumns(FinishingKernel):
-    """Time depends on the inputs: it is longest when half of them are -1, which is what `cost` assumes."""
+    """Carry-save counters of 32 neurons at once, for each input of the rarer sign.
+
+    Time depends on the inputs: it is longest when half of them are -1, which is what `cost` assumes.
+    """
 
     name = "m3_dense_bits"
     template = "kernels/m3_dense_bits.c.j2"

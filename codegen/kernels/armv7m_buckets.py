@@ -81,7 +81,7 @@ def widths(neurons: int, fan_in: int) -> tuple[int, ...]:
 
 
 class DenseBuckets(FinishingKernel):
-    """Three instructions an input serve up to 7 neurons; an index takes 8 or 16 bits."""
+    """Inputs in buckets by their pattern of signs: one running sum serves up to 7 neurons."""
 
     name = "m3_dense_buckets"
     template = "kernels/m3_dense_buckets.c.j2"

@@ -63,7 +63,7 @@ class Frame:
 
 
 class ConvLut(FinishingKernel):
-    """Each pixel's channels are a cell: any kernel, stride, padding and pool."""
+    """Tables of sums over a pixel's channels, added to every output that sees the pixel."""
 
     name = "m3_conv_lut"
     template = "kernels/m3_conv_lut.c.j2"
@@ -233,7 +233,10 @@ class ConvLut(FinishingKernel):
 
 
 class ConvRowLut(ConvLut):
-    """The kernel's width of pixels is a cell, one for each output: for few channels, and no padding at the sides."""
+    """Tables of sums over the pixels under a row of the kernel, added to every output that sees them.
+
+    For few channels, and no padding at the sides.
+    """
 
     name = "m3_conv_row_lut"
     compiled: ClassVar[tuple[int, int, int, int]] = (26, 13, 5, 0)

@@ -32,7 +32,10 @@ STACK_BYTES = 36
 
 
 class ConvGather(FinishingKernel):
-    """No padding; sums never leave their register before they are whole."""
+    """A table of sums for each row of the kernel at each place; a neuron adds up those under it in a register.
+
+    For images without padding.
+    """
 
     name = "m3_conv_gather"
     template = "kernels/m3_conv_gather.c.j2"

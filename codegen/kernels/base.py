@@ -163,6 +163,11 @@ class Kernel(ABC):
     def template(self) -> str:
         return f"kernels/{self.name}.c.j2"
 
+    @property
+    def summary(self) -> str:
+        """What the header says about the kernel: the first sentence of its docstring."""
+        return (type(self).__doc__ or "").split("\n\n")[0].partition("; see ")[0].rstrip(".") + "."
+
     def computes(self, job: Job) -> bool:
         """Whether this kernel computes `job`, whatever it costs."""
         knows = {value.encoding for value in job.inputs} <= self.reads and job.output.encoding in self.writes

@@ -102,7 +102,9 @@ class Walk:
 
 
 class DspConv(Kernel):
-    """The sums of `dsp_dense`, for tiles of two pixels and two rows of weights, fused with max-pool and activation.
+    """USADA8 adds |x - mask| over four lanes, for tiles of two pixels and two rows of weights.
+
+    The sums are those of `dsp_dense`, fused with max-pool and activation.
 
     Inputs in the arena with a multiple of four channels and no padding are read in their place.  All others are
     copied, pixel by pixel, into patches: what the kernel sees, shifted, in order.

@@ -133,7 +133,7 @@ class Block:
 
 
 class DspDense(Kernel):
-    """usad: |x - mask| summed over four lanes, with a mask of 128 (255 for inputs beyond 128) where w is -1.
+    """USADA8 adds |x - mask| over four lanes, with a mask of 128 (255 for inputs beyond 128) where w is -1.
 
     Since |x - 128| is 128 - x, the sum is acc + 128 * (negative weights).  A block of rows shares its loads of x.
     """

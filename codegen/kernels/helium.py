@@ -65,7 +65,7 @@ class HeliumKernel(Kernel):
 
 
 class MveDense(HeliumKernel):
-    """A dense layer is one place of one run; see helium_places."""
+    """VMLADAVA multiplies 16 inputs by bytes that hold the signs of eight rows; see helium_places."""
 
     name = "mve_dense"
     layer = Dense
@@ -88,7 +88,7 @@ class MveDense(HeliumKernel):
 
 
 class MveDenseBits(MveDense):
-    """A dense layer of one-bit inputs is one place of one run; see helium_bits."""
+    """Differing bits of 16 bytes and four rows, counted by a table; see helium_bits."""
 
     name = "mve_dense_bits"
     reads = BITS
@@ -101,7 +101,7 @@ class MveDenseBits(MveDense):
 
 
 class MveTables(HeliumKernel):
-    """A dense layer of many outputs by tables; see helium_tables."""
+    """Tables of the signed sums over 8 inputs, gathered for eight rows at a time; see helium_tables."""
 
     name = "mve_tables"
     layer = Dense
@@ -206,7 +206,9 @@ class MveWindows(HeliumKernel):
 
 
 class MveConv(MveWindows):
-    """The runs of a place are the rows under the kernel.
+    """VMLADAVA multiplies 16 inputs by bytes that hold the signs of eight rows, place by place.
+
+    The runs of a place are the rows under the kernel; see helium_places.
 
     Where that takes fewer instructions, the inputs under a small kernel are gathered by a table of offsets.
     """
@@ -239,7 +241,10 @@ class MveConv(MveWindows):
 
 
 class MveConvBits(MveWindows):
-    """One-bit inputs: the runs are rows of whole words; a pixel of padding is -1, set bits."""
+    """Differing bits of 16 bytes and four rows, counted by a table, place by place.
+
+    The runs are rows of whole words; a pixel of padding is -1, set bits.
+    """
 
     name = "mve_conv_bits"
     layer = Conv2D
@@ -268,7 +273,7 @@ class MveConvBits(MveWindows):
 
 
 class MveDepthwise(MveWindows):
-    """Eight channels at a time; see helium_depthwise."""
+    """Eight channels at a time, in lanes of 16 bits; see helium_depthwise."""
 
     name = "mve_depthwise"
     layer = DepthwiseConv2D

@@ -93,7 +93,9 @@ VERSION1_STATIC_ASSERT(shift_is_arithmetic, (-3 >> 1) == -2);
 VERSION1_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 /* Proved from the weights, for inputs in 0..127: no accumulator, no product with a multiplier and no sum with a
  * bias leaves int32_t (SPEC 8). */
-/* Layer 0: dense 40 -> 6: accumulators in -3302..4699, products in -5533136..9195943, sums in -5564154..5966129. */
+
+/* Layer 0: dense 40 -> 6.
+ * Accumulators in -3302..4699, products in -5533136..9195943, sums in -5564154..5966129. */
 static const uint32_t version1_layer0_weights[12] = {
     0x00400001u, 0x09000000u, 0x108b0c62u, 0x10000000u, 0x04040001u, 0x00000000u, 0x9ff09fadu, 0xae000000u,
     0x00808280u, 0x23000000u, 0x0060ca9eu, 0x01000000u
@@ -105,7 +107,8 @@ static const int32_t version1_layer0_bias[6] = {
     253148, -2601117, -3229814, -1548268, 1312559, 2775730
 };
 
-/* Layer 1: dense 6 -> 3: accumulators in -635..127, products in -1333627..6668135, sums in -2339048..5784745. */
+/* Layer 1: dense 6 -> 3.
+ * Accumulators in -635..127, products in -1333627..6668135, sums in -2339048..5784745. */
 static const uint32_t version1_layer1_weights[3] = {
     0xf8000000u, 0xdc000000u, 0xf8000000u
 };
@@ -180,7 +183,7 @@ static int32_t version1_negative(const uint8_t *x, uint32_t count, uint32_t shif
     return (int32_t)sum;
 }
 
-/* Layer 0: dense 40 -> 6: kernel dense_rows. */
+/* Layer 0: dense 40 -> 6, kernel dense_rows: Row by row, one bit of weight at a time. */
 static void version1_layer0(const uint8_t *x, uint8_t *out)
 {
     const int32_t total = version1_total(x, 40u, 1u);
@@ -190,7 +193,7 @@ static void version1_layer0(const uint8_t *x, uint8_t *out)
     }
 }
 
-/* Layer 1: dense 6 -> 3: kernel dense_rows. */
+/* Layer 1: dense 6 -> 3, kernel dense_rows: Row by row, one bit of weight at a time. */
 static void version1_layer1(const uint8_t *x, int32_t *out)
 {
     const int32_t total = version1_total(x, 6u, 0u);

@@ -92,8 +92,9 @@ MOTION_STATIC_ASSERT(shift_is_arithmetic, (-3 >> 1) == -2);
 MOTION_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 /* Proved from the weights, for inputs in 0..127: no accumulator, no product with a multiplier and no sum with a
  * bias leaves int32_t (SPEC 8). */
-/* Layer 0: dense 20x1x3 -> 8: accumulators in -6477..7366, products in -9490075..15358110, sums in -7809786..8077914.
- * */
+
+/* Layer 0: dense 20x1x3 -> 8.
+ * Accumulators in -6477..7366, products in -9490075..15358110, sums in -7809786..8077914. */
 static const uint32_t motion_layer0_weights[16] = {
     0x00080800u, 0x00000000u, 0x02e82405u, 0x0a010000u, 0xffff7ee6u, 0xf7bffeb0u, 0x23471a37u, 0x65ee2640u,
     0x00200000u, 0x80080080u, 0xeaa86bbcu, 0x3ccc92a0u, 0x16ecc061u, 0xf6cc8bd0u, 0x10001421u, 0x31090400u
@@ -105,7 +106,8 @@ static const int32_t motion_layer0_bias[8] = {
     -7280196, 3562692, -2609387, 1330942, -2733898, 593345, 1062663, 4206984
 };
 
-/* Layer 1: dense 8 -> 3: accumulators in -889..508, products in -1197356..1380490, sums in -915548..1479164. */
+/* Layer 1: dense 8 -> 3.
+ * Accumulators in -889..508, products in -1197356..1380490, sums in -915548..1479164. */
 static const uint32_t motion_layer1_weights[3] = {
     0xb4000000u, 0xf7000000u, 0xf4000000u
 };
@@ -179,7 +181,7 @@ static int32_t motion_negative(const uint8_t *x, uint32_t count, uint32_t shift,
     return (int32_t)sum;
 }
 
-/* Layer 0: dense 20x1x3 -> 8: kernel dense_rows. */
+/* Layer 0: dense 20x1x3 -> 8, kernel dense_rows: Row by row, one bit of weight at a time. */
 static void motion_layer0(const uint8_t *x, uint8_t *out)
 {
     const int32_t total = motion_total(x, 60u, 1u);
@@ -189,7 +191,7 @@ static void motion_layer0(const uint8_t *x, uint8_t *out)
     }
 }
 
-/* Layer 1: dense 8 -> 3: kernel dense_rows. */
+/* Layer 1: dense 8 -> 3, kernel dense_rows: Row by row, one bit of weight at a time. */
 static void motion_layer1(const uint8_t *x, int32_t *out)
 {
     const int32_t total = motion_total(x, 8u, 0u);

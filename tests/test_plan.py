@@ -17,6 +17,7 @@ from signbit.codegen import measure
 from signbit.codegen.arena import Buffer, aligned, place
 from signbit.codegen.choose import Limits, choose
 from signbit.codegen.code_size import predicted_code_bytes
+from signbit.codegen.commands import common
 from signbit.codegen.commands.cli import main
 from signbit.codegen.kernels.base import CArray, Cost, Kernel
 from signbit.codegen.kernels.targets import SIZE, SPEED
@@ -158,6 +159,16 @@ def test_arena_of_branches_that_does_not_fit_says_by_how_much():
     assert make_plan(model, limits=Limits(scratch_bytes)).scratch_bytes == scratch_bytes
     with pytest.raises(SignbitError, match=r"bytes of RAM .* more than allowed"):
         make_plan(model, limits=Limits(scratch_bytes - 4))
+
+
+def test_a_compiler_that_makes_more_code_than_predicted_is_noted(tmp_path, monkeypatch, capsys):
+    save(random_model(1, (100, 60, 4)), tmp_path / "m.npz")
+    arguments = ["export", str(tmp_path / "m.npz"), "-o", "-", "--target", "cortex-m0", "--max-flash", "8K"]
+    monkeypatch.setattr(common, "missing", lambda plan: None)
+    for compiled_bytes, noted in ((8 * 1024, ""), (8 * 1024 + 5, "it takes 5 bytes more than --max-flash")):
+        monkeypatch.setattr(common, "measure", lambda plan, size=compiled_bytes: measure.Measured(size, 0, ()))
+        assert run_command(main, arguments) == 0
+        assert noted in (said := capsys.readouterr().err) and said.count("\n") == bool(noted)
 
 
 @given(st.integers(0, 500))

@@ -4,7 +4,9 @@ import argparse
 
 from signbit.codegen.choose import Limits
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS
+from signbit.codegen.measure import measure, missing
 from signbit.codegen.plan import TEST_VECTORS_MAX, Plan, make_plan
+from signbit.qmodel.command import note
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
@@ -28,13 +30,12 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--max-flash",
         metavar="BYTES",
         type=_bytes,
-        help="most flash: weights, parameters and, for a core, code",
+        help="most flash: weights, parameters and, for a core, code as predicted",
     )
     parser.add_argument(
         "--max-instructions",
-        metavar="N",
-        type=_count,
-        help="most instructions of one inference on a core",
+        **whole(1).argument(),
+        help="most instructions of one inference on a core, as predicted",
     )
 
 
@@ -48,6 +49,7 @@ def add_test_vectors(parser: argparse.ArgumentParser) -> None:
 
 
 def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[QuantizedModel, Plan]:
+    """The model and its plan; a note where a compiler makes more of the code than was predicted for --max-flash."""
     model = load(options.model)
     plan = make_plan(
         model,
@@ -57,13 +59,11 @@ def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[Quant
         test_vectors,
         limits=Limits(options.max_ram, options.max_flash, options.max_instructions),
     )
+    if options.max_flash is not None and not missing(plan):
+        over = measure(plan).flash_bytes - options.max_flash
+        if over > 0:
+            note(f"compiled, it takes {over:,} bytes more than --max-flash; code is only predicted, so ask for less")
     return model, plan
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
 
 
 def _bytes(text: str) -> int:

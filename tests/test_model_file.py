@@ -192,7 +192,7 @@ def test_entry_that_lies_about_its_size_is_refused(model):
 
 @given(st.data())
 def test_damaged_bytes_never_give_anything_but_a_clean_error(data):
-    content = bytearray(file.to_bytes(random_model(1, (40, 6, 3))))
+    content = bytearray(file.to_bytes(data.draw(st.sampled_from([random_model(1, (40, 6, 3)), graph_model()]))))
     original = bytes(content)
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))

@@ -94,21 +94,23 @@ def _closed(rng, shape, make_layer) -> QuantizedModel:
     layers, input_shift = [], int(rng.integers(0, 2))
     inputs, inner = (0, 255 >> input_shift), shape
     if place == "behind values":
-        image = shape if len(shape) == 3 else (1, 1, *shape)
-        layers.append(AveragePool((1, 1), image[2], high))
-        shape, inputs = image, (0, high)
+        shape = shape if len(shape) == 3 else (1, 1, *shape)
+        layers.append(AveragePool((1, 1), shape[2], high))
     elif place == "behind signs":
         size = size_of(shape)
-        outer = (size,) if len(shape) == 1 else (*shape[:2], 1)
-        weights = random_weights(rng, (size, size) if len(shape) == 1 else (shape[2], 1, 1, 1))
+        is_dense = len(shape) == 1
+        weights = random_weights(rng, (size, size) if is_dense else (shape[2], 1, 1, 1))
         activation = random_activation(rng, weights.reshape(len(weights), -1), inputs, high, "sign")
-        layers.append(Dense(weights, activation) if len(shape) == 1 else Conv2D(weights, activation))
-        shape, inputs = outer, (-1, 1)
+        layers.append(Dense(weights, activation) if is_dense else Conv2D(weights, activation))
+        shape = shape if is_dense else (*shape[:2], 1)
+    value = Value(shape, Encoding.UINT8, *inputs)
+    if layers:
+        value = layers[0].output(value)
     last = rng.random() < 0.2 and len(inner) == 1
     kind = "logits" if last else str(rng.choice(["requantize", "requantize", "requantize", "sign"]))
-    layers.append(make_layer(inputs, inner, kind, high))
+    layers.append(make_layer((value.low, value.high), inner, kind, high))
     if not last:
-        value = layers[-1].output(Value(inner, Encoding.UINT8, *inputs))
+        value = layers[-1].output(value)
         layers.append(_dense(rng, value.size, int(rng.integers(1, 4)), (value.low, value.high), "logits", high))
     labels = tuple(f"class {index}" for index in range(layers[-1].neurons))
     return QuantizedModel("random", shape, input_shift, tuple(layers), labels, 8).validate()

@@ -25,7 +25,10 @@ def test_the_project_is_the_checkout_s_with_another_model(is_there, tmp_path, ca
     if is_there:
         folder.mkdir()
     assert init(folder, "--model", "mnist-1k") == 0
-    assert "PlatformIO project with model mnist-1k (5e6faff6)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "PlatformIO project with model mnist-1k (5e6faff6)" in said
+    (boards,) = [line for line in said.splitlines() if line.startswith("boards: ")]
+    assert boards.count(",") + 1 == len(set(FIRMWARE.glob("boards/*.ini")) - set(FIRMWARE.glob("boards/qemu_*.ini")))
     assert load(folder / "model.npz").hash == load(MODELS / "mnist-1k.npz").hash
     checkout = {path for path in files(FIRMWARE) if not path.startswith(".pio/") and "__pycache__" not in path}
     assert files(folder) == checkout - {"README.md"} | {"model.npz", ".gitignore"}

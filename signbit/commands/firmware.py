@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+from signbit.emulate.machines import EMULATED
+from signbit.emulate.project import Project
 from signbit.places import FIRMWARE
 from signbit.qmodel.atomic import write_folder
 from signbit.qmodel.command import Command, Parser, run_named
@@ -12,6 +14,11 @@ from signbit.qmodel.shipped import model_argument
 
 COMMANDS = {"init": Command("signbit.commands.firmware:init", "write the PlatformIO project into a new folder")}
 MODEL = "model.npz"
+NEXT = {
+    "pio run -e nucleo_f401re -t upload": "build for a board and flash it",
+    "signbit device info": "ask the board what it runs",
+    "python -m signbit.emulate.pio run -e qemu_m3 -t qemu": "without a board, if QEMU is here",
+}
 NOT_COPIED = {".pio", "__pycache__", "README.md"}
 
 
@@ -35,10 +42,12 @@ def init(arguments: list[str], prog: str) -> None:
     model = load(options.model)
     write_folder(options.folder, project_files(options.model))
     print(f"{options.folder}: PlatformIO project with model {model.name} ({model.hash[:8]})")
-    print("build it, and flash a board that is plugged in:")
+    boards = [name for name in Project(options.folder).boards() if not name.startswith(EMULATED)]
+    print(f"boards: {', '.join(boards)}; NAME_local takes the compiler on PATH")
+    print("next:")
     print(f"  cd {shlex.quote(str(options.folder))}")
-    print("  pio run -e nucleo_f401re -t upload")
-    print("  signbit device info")
+    for command, purpose in NEXT.items():
+        print(f"  {command:<55}{purpose}")
 
 
 def project_files(model: Path) -> dict[str, bytes]:

@@ -17,15 +17,16 @@ FIRST_BUILD = ("m0", SPEED)
 M0_MHZ = 48
 TITLES = {SPEED: "fastest", SIZE: "smallest"}
 
-ACCURACY_NOTE = """Accuracy is that of the integer model on the test part, which each run reads once, at its end: the
-mean ± standard deviation over all runs, and in brackets that of the run whose model ships, the best on the validation
-part (the lowest seed on a tie; of folds, the first)."""
-BUILDS_NOTE = """A row is one build: what `python -m codegen export` makes for the core with `--optimize speed` (the
-fastest, compiled by gcc with -O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes:
-weights, parameters and code. Its RAM is the scratch and, at most, the stack. Instructions are exact, counted on
-emulated cores (the M0's of a model beyond 245 KiB on a machine with an M3, which executes an M0's code as it is).
-Cycles are estimates from Arm's timing tables with zero wait states; for an M55 there are none. No physical board took
-part."""
+ACCURACY_NOTE = """\
+Accuracy is that of the integer model on the test part, which each run reads once, at its end: the mean ± standard
+deviation over all runs, and in brackets that of the run whose model ships, the best on the validation part (the lowest
+seed on a tie; of folds, the first)."""
+BUILDS_NOTE = """\
+A row is one build: what `signbit export` makes for the core with `--optimize speed` (the fastest, compiled by gcc with
+-O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes: weights, parameters and code. Its RAM
+is the scratch and, at most, the stack. Instructions are exact, counted on emulated cores (the M0's of a model beyond
+245 KiB on a machine with an M3, which executes an M0's code as it is). Cycles are estimates from Arm's timing tables
+with zero wait states; for an M55 there are none. No physical board took part."""
 MODELS_TEXT = """# Models that come with signbit
 
 Networks whose weights take one bit each. Every file holds the integer model and, as provenance, its command, data hash,
@@ -35,8 +36,10 @@ list of recipes, and [bench/README.md](../bench/README.md) shows the models besi
 
 %(table)s
 
-%(accuracy)s "Different" are test inputs, of all runs together, that the fake-quantized network and the integer model
-label differently (`trainer/learning/evaluate.py` says what these are). CPU time is that of a whole run on one core.
+%(accuracy)s
+
+"Different" are test inputs, of all runs together, that the fake-quantized network and the integer model label
+differently (`trainer/learning/evaluate.py` says what these are). CPU time is that of a whole run on one core.
 
 %(builds)s
 
@@ -145,8 +148,8 @@ def first_page(rows: Sequence[dict]) -> dict[str, str]:
 
 
 def builds_table(rows: Sequence[dict], folder: str = "../models/") -> str:
-    """Every build of every model, a line each; what is the model's own is in its first line."""
-    lines = [(row, build, build is row["builds"][0]) for row in rows for build in row["builds"]]
+    """Every build of every model, a line each."""
+    lines = [(row, build) for row in rows for build in row["builds"]]
     columns = (
         ("model", lambda line: f"[{line[0]['file'].removesuffix('.npz')}]({folder}{line[0]['file']})"),
         ("data", lambda line: line[0]["data"].removesuffix(".csv")),

@@ -1,6 +1,7 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,8 @@ from signbit.qmodel.value import WORD_BYTES, Encoding, Shape
 
 TEST_VECTORS_MAX = 256
 CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "int32_t"}
+
+UNIT = re.compile(r"[\[(]([^\[\]()]{1,16})[\])]\s*$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +123,20 @@ def _pointer(ctype: str, offset: int) -> str:
     return place if ctype.endswith("uint32_t") else f"({ctype} *)({place})" if offset else f"({ctype} *){place}"
 
 
+@dataclass(frozen=True)
+class InputChannel:
+    """What a channel's counts are; `lsb` is what one is worth, in the unit, as a decimal number."""
+
+    name: str
+    unit: str
+    lsb: str
+
+    @property
+    def literals(self) -> str:
+        """Name, unit and lsb as C string literals."""
+        return ", ".join(map(string_literal, (self.name, self.unit, self.lsb)))
+
+
 @dataclass(frozen=True, eq=False)
 class InputPlan:
     """How int16 counts become inputs; `range` is proved for every count (SPEC 11)."""
@@ -129,6 +146,8 @@ class InputPlan:
     shift: int
     range: tuple[int, int]
     shape: Shape
+    described: tuple[InputChannel, ...]
+    """Every channel, if the model says what they are."""
 
     @property
     def channels(self) -> int:
@@ -372,7 +391,33 @@ def _input(model: QuantizedModel) -> InputPlan | None:
         return None
     multiplier = CArray("multiplier", "int16_t", quantization.multiplier)
     bias = CArray("bias", "int32_t", quantization.bias)
-    return InputPlan(multiplier, bias, quantization.shift, quantization.range, model.input_shape)
+    return InputPlan(multiplier, bias, quantization.shift, quantization.range, model.input_shape, _described(model))
+
+
+def _described(model: QuantizedModel) -> tuple[InputChannel, ...]:
+    """What the model says about its channels; nothing if it says none, or what can't be understood."""
+    record = model.provenance.get("data")
+    record = record if isinstance(record, dict) else {}
+    names, lsb = record.get("columns"), record.get("lsb", {})
+    if not isinstance(names, list) or len(names) != model.input_shape[-1] or not isinstance(lsb, dict):
+        return ()
+    worths = [lsb.get(name, 1) if isinstance(name, str) else None for name in names]
+    if not all(isinstance(worth, int | float) and not isinstance(worth, bool) for worth in worths):
+        return ()
+    try:
+        found = tuple(
+            InputChannel(name, _unit(name), f"{worth:.10g}") for name, worth in zip(names, worths, strict=True)
+        )
+        _ = [channel.literals for channel in found]
+    except (UnicodeEncodeError, OverflowError):
+        return ()
+    return found
+
+
+def _unit(name: str) -> str:
+    """The unit that ends a column's name, `acc_x [g]` or `temp (°C)`; "" where there is none."""
+    match = UNIT.search(name)
+    return match[1].strip() if match else ""
 
 
 def _test_vector(model: QuantizedModel, number: int) -> SelfTestVector:

@@ -6,6 +6,9 @@ from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.measure import Measured
 from signbit.codegen.plan import LayerPlan, Plan
 from signbit.console import Column, print_table
+from signbit.qmodel.untrusted import shown
+
+INPUTS_SHOWN = 64
 
 
 def print_layers(screen: Console, plan: Plan) -> None:
@@ -63,6 +66,12 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(f"work      {plan.instructions:,.0f} instructions, predicted")
     if plan.accuracy:
         lines.append(f"accuracy  {plan.accuracy} (integer model)")
+    lines += [
+        f"input {index:<3} {shown(channel.name)}, a count is worth {channel.lsb} {shown(channel.unit)}".rstrip()
+        for index, channel in enumerate(plan.input.described[:INPUTS_SHOWN] if plan.input else ())
+    ]
+    if plan.input and len(plan.input.described) > INPUTS_SHOWN:
+        lines.append(f"          and {len(plan.input.described) - INPUTS_SHOWN} more inputs; --json has them all")
     if not_measured:
         lines.append(f"code and stack: NOT MEASURED, {not_measured}")
     return lines
@@ -89,6 +98,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
         "predicted_instructions": plan.instructions,
+        "inputs": [vars(channel) for channel in plan.input.described] if plan.input else [],
         "layers": [
             {
                 "index": layer.index,

@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import struct
+import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +21,23 @@ from signbit.qmodel.model import canonical_json
 HEADER = "header"
 HEADER_BYTES_MAX = 1 << 20
 NPY_HEADER_BYTES_MAX = 4096
+LIBRARY_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What zipfile, zlib, and numpy's reader of .npy, which parses its header as Python, raise for a damaged file."""
 
 
 def pack(header: dict, arrays: dict[str, np.ndarray], compress: bool = True) -> bytes:
@@ -87,7 +107,7 @@ class Archive:
         content = self._member(info)
         start = _npy_start(content, "uint8")
         try:
-            header = json.loads(content[start:].decode(), parse_constant=_refuse_constant)
+            header = json.loads(content[start:].decode(), parse_constant=_refuse_constant, parse_float=_finite)
         except (UnicodeDecodeError, ValueError, RecursionError):
             raise SignbitError("the header is not JSON") from None
         if not isinstance(header, dict):
@@ -95,22 +115,75 @@ class Archive:
         return header
 
     def _member(self, info: zipfile.ZipInfo) -> bytes:
-        """Content of an entry, never more than the size that was checked, whatever its stream unpacks to."""
-        with self._archive.open(info) as stream:
-            content = stream.read(info.file_size + 1)
-        if len(content) != info.file_size:
-            raise SignbitError(f"entry {info.filename!r} has another size than the file says")
-        return content
+        with zip_errors(self._what):
+            return _content(self._archive, info)
+
+
+def plain_arrays(data: bytes, bytes_max: int) -> dict[str, np.ndarray]:
+    """The arrays of a .npz that a stranger wrote, of any names, numbers and texts, none of them pickled.
+
+    Raises SignbitError for what is no such file, or unpacks to more than `bytes_max`.
+    """
+    with zip_errors(".npz of plain arrays"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        names = [info.filename.removesuffix(".npy") for info in members]
+        if len(set(names)) != len(names):
+            raise SignbitError("has an entry twice")
+        if sum(info.file_size for info in members) > bytes_max:
+            raise SignbitError(f"unpacks to more than {bytes_max:,} bytes")
+        return {name: _plain_array(name, _content(archive, info)) for name, info in zip(names, members, strict=True)}
+
+
+def _plain_array(name: str, content: bytes) -> np.ndarray:
+    stream = io.BytesIO(content)
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise SignbitError(f"entry {name!r} is in a version of .npy that is unknown")
+    # the same layout but for the header's length, of two or four bytes, and its encoding
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, is_fortran, dtype = read_header(stream, max_header_size=NPY_HEADER_BYTES_MAX)
+    size_bytes = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or dtype.names or any(side < 0 for side in shape):
+        raise SignbitError(f"entry {name!r} is not a plain array of numbers or texts")
+    if len(content) - stream.tell() != size_bytes:
+        raise SignbitError(f"entry {name!r} has another size than its header says")
+    array = np.frombuffer(content, dtype, offset=stream.tell()) if size_bytes else np.empty(math.prod(shape), dtype)
+    # numpy makes texts of any 32 bits, of which Python then can make none
+    if dtype.kind == "U" and size_bytes and array.view(f"{dtype.str[0]}u4").max() > sys.maxunicode:
+        raise SignbitError(f"entry {name!r} has texts with characters that there are not")
+    return array.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Content of an entry, never more than the size that it says, whatever its stream unpacks to."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SignbitError(f"entry {info.filename!r} is packed in a way that no such file is")
+    with archive.open(info) as stream:
+        content = stream.read(info.file_size + 1)
+    if len(content) != info.file_size:
+        raise SignbitError(f"entry {info.filename!r} has another size than the file says")
+    return content
+
+
+@contextmanager
+def zip_errors(what: str) -> Iterator[None]:
+    """What zipfile, zlib and numpy raise for a damaged file becomes SignbitError."""
+    try:
+        yield
+    except SignbitError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise SignbitError(f"not a {what}, or damaged ({error})") from None
 
 
 @contextmanager
 def opened(data: bytes, what: str) -> Iterator[Archive]:
     """The archive of a file's content; raises SignbitError for anything that is no `what`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            yield Archive(archive, what)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise SignbitError(f"not a {what}, or damaged ({error})") from None
+    with zip_errors(what):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        content = Archive(archive, what)
+    with archive:
+        yield content
 
 
 def _npy_start(content: bytes, dtype: str, shape: tuple[int, ...] | None = None) -> int:
@@ -120,7 +193,7 @@ def _npy_start(content: bytes, dtype: str, shape: tuple[int, ...] | None = None)
         if npy.read_magic(stream) != (1, 0):
             raise ValueError
         found_shape, fortran, found_dtype = npy.read_array_header_1_0(stream, max_header_size=NPY_HEADER_BYTES_MAX)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    except LIBRARY_ERRORS:
         raise SignbitError("an entry is not an array in .npy format 1.0") from None
     right_shape = len(found_shape) == 1 if shape is None else found_shape == shape
     if found_dtype != np.dtype(dtype).newbyteorder("<") or fortran or not right_shape:
@@ -130,3 +203,11 @@ def _npy_start(content: bytes, dtype: str, shape: tuple[int, ...] | None = None)
 
 def _refuse_constant(name: str):
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    """A number of the header; 1e999 would be infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value

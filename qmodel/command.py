@@ -1,20 +1,28 @@
 """What every command line of the project shares: commands by name, one-line errors, exit codes, --version."""
 
 import argparse
+import codecs
+import errno
 import os
 import pkgutil
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from signbit import __version__
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import shown
 
 VERSION = f"signbit {__version__}"
 EXIT_OK = 0
 EXIT_DIFFERENT = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+MESSAGE_CHARACTERS = 1000
+PLAIN = {"→": "->", "×": "x", "·": ".", "–": "-", "—": "-", "…": "...", "±": "+-", "≤": "<=", "≥": ">=", "µ": "u"}
+"""In place of characters that an output's encoding does not have."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +62,7 @@ def run_named(commands: Mapping[str, Command], arguments: list[str], prog: str) 
 def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
     """Run `main(arguments)` and return its exit code; user errors become one line on stderr and code 2."""
     try:
+        _prepare_streams()
         code = main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return EXIT_OK if code is None else code
@@ -64,16 +73,43 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:
+        if sys.stdout is sys.__stdout__ and error.errno == errno.ENOSPC and error.filename is None:
+            # Python would try once more at exit, and complain in its own words
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
+    except MemoryError:
+        return _complain("there is not enough memory for this; give less data, or a smaller network")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
+def _prepare_streams() -> None:
+    """Let no character stop a command whose output can't show it; raises SignbitError where there is no output."""
+    if sys.stderr is None:
+        # for the rest of the process
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stdout is None:
+        raise SignbitError("standard output is closed; send it to a file, or to /dev/null")
+    codecs.register_error("signbit.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="signbit.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What is written for characters that can't be: a like one, the letter without its accent, or a question mark."""
+    texts = []
+    for character in error.object[error.start : error.end]:
+        letter = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+        texts.append(PLAIN.get(character) or letter or "?")
+    return "".join(texts), error.end
+
+
 def note(message: str) -> None:
     """One line on stderr that is no error."""
-    print("note:", " ".join(message.split()), file=sys.stderr)
+    print("note:", shown(" ".join(message.split()), MESSAGE_CHARACTERS), file=sys.stderr)
 
 
 def _list_of(commands: Mapping[str, Command], prog: str) -> str:
@@ -83,5 +119,5 @@ def _list_of(commands: Mapping[str, Command], prog: str) -> str:
 
 
 def _complain(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", shown(" ".join(message.split()), MESSAGE_CHARACTERS), file=sys.stderr)
     return EXIT_USAGE

@@ -11,6 +11,7 @@ from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
 from signbit.qmodel.model import GRAPH, WORDS_MAX, QuantizedModel
+from signbit.qmodel.untrusted import read_file
 
 FORMAT = "signbit-model"
 VERSION_MAX = 2
@@ -43,10 +44,9 @@ def save(model: QuantizedModel, path: str | os.PathLike) -> None:
 def load(path: str | os.PathLike) -> QuantizedModel:
     """Read and validate a model file; raises SignbitError with what is wrong, or OSError."""
     path = Path(path)
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise SignbitError(f"{path}: larger than any model file ({FILE_BYTES_MAX} bytes)")
+    data = read_file(path, FILE_BYTES_MAX)
     try:
-        return from_bytes(path.read_bytes())
+        return from_bytes(data)
     except SignbitError as error:
         raise SignbitError(f"{path}: {error}") from None
 

@@ -65,10 +65,11 @@ class InputQuantization(PerNeuron):
         return cls(arrays["multiplier"], arrays["bias"], whole_number(settings, "shift", 1, integer.SHIFT_MAX))
 
 
-def fit(counts: np.ndarray) -> InputQuantization:
+def fit(counts: np.ndarray, weights: np.ndarray | None = None) -> InputQuantization:
     """The quantization that spreads each channel's training values over 0..255.
 
-    `counts` int16 (samples, ..., channels), of the training part only.  With a channel's values from `low` to `high`,
+    `counts` int16 (samples, ..., channels), of the training part only; `weights`, whole numbers (samples,), say how
+    often each counts.  With a channel's values from `low` to `high`,
     outliers left out, and span = high - low,
 
         M = round(255 * 2^shift / span)
@@ -77,7 +78,7 @@ def fit(counts: np.ndarray) -> InputQuantization:
     so that the middle stays in the middle however M was rounded.  A channel that never changes becomes 128.  All in
     whole numbers, so the same data give the same quantization on every machine.
     """
-    low, high = _ends(counts.reshape(-1, counts.shape[-1]))
+    low, high = _ends(counts.reshape(-1, counts.shape[-1]), weights)
     span = high - low
     # a channel that hardly moves must not take the bits of the others' multipliers
     span = np.where(span > 0, np.maximum(span, -(-span.max() // SPAN_RATIO_MAX)), 0)
@@ -92,9 +93,16 @@ def fit(counts: np.ndarray) -> InputQuantization:
     raise AssertionError("a shift of 7 fits every span")
 
 
-def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ends(rows: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Each column's lowest and highest value, int64, without OUTLIERS_PER_MILLE at either end."""
-    outside = (len(rows) - 1) * OUTLIERS_PER_MILLE // 1000
-    last = len(rows) - 1 - outside
-    ordered = np.partition(rows, [outside, last], axis=0)
-    return ordered[outside].astype(np.int64), ordered[last].astype(np.int64)
+    total = len(rows) if weights is None else int(weights.sum())
+    outside = (total - 1) * OUTLIERS_PER_MILLE // 1000
+    places = [outside, total - 1 - outside]
+    if weights is None:
+        return tuple(np.partition(rows, places, axis=0)[places].astype(np.int64))
+    ends = np.empty((2, rows.shape[1]), np.int64)
+    for index in range(rows.shape[1]):
+        # how many values are at most INT16_MIN, INT16_MIN + 1, ...; floats hold these whole numbers exactly
+        at_most = np.cumsum(np.bincount(rows[:, index].astype(np.int64) - INT16_MIN, weights))
+        ends[:, index] = np.searchsorted(at_most, places, side="right") + INT16_MIN
+    return tuple(ends)

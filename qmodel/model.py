@@ -167,10 +167,11 @@ class QuantizedModel:
 
     def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
         """Parts of the model's inputs, so that memory stays bounded whatever the data set."""
-        inputs = np.asarray(inputs)
+        inputs = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
         self._check_inputs(inputs, "uint8")
-        images = inputs.reshape(len(inputs), *self.input_shape)
-        yield from (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        for start in range(0, len(inputs), BATCH):
+            batch = inputs[start : start + BATCH]
+            yield batch.reshape(len(batch), *self.input_shape)
 
     def _outputs(self, batch: np.ndarray) -> Iterator[np.ndarray]:
         """Each layer's output in turn."""

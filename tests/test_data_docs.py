@@ -9,6 +9,7 @@ import pytest
 
 from signbit.codegen.commands.cli import main as codegen
 from signbit.qmodel.command import run_command
+from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.trainer.command.options import train_parser
 from tools.documents.blocks import ROOT
 from tools.zoo.motion import motion_csv
@@ -59,5 +60,5 @@ def test_example_c_compiles(tmp_path, trainer):
 def test_every_option_is_described():
     (group,) = [group for group in train_parser()._action_groups if group.title.startswith("own data")]
     options = [action.option_strings[0] for action in group._group_actions]
-    assert len(options) == 9
+    assert len(options) == len(LoadingOptions.declared())
     assert [option for option in options if f"`{option}" not in DOCUMENTS["DATA"]] == []

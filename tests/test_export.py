@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from signbit.codegen.commands.cli import main
 from signbit.codegen.ctext import check_prefix, string_literal
+from signbit.codegen.package import FORMATS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.qmodel.command import run_command
@@ -125,11 +126,17 @@ def test_verify_compares_a_cores_header_by_its_plain_c(target, tmp_path, capsys)
 BAD_CALLS = {
     "unknown command": (["burn"], "there are export, inspect"),
     "missing model": (["inspect", "nowhere.npz"], "nowhere.npz: No such file"),
-    "folder as model": (["inspect", "."], "Is a directory"),
+    "folder as model": (["inspect", "."], "is a folder; name a file"),
     "bad prefix": (["export", "MODEL", "-o", "m.h", "--prefix", "3d"], "prefix '3d'"),
     "hostile prefix": (["export", "MODEL", "-o", "m.h", "--prefix", "a;int x"], "prefix 'a;int x'"),
-    "too many vectors": (["export", "MODEL", "-o", "m.h", "--test-vectors", "999"], "'999' is not a whole number from 0 to 256"),
-    "vectors not a number": (["export", "MODEL", "-o", "m.h", "--test-vectors", "x"], "'x' is not a whole number from 0 to 256"),
+    "too many vectors": (
+        ["export", "MODEL", "-o", "m.h", "--test-vectors", "999"],
+        "is not a whole number from 0 to 256",
+    ),
+    "vectors not a number": (
+        ["export", "MODEL", "-o", "m.h", "--test-vectors", "x"],
+        "is not a whole number from 0 to 256",
+    ),
     "no folder": (["export", "MODEL", "-o", "nowhere/m.h"], "nowhere/m.h: No such file"),
     "no data set": (["verify", "MODEL"], "name a data set with --data"),
     "unknown data set": (["verify", "MODEL", "--data", "cats"], "'cats' is unknown"),
@@ -225,3 +232,63 @@ def test_accuracy_in_the_banner_is_numbers_only():
 def test_version_is_printed(capsys):
     assert codegen("--version") == 0
     assert re.fullmatch(r"signbit \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+# --- what to feed
+
+
+def described(repository, columns, lsb):
+    model = load(repository / "tests/fixtures/version1_counts.npz")
+    record = {"data": {"columns": columns, "lsb": lsb}}
+    return dataclasses.replace(model, provenance=record)
+
+
+def channel_count(repository):
+    return load(repository / "tests/fixtures/version1_counts.npz").input_shape[-1]
+
+
+def test_header_says_what_to_feed(repository, tmp_path):
+    """Names and units are data behind a macro; comments hold numbers alone."""
+    hostile = 'a"\\ */ ??/ \n#error [m/s²]'
+    names = [hostile, *(f"c{number} (g)" for number in range(1, channel_count(repository)))]
+    plan = make_plan(described(repository, names, {names[1]: 0.000061}), "m")
+    text = header_text(plan)
+    for comment in re.findall(r"/\*.*?\*/", text, re.DOTALL):
+        assert "#error" not in comment and "c1" not in comment
+    (tmp_path / "m.h").write_text(text)
+    (tmp_path / "m.c").write_text(
+        '#define M_IMPLEMENTATION\n#define M_DESCRIBE_INPUTS\n#include "m.h"\n#include <stdio.h>\n'
+        "int main(void) { unsigned i; for (i = 0; m_channel(i); i++)"
+        ' printf("%s\\n%s\\n%s\\n", m_channel(i)->name, m_channel(i)->unit, m_channel(i)->lsb);'
+        " return i != M_CHANNELS; }\n"
+    )
+    subprocess.run(
+        ["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "m.c", "-o", "m"], check=True, cwd=tmp_path
+    )
+    done = subprocess.run([tmp_path / "m"], check=True, capture_output=True)
+    found = done.stdout.decode()
+    assert found.startswith(f"{hostile}\nm/s²\n1\n{names[1]}\ng\n6.1e-05\n")
+
+
+@pytest.mark.parametrize(
+    ("columns", "lsb"), [("abc", {}), (["a"] * 99, {}), (None, []), ([1, 2, 3], {}), (["\ud800"] * 3, {})], ids=repr
+)
+def test_a_header_without_a_description_of_its_inputs_has_none(repository, columns, lsb):
+    text = header_text(make_plan(described(repository, columns, lsb), "m"))
+    assert "DESCRIBE_INPUTS" not in text and "M_CHANNELS" not in text
+
+
+def test_inspect_shows_what_to_feed(repository, tmp_path, capsys):
+    names = [f"c{number} [g]\x1b" for number in range(channel_count(repository))]
+    save(described(repository, names, {names[0]: 0.25}), tmp_path / "m.npz")
+    assert run_command(main, ["inspect", str(tmp_path / "m.npz")]) == 0
+    assert "input 0   c0 [g]?, a count is worth 0.25" in capsys.readouterr().out
+    assert run_command(main, ["inspect", str(tmp_path / "m.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"][0]["lsb"] == "0.25"
+
+
+@pytest.mark.parametrize("kind", ["arduino", "cmake"])
+def test_examples_of_packages_feed_counts(repository, kind):
+    counts = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1_counts.npz"), "m")).values())
+    plain = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1.npz"), "m")).values())
+    assert "m_quantize_input(counts, input);\n" in counts and "m_quantize_input" not in plain

@@ -103,7 +103,7 @@ BAD = {
     "hidden zero": (["--hidden", "0"], "--hidden"),
     "hidden empty": (["--hidden", ""], "--hidden"),
     "hidden too many": (["--hidden", ",".join(["1"] * 64)], "--hidden"),
-    "hidden too large": (["--hidden", "60000,60000"], "--hidden"),
+    "hidden too large": (["--hidden", "60000,60000"], "too many weights or outputs for a model"),
     "hidden for logistic": (["--model", "logistic", "--hidden", "10"], "--hidden"),
     "scaling for float": (["--binarize", "none", "--lr-scaling", "glorot"], "--lr-scaling"),
     "bad name": (["--name", "int main(){}"], "name"),

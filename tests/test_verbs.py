@@ -50,7 +50,7 @@ def test_a_command_is_the_module_s_own(name, module, prog, capsys):
 @pytest.mark.parametrize(
     "main, arguments, hint",
     [
-        (signbit, ["trane"], "command 'trane' is unknown; there are train, summary, .* (see signbit --help)"),
+        (signbit, ["trane"], "command 'trane' is unknown; there are train, look, summary, .* (see signbit --help)"),
         (signbit, ["train", "--epoch", "1"], "unrecognized arguments: --epoch 1 (see signbit train --help)"),
         (signbit, ["export"], "required: MODEL, -o/--out (see signbit export --help)"),
         (signbit, ["device"], "required: COMMAND (see signbit device --help)"),

@@ -35,6 +35,7 @@ COMMANDS = (
     _command("prove bits", "prove.bits", "random networks, C against Python, on every core"),
     _command("prove repro", "prove.repro", "one seed, one model, on every BLAS kernel and numpy"),
     _command("prove resume", "prove.resume", "killed and resumed runs end in the unbroken run's model"),
+    _command("prove bad-files", "prove.bad_files", "damaged files of every format: refused, quickly, in little memory"),
     _command("faults", "prove.faults", "millions of faults on the line between host and device"),
     _command("fuzz", "prove.fuzz", "libFuzzer on the protocol's decoder and device"),
     _command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),

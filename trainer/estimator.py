@@ -12,7 +12,6 @@ from signbit import __version__
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data import counts
 from signbit.qmodel.data.named import Dataset, Split
-from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.split import split_fraction
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
@@ -172,7 +171,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         train, validation = split_fraction(classes, self.validation_fraction)
         if not len(validation):
             validation = train
-        quantization, options = None, None
+        quantization, worth = None, {}
         if X.dtype == np.uint8:
             if self.lsb is not None:
                 raise SignbitError("X is uint8 and taken as it comes; leave out lsb")
@@ -180,16 +179,26 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         else:
             values = self._shaped(X)
             self.lsb_ = self._find_lsb(values)
-            counts.check_range(values, self.lsb_, columns)
+            self._warn_of_saturation(counts.check_range(values, self.lsb_, columns))
             X = counts.to_counts(values, self.lsb_)
             quantization = fit_quantization(X[train])
             X = quantization.run(X)
-            worth = zip(columns, self.lsb_.tolist(), strict=True)
-            options = LoadingOptions(lsb={column: value for column, value in worth if value != 1})
+            pairs = zip(columns, self.lsb_.tolist(), strict=True)
+            worth = {column: value for column, value in pairs if value != 1}
         X = X.reshape(len(X), -1)
         parts = [Split(X[part], classes[part]) for part in (train, validation, validation)]
         rule = f"a part of {self.validation_fraction:g} of the training samples for validation, stratified"
-        return Dataset(self.name, shape, labels, *parts, rule, quantization, columns if quantization else (), options)
+        columns = columns if quantization else ()
+        return Dataset(self.name, shape, labels, *parts, rule, quantization, columns, lsb=worth)
+
+    def _warn_of_saturation(self, saturated: np.ndarray) -> None:
+        for index in np.flatnonzero(saturated):
+            warnings.warn(
+                f"column {self._columns()[index]!r}: {saturated[index]} values are beyond int16 with counts of "
+                f"{self.lsb_[index]:g} and are clamped to its ends",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _find_lsb(self, values: np.ndarray) -> np.ndarray:
         if self.lsb is None:
@@ -252,7 +261,6 @@ def _provenance(done: Run, data: Dataset) -> dict:
     return {
         "estimator": "BinaryConnectClassifier",
         "signbit": __version__,
-        "numpy": np.__version__,
         "data": no_test.as_dict(),
         "settings": record["settings"],
         "epoch": record["epoch"],

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
@@ -24,7 +26,7 @@ def main(arguments: list[str], prog: str) -> int:
     compiler = find_compiler(options.cc)
     dataset = dataset_for(model, options.data, options.data_dir)
     results = {
-        f"{dataset.name} test set": verify(model, plan, dataset.test.x, compiler),
+        f"{dataset.name} test set": verify(model, plan, np.asarray(dataset.test.x), compiler),
         "random and extreme": verify(model, plan, edge_inputs(model), compiler),
     }
     if model.input_quantization is not None:

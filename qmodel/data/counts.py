@@ -1,5 +1,7 @@
 """Real numbers as sensor counts: what one is worth where nobody says so, and the counts themselves."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from signbit.qmodel.errors import SignbitError
@@ -7,17 +9,22 @@ from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 
 COUNTS_FEW = 128
 """Inputs have 7 or 8 bits; a column that moves over fewer counts does not fill them."""
+SATURATED_PART_MAX = 0.5
+"""Of a column's values: with more of them beyond int16 its lsb is wrong, and the sensor was not at its end."""
+BLOCK_VALUES = 1 << 18
 
 
 def choose_lsb(values: np.ndarray) -> np.ndarray:
-    """What a count is worth in each column of real `values` (..., columns): float64 (columns,).
+    """What a count is worth in each column of real `values` (..., columns), NaN left out: float64 (columns,).
 
     1 where all are whole numbers that int16 holds.  Otherwise the smallest power of two of which the value farthest
     from 0 has at most 32,767: it has 16,384 or more, and the division is exact.
     """
     rows = values.reshape(-1, values.shape[-1])
-    low, high = rows.min(axis=0), rows.max(axis=0)
-    is_count = (rows == np.rint(rows)).all(axis=0) & (low >= INT16_MIN) & (high <= INT16_MAX)
+    low, high = _ends(rows)
+    is_count = (low >= INT16_MIN) & (high <= INT16_MAX)
+    for block in _blocks(rows):
+        is_count &= ((block == np.rint(block)) | np.isnan(block)).all(axis=0)
     # fraction * 2^exponent with 0.5 <= fraction < 1
     fraction, exponent = np.frexp(np.maximum(-low, high) / INT16_MAX)
     exponent -= fraction == 0.5
@@ -25,25 +32,61 @@ def choose_lsb(values: np.ndarray) -> np.ndarray:
 
 
 def to_counts(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
-    """rint(values / lsb) as int16 (..., columns), halves to even; int16's ends for what lies beyond."""
-    return np.clip(np.rint(values / lsb), INT16_MIN, INT16_MAX).astype(np.int16)
+    """rint(values / lsb) as int16 (..., columns), halves to even; int16's ends for what lies beyond, 0 for NaN."""
+    rows = values.reshape(-1, values.shape[-1])
+    counts = np.empty(rows.shape, np.int16)
+    start = 0
+    for block in _blocks(rows):
+        found = np.nan_to_num(np.clip(np.rint(block / lsb), INT16_MIN, INT16_MAX))
+        counts[start : start + len(block)] = found
+        start += len(block)
+    return counts.reshape(values.shape)
+
+
+def saturated(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
+    """How many values of each column int16 does not hold as counts: int64 (columns,)."""
+    found = np.zeros(values.shape[-1], np.int64)
+    for block in _blocks(values.reshape(-1, values.shape[-1])):
+        counts = np.rint(block / lsb)
+        found += np.count_nonzero((counts < INT16_MIN) | (counts > INT16_MAX), axis=0)
+    return found
 
 
 def coarse_columns(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
-    """Indices of the columns that move, but over less than COUNTS_FEW counts that are no whole numbers as they come."""
+    """Indices of the columns that move, but over so few counts that these swallow part of what they say.
+
+    That is less than COUNTS_FEW counts, with values that are no multiples of the lsb.
+    """
     rows = values.reshape(-1, values.shape[-1])
-    span = rows.max(axis=0) - rows.min(axis=0)
-    return np.flatnonzero((span > 0) & (lsb != 1) & (span < COUNTS_FEW * lsb))
+    low, high = _ends(rows)
+    span = high - low
+    rest = np.zeros(rows.shape[1])
+    for block in _blocks(rows):
+        counts = block / lsb
+        rest = np.fmax(rest, np.fmax.reduce(np.abs(counts - np.rint(counts)), axis=0))
+    return np.flatnonzero((span > 0) & (span < COUNTS_FEW * lsb) & (rest > 1 / 64))
 
 
-def check_range(values: np.ndarray, lsb: np.ndarray, columns: tuple[str, ...]) -> None:
-    """Raises SignbitError with the column whose `values` int16 does not hold as counts."""
-    rows = np.rint(values / lsb).reshape(-1, values.shape[-1])
-    outside = ((rows < INT16_MIN) | (rows > INT16_MAX)).any(axis=0)
-    if outside.any():
-        index = int(np.flatnonzero(outside)[0])
-        worst = rows[np.abs(rows[:, index]).argmax(), index]
+def check_range(values: np.ndarray, lsb: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+    """Saturated values of each column, int64 (columns,); raises SignbitError with a column that has too many."""
+    found = saturated(values, lsb)
+    rows = values.size // max(values.shape[-1], 1)
+    too_many = np.flatnonzero(found > SATURATED_PART_MAX * rows)
+    if len(too_many):
+        index = int(too_many[0])
         raise SignbitError(
-            f"column {columns[index]!r} has a value of {worst:.0f} counts of {lsb[index]:g}, which int16 does not "
-            "hold; give a larger lsb for it"
+            f"column {columns[index]!r}: {found[index]} of {rows} values are beyond int16 with counts of "
+            f"{lsb[index]:g}; give a larger lsb for it"
         )
+    return found
+
+
+def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each column's lowest and highest value; 0 where all are missing."""
+    return tuple(np.nan_to_num(ends.reduce(rows, axis=0).astype(np.float64)) for ends in (np.fmin, np.fmax))
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """`rows` in pieces, so that what is computed of them takes little memory."""
+    step = max(1, BLOCK_VALUES // max(rows.shape[1], 1))
+    return (rows[start : start + step] for start in range(0, len(rows), step))

@@ -1,20 +1,24 @@
 """A data set in three parts."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.series import Windows
 from signbit.qmodel.input_quantization import InputQuantization
+
+HASH_SAMPLES = 1000
+"""Hashed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Inputs `x`, uint8 (n, input_size) in HWC order, and classes `y`, int64 (n,)."""
 
-    x: np.ndarray
+    x: np.ndarray | Windows
     y: np.ndarray
 
     def __len__(self) -> int:
@@ -38,6 +42,18 @@ class Dataset:
     """Names of the input's last axis, if it has names."""
     options: LoadingOptions | None = None
     """How own data were read; None of a data set that has a name."""
+    label_columns: tuple[str, ...] = ()
+    lsb: dict[str, float] = field(default_factory=dict)
+    """What a count of a column is worth, where it is not 1."""
+    medians: dict[str, int] = field(default_factory=dict)
+    """Counts that stand in for missing ones, by column."""
+    notes: tuple[str, ...] = ()
+    """What was guessed, chosen and left out in reading, a line each."""
+
+    @property
+    def is_whole(self) -> bool:
+        """All samples are in `test`: the data are new to the model."""
+        return not len(self.train)
 
     @cached_property
     def hash(self) -> str:
@@ -45,7 +61,8 @@ class Dataset:
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
             digest.update(len(part).to_bytes(8, "little"))
-            digest.update(part.x.tobytes())
+            for start in range(0, len(part), HASH_SAMPLES):
+                digest.update(part.x[start : start + HASH_SAMPLES].tobytes())
             digest.update(part.y.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -61,6 +78,8 @@ class Dataset:
         }
         if self.columns:
             values["columns"] = list(self.columns)
+        values |= {"label_columns": list(self.label_columns)} if self.label_columns else {}
+        values |= {name: value for name in ("lsb", "medians") if (value := getattr(self, name))}
         if self.options is not None:
             values["options"] = self.options.as_dict()
         return values

@@ -80,7 +80,7 @@ def _fetch(name: str, digest: str) -> bytes:
 
 
 def _present(folder: Path, name: str) -> bool:
-    return (folder / name).is_file() or (folder / name).with_suffix("").is_file()
+    return _existing(folder, name.removesuffix(".gz")).is_file()
 
 
 def _read_pair(folder: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -96,5 +96,7 @@ def _read_pair(folder: Path, images_name: str, labels_name: str) -> tuple[np.nda
 
 
 def _existing(folder: Path, name: str) -> Path:
-    packed = folder / f"{name}.gz"
-    return packed if packed.is_file() else folder / name
+    """The file, packed or not; some programs that unpack put a dot in the place of a hyphen."""
+    dotted = name.replace("-idx", ".idx")
+    names = (f"{name}.gz", name, dotted, f"{dotted}.gz")
+    return next((folder / found for found in names if (folder / found).is_file()), folder / name)

@@ -9,11 +9,12 @@ import numpy as np
 from signbit.qmodel.command import note
 from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.mnist import read_mnist
-from signbit.qmodel.data.own import load_own
+from signbit.qmodel.data.own import load_for, load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.split import every_nth, split_rule, split_samples
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.untrusted import shown
 
 __all__ = ["Dataset", "Split", "dataset_for", "load_dataset", "load_digits", "load_mnist"]
 
@@ -36,7 +37,7 @@ def load_dataset(name: str, data_dir: Folder = None, options: LoadingOptions | N
     if name == "mnist":
         options.refuse("the data set mnist, which has its own test part")
         return load_mnist(data_dir)
-    return load_own(_own_path(name), options)
+    return load_own(own_path(name), options)
 
 
 def dataset_for(model: QuantizedModel, name: str | None = None, data_dir: Folder = None) -> Dataset:
@@ -100,16 +101,22 @@ def _recorded_name(record: dict) -> str:
 
 
 def _own_data_for(model: QuantizedModel, name: str, record: dict) -> Dataset:
-    dataset = load_own(_own_path(name), LoadingOptions.from_dict(record.get("options", {})), model)
-    if dataset.hash != record.get("hash"):
-        note(f"{dataset.name} is not what the model was trained on; training may have seen some of this test part")
+    dataset = load_for(own_path(name), model, record, LoadingOptions.from_dict(record.get("options", {})))
+    if dataset.is_whole:
+        for text in dataset.notes:
+            note(f"{dataset.name}: {text}")
+        note(
+            f"{dataset.name} is not what the model was trained on, so all of its {len(dataset.test)} inputs are taken; "
+            "training may have seen some of them"
+        )
     return dataset
 
 
-def _own_path(name: str) -> Path:
+def own_path(name: str) -> Path:
+    """The path of own data; raises SignbitError if nothing is there."""
     path = Path(name)
     if not path.exists():
         raise SignbitError(
-            f"--data {name!r} is unknown; there are {', '.join(NAMES)}, and no .npz, .csv or folder of that name"
+            f"--data {shown(name)!r} is unknown; there are {', '.join(NAMES)}, and no file or folder of that name"
         )
     return path

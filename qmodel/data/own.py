@@ -1,18 +1,30 @@
 """Own data: from a path to a data set, split and quantized."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from signbit.qmodel.data import series
+from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import Dataset, Split
-from signbit.qmodel.data.readers.csv_file import read_csv
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
-from signbit.qmodel.data.readers.image_folder import read_images
-from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.image_folder import has_images, read_images
+from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
 from signbit.qmodel.data.readers.npz_file import read_npz
-from signbit.qmodel.data.readers.samples import Samples
+from signbit.qmodel.data.readers.recordings import (
+    RECORDINGS,
+    SOUND,
+    TABLE_READERS,
+    read_sounds,
+    recording_files,
+    recordings_source,
+    suffix_of,
+    table_source,
+)
+from signbit.qmodel.data.readers.roles import Wanted
+from signbit.qmodel.data.readers.samples import Samples, find_column
+from signbit.qmodel.data.readers.table import Table, read_table, samples_of
 from signbit.qmodel.data.split import (
     SAMPLES_MIN,
     VALIDATION_EVERY,
@@ -23,100 +35,418 @@ from signbit.qmodel.data.split import (
     split_samples,
 )
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import fit
+from signbit.qmodel.input_quantization import InputQuantization, fit
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_labels
+from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import size_of
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+NOTES_MAX = 40
+"""Columns that have a note of the same kind."""
+BLOCK_VALUES = 1 << 18
 
 
-def load_own(path: Path, options: LoadingOptions, model: QuantizedModel | None = None) -> Dataset:
-    """The data set in `path`: a .npz, a .csv, a folder with a folder of images a class, or one with IDX files.
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Samples that are inputs: `start` of each window in the rows, None where each sample is an input."""
 
-    Counts become uint8 inputs by a quantization fitted to the training part.  For a `model` that is there already, its
-    quantization and labels are taken instead.  Raises SignbitError with what is wrong with the data.
+    samples: Samples
+    start: np.ndarray | None = None
+    window: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape = self.samples.values.shape[1:]
+        return shape if self.start is None else (self.window, 1, *shape)
+
+    def rows(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Indices of the rows that the inputs `part` are made of, and in how many of them each row is, None for 1."""
+        if self.start is None:
+            return part, None
+        weights = series.coverage(self.start[part], self.window, len(self.samples.values))
+        rows = np.flatnonzero(weights)
+        return rows, weights[rows]
+
+
+def load_own(path: Path, options: LoadingOptions) -> Dataset:
+    """The data set in `path`: a table, a .npz, a folder of recordings or of images a class, or one with IDX files.
+
+    Real numbers become counts, and counts uint8 inputs by a quantization fitted to the training part.  Raises
+    SignbitError with what is wrong with the data.
     """
     samples = read(path, options)
-    if options.window is not None:
-        samples = series.cut(samples, options)
-    if model is not None:
-        samples = _relabelled(samples, model)
-    _check(path, samples)
-    parts, rule = _split(samples, options.fold)
-    quantization = None
-    x = samples.values
-    if x.dtype == np.int16:
-        quantization = fit(x[parts[0]]) if model is None else model.input_quantization
-        x = quantization.run(x)
-    x = x.reshape(len(x), -1)
-    return Dataset(
-        path.resolve().name,
-        samples.values.shape[1:],
-        samples.labels,
-        *(Split(x[part], samples.classes[part]) for part in parts),
-        split_rule=rule,
-        quantization=quantization,
-        columns=samples.columns,
-        options=options,
+    if options.test_data is not None:
+        samples = _joined(path, samples, Path(options.test_data), options)
+        # what the model keeps has no path
+        options = replace(options, test_data=Path(options.test_data).name)
+    inputs, options = _inputs(path, samples, options)
+    inputs, options = _without_rare(path, inputs, options)
+    _check(path, inputs)
+    parts, rule = _split(inputs.samples, options.fold)
+    lsb = lsb_of(inputs.samples, options)
+    return _dataset(path, inputs, options, parts, rule, lsb)
+
+
+def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOptions) -> Dataset:
+    """The data set in `path` for a `model` that is there: its columns by name, its lsb, quantization and labels.
+
+    `record` is what the model says about its data.  If the data are those, the parts are too; otherwise all samples are
+    in the test part.
+    """
+    columns = _texts_of(record, "columns")
+    wanted = Wanted(columns, _texts_of(record, "label_columns")) if columns else None
+    options = replace(options, test_data=None)
+    samples = read(path, options, wanted)
+    if options.rare_classes == "drop":
+        known = np.isin(samples.labels, model.labels)[samples.classes]
+        note = f"left out {np.count_nonzero(~known)} samples of classes that the model does not know"
+        samples = samples if known.all() else samples.only(known, note)
+    inputs, _ = _inputs(path, samples, options)
+    inputs = replace(inputs, samples=_relabelled(inputs, model))
+    check_labels(model.labels, len(model.labels))
+    real = samples.values.dtype != np.uint8
+    lsb = _recorded_lsb(inputs.samples, record) if real else None
+    medians = _numbers_of(record, "medians")
+    make = partial(_dataset, path, inputs, options, lsb=lsb, model=model, medians=medians)
+    try:
+        dataset = make(*_split(inputs.samples, options.fold))
+        if dataset.hash == record.get("hash"):
+            return dataset
+    except SignbitError:
+        # too few groups, classes or samples for a split, which new data need not have
+        pass
+    none = np.empty(0, np.int64)
+    return make((none, none, np.arange(len(inputs.samples.classes))), "all samples, which are new to the model")
+
+
+def read(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Samples:
+    """The samples, or the rows of a time series, as they stand in `path`."""
+    table = read_as_table(path, options, wanted)
+    if table is not None:
+        return samples_of(table, options)
+    if path.is_dir():
+        if has_idx(path):
+            return read_idx_folder(path, options)
+        return read_images(path, options) if has_images(path) else read_sounds(path, options)
+    return read_npz(path, options)
+
+
+def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Table | None:
+    """The table in `path`, or of the tables in a folder; None where there is none.  Raises SignbitError."""
+    if not path.is_dir():
+        if suffix_of(path) not in (*TABLE_READERS, ".npz"):
+            kinds = ", ".join((".npz", *TABLE_READERS))
+            raise SignbitError(f"--data {shown(path.name)}: must be a folder or one of {kinds}, packed (.gz) or not")
+        if suffix_of(path) == ".npz":
+            return None
+        options.refuse(f"a {path.suffix}", *TABLE_OPTIONS)
+        return read_table(table_source(path, options), options, wanted)
+    if has_idx(path) or has_images(path):
+        return None
+    files, _ = recording_files(path)
+    sounds = sum(suffix_of(file) == SOUND for file in files)
+    if not files:
+        raise SignbitError(
+            f"{shown(path.name)}: has neither folders of images, nor recordings ({', '.join(RECORDINGS)}), nor IDX "
+            "files in it"
+        )
+    if sounds == len(files):
+        return None
+    if sounds:
+        raise SignbitError(f"{shown(path.name)}: holds tables and sound; name a folder of one kind")
+    options.refuse("a folder of recordings", *TABLE_OPTIONS)
+    source, label = recordings_source(path, options)
+    return read_table(source, replace(options, label_column=label), wanted)
+
+
+TABLE_OPTIONS = (
+    "fold",
+    "test_data",
+    "label_column",
+    "group_column",
+    "recording_column",
+    "split_column",
+    "ignore_columns",
+    "use_columns",
+    "separator",
+    "decimal",
+    "header",
+    "missing",
+    "rare_classes",
+    "window",
+    "stride",
+    "lsb",
+)
+
+
+def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptions) -> Samples:
+    """The samples, and after them those of the test part."""
+    if not test_path.exists():
+        raise SignbitError(f"--test-data {test_path}: is not there")
+    if samples.part is not None:
+        raise SignbitError(f"{path.name}: says itself what the test part is; leave out --test-data, or --split-column")
+    test = read(test_path, options, Wanted(samples.columns, samples.label_columns) if samples.columns else None)
+    unknown = sorted(set(test.labels) - set(samples.labels))
+    if unknown:
+        raise SignbitError(f"--test-data {test_path.name}: class {shown(unknown[0])!r} is not in {path.name}")
+    if test.values.shape[1:] != samples.values.shape[1:] or (test.values.dtype == np.uint8) != (
+        samples.values.dtype == np.uint8
+    ):
+        raise SignbitError(f"--test-data {test_path.name}: is of another shape or kind than {path.name}")
+    index = np.array([samples.labels.index(label) for label in test.labels])
+    starts = None
+    if samples.starts is not None and test.starts is not None:
+        starts = np.concatenate([samples.starts, test.starts])
+    return replace(
+        samples,
+        values=np.concatenate([samples.values, test.values]),
+        classes=np.concatenate([samples.classes, index[test.classes]]),
+        # groups are for the split, which is there
+        groups=None,
+        part=np.repeat(np.int8([0, 2]), [len(samples.classes), len(test.classes)]),
+        starts=starts,
     )
 
 
-def read(path: Path, options: LoadingOptions) -> Samples:
-    """The samples, or the rows of a time series, as they stand in `path`."""
-    if path.is_dir():
-        return (read_idx_folder if has_idx(path) else read_images)(path, options)
-    readers = {".npz": read_npz, ".csv": read_csv}
-    if path.suffix.lower() not in readers:
-        raise SignbitError(f"--data {path.name}: must be a .npz, a .csv or a folder")
-    return readers[path.suffix.lower()](path, options)
+def _inputs(path: Path, samples: Samples, options: LoadingOptions) -> tuple[Inputs, LoadingOptions]:
+    """Windows of a time series, or the samples as they are, and the options with the window that was chosen."""
+    if options.window is None:
+        window = _recording_length(path, samples) if path.is_dir() and samples.starts is not None else None
+        if window is None:
+            return Inputs(samples), options
+        options = replace(options, window=window)
+        samples = replace(
+            samples, notes=(*samples.notes, f"each recording, of {window} rows, is an input; see --window")
+        )
+    found = series.cut(samples, options.window, options.step)
+    notes = samples.notes
+    if found.rows_left:
+        notes += (f"{found.rows_left} of {len(samples.values)} rows are in no window",)
+    cut = replace(
+        samples,
+        classes=samples.classes[found.start],
+        groups=found.groups,
+        part=None if samples.part is None else samples.part[found.start],
+        starts=None,
+        notes=notes,
+    )
+    return Inputs(cut, found.start, options.window), options
 
 
-def _check(path: Path, samples: Samples) -> None:
-    if len(samples.labels) < 2:
-        raise SignbitError(f"{path.name}: all samples are of class {samples.labels[0]!r}; it takes two classes")
-    check_labels(samples.labels, len(samples.labels))
-    shape = samples.values.shape[1:]
-    if size_of(shape) > INPUT_SIZE_MAX:
-        raise SignbitError(f"{path.name}: inputs of {shape} have more than {INPUT_SIZE_MAX} values")
+def _recording_length(path: Path, samples: Samples) -> int:
+    """Rows of each recording; raises SignbitError where they differ."""
+    lengths = np.diff(np.flatnonzero(samples.starts), append=len(samples.starts))
+    if lengths.min() != lengths.max():
+        raise SignbitError(
+            f"{shown(path.name)}: its recordings have {lengths.min()} to {lengths.max()} rows; say how many make an "
+            f"input, --window {min(int(lengths.min()), 128)} for example"
+        )
+    return int(lengths[0])
+
+
+def _without_rare(path: Path, inputs: Inputs, options: LoadingOptions) -> tuple[Inputs, LoadingOptions]:
+    """The inputs of classes that have enough of them; raises SignbitError if some have not and may not be dropped."""
+    samples = inputs.samples
+    count = np.bincount(samples.classes, minlength=len(samples.labels))
+    if samples.part is not None:
+        return inputs, options
+    rare = np.flatnonzero(count < SAMPLES_MIN)
+    if not len(rare) or len(samples.labels) < 2:
+        return inputs, options
+    if options.rare_classes == "drop":
+        if len(rare) > len(count) - 2:
+            raise SignbitError(f"{path.name}: fewer than two classes have the {SAMPLES_MIN} samples that a split needs")
+        kept = ~np.isin(samples.classes, rare)
+        gone = np.count_nonzero(~kept)
+        note = f"left out {len(rare)} classes with fewer than {SAMPLES_MIN} samples each, {gone} samples in all"
+        if inputs.start is None:
+            return replace(inputs, samples=samples.only(kept, note)), options
+        fewer = replace(samples, values=np.empty((len(kept), 0))).only(kept, note)
+        return Inputs(replace(fewer, values=samples.values), inputs.start[kept], inputs.window), options
+    if samples.groups is not None and inputs.start is None:
+        return inputs, options
+    label, found = samples.labels[rare[0]], int(count[rare[0]])
+    what = "windows" if inputs.start is not None else "samples"
+    raise SignbitError(
+        f"class {shown(label)!r} has only {found} of the {SAMPLES_MIN} {what} that the split needs; add some, or leave "
+        f"out such classes with --rare-classes drop"
+    )
+
+
+def _check(path: Path, inputs: Inputs) -> None:
+    labels = inputs.samples.labels
+    if len(labels) < 2:
+        raise SignbitError(f"{path.name}: all samples are of class {shown(labels[0])!r}; it takes two classes")
+    check_labels(labels, len(labels))
+    if size_of(inputs.shape) > INPUT_SIZE_MAX:
+        raise SignbitError(f"{path.name}: inputs of {inputs.shape} have more than {INPUT_SIZE_MAX} values")
 
 
 def _split(samples: Samples, fold: int) -> tuple[Parts, str]:
     """Indices of the training, validation and test part, and the rule in words."""
     classes = samples.classes
+    if samples.part is not None:
+        if fold:
+            raise SignbitError("--fold means nothing for data with their own test part; leave it out")
+        train, validation, test = (np.flatnonzero(samples.part == part) for part in range(3))
+        rule = "the data set's own parts"
+        if not len(validation):
+            train, validation = every_nth(classes, train, VALIDATION_EVERY)
+            rule = f"the data set's own test; validation stratified, every {VALIDATION_EVERY}th training sample"
+        check_parts(classes, (train, validation, test), samples.labels)
+        return (train, validation, test), rule
     if samples.groups is not None:
         parts = split_groups(classes, samples.groups, fold)
         check_parts(classes, parts, samples.labels)
         return parts, f"groups together, stratified by their commonest class: {split_rule(fold)}"
-    if samples.is_test is not None:
-        if fold:
-            raise SignbitError("--fold means nothing for data with their own test part; leave it out")
-        train, validation = every_nth(classes, np.flatnonzero(~samples.is_test), VALIDATION_EVERY)
-        parts = train, validation, np.flatnonzero(samples.is_test)
-        check_parts(classes, parts, samples.labels)
-        return parts, f"the data set's own test; validation stratified, every {VALIDATION_EVERY}th training sample"
-    counts = np.bincount(classes, minlength=len(samples.labels))
-    present = counts > 0
-    if counts[present].min() < SAMPLES_MIN:
-        label = samples.labels[np.flatnonzero(present & (counts < SAMPLES_MIN))[0]]
-        count = counts[samples.labels.index(label)]
-        raise SignbitError(
-            f"class {label!r} has only {count} of the {SAMPLES_MIN} samples that the split needs; "
-            f"add some or leave it out, if it is a class at all"
-        )
     return split_samples(classes, fold), f"stratified: {split_rule(fold)}"
 
 
-def _relabelled(samples: Samples, model: QuantizedModel) -> Samples:
+def lsb_of(samples: Samples, options: LoadingOptions) -> np.ndarray | None:
+    """What a count is worth in each column: as given, else chosen; None of bytes."""
+    if samples.values.dtype == np.uint8:
+        return None
+    lsb = counts.choose_lsb(samples.values)
+    if LSB_ALL in options.lsb:
+        lsb[:] = options.lsb[LSB_ALL]
+    for name, value in options.lsb.items():
+        if name != LSB_ALL:
+            lsb[find_column(samples.columns, name, "--lsb")] = value
+    return lsb
+
+
+def _recorded_lsb(samples: Samples, record: dict) -> np.ndarray:
+    worth = _numbers_of(record, "lsb")
+    return np.array([float(worth.get(column, 1.0)) for column in samples.columns])
+
+
+def _dataset(
+    path: Path,
+    inputs: Inputs,
+    options: LoadingOptions,
+    parts: Parts,
+    rule: str,
+    lsb: np.ndarray | None,
+    model: QuantizedModel | None = None,
+    medians: dict[str, float] | None = None,
+) -> Dataset:
+    """The parts as uint8 inputs; quantization and medians are the model's if there is one."""
+    samples = inputs.samples
+    x, quantization, notes, worth = samples.values, None, samples.notes, {}
+    if lsb is not None:
+        columns = samples.columns
+        notes += tuple(_count_notes(samples, lsb))
+        x = counts.to_counts(x, lsb)
+        medians = _fill_missing(inputs, x, parts[0], medians)
+        worth = {name: value for name, value in zip(columns, lsb.tolist(), strict=True) if value != 1}
+        if model is None:
+            rows, weights = inputs.rows(parts[0])
+            quantization = fit(x[rows], weights)
+        else:
+            quantization = model.input_quantization
+        x = _quantized(quantization, x)
+    if inputs.start is None:
+        x = x.reshape(len(x), -1)
+        splits = [Split(x[part], samples.classes[part]) for part in parts]
+    else:
+        starts = inputs.start.astype(np.int32)
+        splits = [Split(series.Windows(x, starts[part], inputs.window), samples.classes[part]) for part in parts]
+    return Dataset(
+        path.resolve().name,
+        inputs.shape,
+        samples.labels,
+        *splits,
+        split_rule=rule,
+        quantization=quantization,
+        columns=samples.columns,
+        options=options,
+        label_columns=samples.label_columns,
+        lsb=worth,
+        medians=medians or {},
+        notes=notes,
+    )
+
+
+def _quantized(quantization: InputQuantization, x: np.ndarray) -> np.ndarray:
+    """Inputs of counts (samples, ..., channels), in pieces that take little memory."""
+    found = np.empty(x.shape, np.uint8)
+    step = max(1, BLOCK_VALUES // max(1, size_of(x.shape[1:])))
+    for start in range(0, len(x), step):
+        found[start : start + step] = quantization.run(x[start : start + step])
+    return found
+
+
+def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dict[str, float] | None) -> dict[str, int]:
+    """Put in place of missing counts of `x` their column's median over the training part, or of `medians`."""
+    values, columns = inputs.samples.values, inputs.samples.columns
+    found: dict[str, int] = {}
+    if values.ndim != 2 or values.dtype.kind != "f":
+        return found
+    for index, name in enumerate(columns):
+        is_missing = np.isnan(values[:, index])
+        if not is_missing.any():
+            continue
+        if medians is not None:
+            median = medians.get(name)
+            if median is None:
+                raise SignbitError(
+                    f"column {shown(name)!r} lacks values, of which the model knows no median; fill them in"
+                )
+        else:
+            rows, _ = inputs.rows(train)
+            there = rows[~is_missing[rows]]
+            median = np.rint(np.median(x[there, index])) if len(there) else 0
+        found[name] = int(np.clip(median, np.iinfo(np.int16).min, np.iinfo(np.int16).max))
+        x[is_missing, index] = found[name]
+    return found if medians is None else {name: int(value) for name, value in medians.items()}
+
+
+def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
+    """What columns lose as counts, a line each."""
+    columns, values = samples.columns, samples.values
+    notes = []
+    clamped = counts.check_range(values, lsb, columns)
+    for index in np.flatnonzero(clamped)[:NOTES_MAX]:
+        notes.append(
+            f"column {shown(columns[index])!r}: {clamped[index]} values are beyond int16 with counts of "
+            f"{lsb[index]:g} and are clamped to its ends"
+        )
+    for index in counts.coarse_columns(values, lsb)[:NOTES_MAX]:
+        notes.append(
+            f"column {shown(columns[index])!r} moves over few counts of {lsb[index]:g}, which swallow part of what it "
+            "says; give it a smaller --lsb, or subtract a constant from it"
+        )
+    return notes
+
+
+def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
     """The samples with the model's labels; raises SignbitError if they are not what it takes."""
+    samples = inputs.samples
     unknown = sorted(set(samples.labels) - set(model.labels))
     if unknown:
-        raise SignbitError(f"class {unknown[0]!r} is none of the model's, which are {', '.join(model.labels)}")
-    shape = samples.values.shape[1:]
-    if shape != model.input_shape:
-        raise SignbitError(f"the data have inputs of {shape}, but the model takes {model.input_shape}")
-    if (samples.values.dtype == np.int16) != (model.input_quantization is not None):
+        labels = ", ".join(map(shown, model.labels[:20]))
+        raise SignbitError(f"class {shown(unknown[0])!r} is none of the model's, which are {labels}")
+    if inputs.shape != model.input_shape:
+        raise SignbitError(f"the data have inputs of {inputs.shape}, but the model takes {model.input_shape}")
+    if (samples.values.dtype != np.uint8) != (model.input_quantization is not None):
         kinds = ["bytes as they come", "sensor counts"]
         wants, has = kinds if model.input_quantization is None else kinds[::-1]
         raise SignbitError(f"the data are {has}, but the model takes {wants}")
     index = np.array([model.labels.index(label) for label in samples.labels])
     return replace(samples, classes=index[samples.classes], labels=model.labels)
+
+
+def _texts_of(record: dict, name: str) -> tuple[str, ...]:
+    values = record.get(name, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise SignbitError(f"the model's {name} can't be understood; its file is damaged")
+    return tuple(values)
+
+
+def _numbers_of(record: dict, name: str) -> dict[str, float]:
+    values = record.get(name, {})
+    if not isinstance(values, dict) or not all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()
+    ):
+        raise SignbitError(f"the model's {name} can't be understood; its file is damaged")
+    return values

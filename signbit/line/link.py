@@ -31,6 +31,9 @@ from signbit.line.protocol import (
 )
 from signbit.qmodel.errors import SignbitError
 
+BLOCK_BYTES_MAX = 1 << 24
+"""Of INFO, LOGITS or a layer's TRACE: more than a core's memory has room for."""
+
 
 class Stream(Protocol):
     """What a line has to do; a serial port, a socket or an emulator behind a few lines."""
@@ -183,6 +186,8 @@ class Link:
             if len(payload) < 5:
                 raise LinkError("a chunk of a block is empty")
             (total,) = struct.unpack_from("<I", payload)
+            if total > BLOCK_BYTES_MAX:
+                raise LinkError(f"the device says a block has {total} bytes, but none has more than {BLOCK_BYTES_MAX}")
             block += payload[4:]
             if len(block) >= total:
                 return block[:total]

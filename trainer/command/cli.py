@@ -7,11 +7,12 @@ from pathlib import Path
 
 from signbit.console import console
 from signbit.qmodel.command import note, run_named
-from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset
-from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset, own_path
+from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import check_name
+from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.keeper import Keeper, Stopped
@@ -21,6 +22,7 @@ from signbit.trainer.learning.evaluate import Confusion, evaluate
 from signbit.trainer.learning.run import Run, run
 from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
 from signbit.trainer.report import confusion as confusion_report
+from signbit.trainer.report import look as look_report
 from signbit.trainer.report import results as report
 from signbit.trainer.report import summary
 from signbit.trainer.report.pictures import draw
@@ -28,6 +30,8 @@ from signbit.trainer.report.progress import Watch
 
 EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
+LSB_SHOWN = 64
+"""Columns whose lsb is printed."""
 
 
 def main(arguments: list[str], prog: str = command_lines.PROG) -> int | None:
@@ -71,11 +75,21 @@ def evaluate_command(arguments: list[str], prog: str) -> None:
     model = load(options.model)
     data = dataset_for(model, options.data, options.data_dir)
     confusion = evaluate(model, data)
+    part = "of all inputs" if data.is_whole else "of the test part"
     _print(
         options,
         confusion_report.confusion_json(confusion, model.name, model.hash, data.name),
-        confusion_report.confusion_text(confusion, model.name, data.name, console().width),
+        confusion_report.confusion_text(confusion, model.name, data.name, console().width, part),
     )
+
+
+def look_command(arguments: list[str], prog: str) -> None:
+    options = command_lines.look_parser(prog).parse_args(arguments)
+    found = look_report.look(own_path(options.path), _loading(options))
+    if options.json:
+        print(json.dumps(look_report.look_json(found)))
+    else:
+        look_report.print_look(console(), found)
 
 
 def summary_command(arguments: list[str], prog: str) -> None:
@@ -95,11 +109,16 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     check_name(name)
     if options.out is not None and settings.binarize == "none":
         raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
-    # nothing is written for settings that don't fit the data
-    settings.architecture(data.input_shape, len(data.labels))
+    architecture = settings.architecture(data.input_shape, len(data.labels))
+    if settings.binarize != "none":
+        # what no model can be is refused now, and not after hours of training
+        summary.untrained(architecture, data.input_shape, len(data.labels), settings.high)
     # the folder may be another when the run goes on
     path = options.data if options.data in NAMES else str(Path(options.data).resolve())
-    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, _loading(options)), data
+    loading = _loading(options)
+    if loading.test_data is not None:
+        loading = replace(loading, test_data=str(Path(loading.test_data).resolve()))
+    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), data
 
 
 def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task, Dataset]:
@@ -120,8 +139,20 @@ def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
         settings = default_settings(**given)
         return load_dataset(options.data, options.data_dir, _loading(options)), settings
     data = load_dataset(options.data, options.data_dir, _loading(options))
+    _print_notes(data)
     # own data are known by their file's name, wherever that is
     return data, default_settings(**(own_defaults(data) | given | {"data": data.name}))
+
+
+def _print_notes(data: Dataset) -> None:
+    """What was guessed, left out and chosen in reading, a line each."""
+    given = data.options.lsb
+    chosen = [column for column in data.lsb if column not in given and LSB_ALL not in given]
+    worth = [f"a count of column {shown(column)!r} is worth {data.lsb[column]:g}; see --lsb" for column in chosen]
+    if len(worth) > LSB_SHOWN:
+        worth[LSB_SHOWN:] = [f"{len(worth) - LSB_SHOWN} more columns have an lsb that was chosen likewise; see `look`"]
+    for text in (*data.notes, *worth):
+        note(f"{data.name}: {text}")
 
 
 def _loading(options: argparse.Namespace) -> LoadingOptions:

@@ -49,6 +49,14 @@ def train_parser(prog: str = PROG) -> Parser:
     return parser
 
 
+def look_parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description="What own data are, what training would do with them, and what helps.")
+    parser.add_argument("path", metavar="DATA", help="a file or folder of own data")
+    _add_loading(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
 def summary_parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
@@ -88,6 +96,10 @@ def _add_common(parser: Parser, output, is_trained: bool = False) -> None:
         "--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR, then the cache)"
     )
     if not is_trained:
-        own = parser.add_argument_group("own data (docs/DATA.md); columns by name, or by position from 1")
-        LoadingOptions.add_arguments(own, *LoadingOptions.declared())
+        _add_loading(parser)
     output.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+
+
+def _add_loading(parser: Parser) -> None:
+    own = parser.add_argument_group("own data (docs/DATA.md); columns by name, or by position from 1")
+    LoadingOptions.add_arguments(own, *LoadingOptions.declared())

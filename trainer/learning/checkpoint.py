@@ -13,6 +13,7 @@ from signbit.qmodel import archive
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import read_file
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.learning.train import Epoch, Training
 
@@ -80,6 +81,11 @@ def save(path: Path, task: Task, training: Training) -> None:
     write_whole(path, archive.pack(header, arrays, compress=False))
 
 
+FILE_BYTES_MAX = 1 << 30
+POSITION_SPARE = 1 << 20
+"""More than a block of batches."""
+GRID_EXPONENT_MAX = 1000
+"""Powers of two below that are numbers in float64."""
 COLUMNS = len(Epoch.__dataclass_fields__)
 
 
@@ -89,7 +95,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike):
         """Raises SignbitError with what is wrong with the file, or OSError."""
         self.path = Path(path)
-        self._data = self.path.read_bytes()
+        self._data = read_file(self.path, FILE_BYTES_MAX)
         with self._errors(), archive.opened(self._data, WHAT) as content:
             self._header = self._checked(content)
             self.task = Task.from_dict(self._header["task"])
@@ -101,6 +107,7 @@ class Checkpoint:
 
     def _restore(self, content: archive.Archive, training: Training) -> None:
         header, state = self._header, training.state
+        _check_numbers(header, training)
         training.network.restore(_read(content, "network", training.network.arrays))
         state.epochs = [
             Epoch(int(row[0]), *map(float, row[1:]))
@@ -120,6 +127,8 @@ class Checkpoint:
         state.position = header["position"]
         if header["order"] is not None:
             state.order = content.array("order", "int64", (header["order"],))
+            if len(np.unique(state.order)) < len(state.order) or not _within(state.order, len(training.data.train)):
+                raise SignbitError("the order of the inputs is none")
         training.rng.bit_generator.state = header["rng"]
         for grid, exponent in zip(training.grids, header["grids"], strict=True):
             grid.exponent = exponent
@@ -142,8 +151,33 @@ class Checkpoint:
             yield
         except SignbitError as error:
             raise SignbitError(f"{self.path}: {error}") from None
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
             raise SignbitError(f"{self.path}: its header can't be understood; the file is damaged") from None
+
+
+def _check_numbers(header: dict, training: Training) -> None:
+    """Raises SignbitError for whole numbers that no run has."""
+    epochs = header["epochs"]
+    bounds = {
+        "epochs": (0, training.settings.epochs),
+        "chosen": (1, epochs),
+        "order": (0, len(training.data.train)),
+        # the last block may end after the order does
+        "position": (0, 2 * len(training.data.train) + POSITION_SPARE),
+    }
+    for name, (low, high) in bounds.items():
+        value = header[name]
+        if value is None and name in ("chosen", "order"):
+            continue
+        if type(value) is not int or not low <= value <= high:
+            raise SignbitError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
+    known = [exponent for exponent in header["grids"] if exponent is not None]
+    if any(type(exponent) is not int or abs(exponent) > GRID_EXPONENT_MAX for exponent in known):
+        raise SignbitError("the grids' exponents are no small whole numbers")
+
+
+def _within(values: np.ndarray, count: int) -> bool:
+    return not len(values) or (values.min() >= 0 and values.max() < count)
 
 
 def _named(kind: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -152,4 +186,7 @@ def _named(kind: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _read(content: archive.Archive, kind: str, like: list[np.ndarray]) -> list[np.ndarray]:
     """The arrays that `_named` named, which have to have the dtypes and shapes of `like`."""
-    return [content.array(f"{kind}{index}", array.dtype.name, array.shape) for index, array in enumerate(like)]
+    arrays = [content.array(f"{kind}{index}", array.dtype.name, array.shape) for index, array in enumerate(like)]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise SignbitError(f"an array of the {kind} holds what is no number")
+    return arrays

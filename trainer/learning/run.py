@@ -83,7 +83,6 @@ def _provenance(
     return {
         "command": command,
         "signbit": __version__,
-        "numpy": np.__version__,
         "data": data.as_dict(),
         "settings": settings.as_dict(),
         "epoch": history.chosen.number,

@@ -23,6 +23,7 @@ the outputs of the two convolutions, and the next one reads their sum:
     conv3x3pad:16, conv3x3pad:16, add(-2), conv3x3:16 pool2, dense
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Sequence
@@ -31,13 +32,20 @@ from pathlib import Path
 
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.graph import Graph
+from signbit.qmodel.integer import FAN_IN_MAX
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
 from signbit.qmodel.layers import AveragePool
 from signbit.qmodel.merge import Add, Concatenate
 from signbit.qmodel.model import checked_output
+from signbit.qmodel.untrusted import read_file
 from signbit.qmodel.value import Encoding, Shape, Value
 from signbit.qmodel.window import Window
 
+TOML_BYTES_MAX = 1 << 20
+WEIGHTS_MAX = 1 << 27
+"""Of a layer.  Training holds several real numbers for each."""
+VALUES_MAX = 1 << 22
+"""That a layer gives for an input."""
 WEIGHTED = ("conv", "depthwise", "dense")
 MERGES = {"add": Add, "concat": Concatenate}
 KINDS = (*WEIGHTED, "avgpool", *MERGES)
@@ -143,11 +151,11 @@ def parse(text: str) -> Architecture:
 def read_toml(path: Path) -> Architecture:
     """An architecture from a TOML file: `[[layers]]` tables whose keys are the fields of `LayerSpec`."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        values = tomllib.loads(read_file(path, TOML_BYTES_MAX).decode())
+    except SignbitError as error:
+        raise SignbitError(f"--model {error}") from None
+    except (OSError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise SignbitError(f"--model {path}: can't be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SignbitError(f"--model {path}: {error}") from None
     tables = values.get("layers")
     if set(values) != {"layers"} or not isinstance(tables, list):
         raise SignbitError(f"--model {path}: must hold [[layers]] tables and nothing else")
@@ -169,18 +177,30 @@ def values_of(architecture: Architecture, first: Value, high: int) -> list[Value
     values = [first]
     for number, spec in enumerate(architecture, start=1):
         try:
-            values.append(spec.output(values, high))
+            output = spec.output(values, high)
+            _check_size(spec, values[spec.inputs[0]].shape, output.shape)
+            values.append(output)
         except SignbitError as error:
             raise SignbitError(f"--model: layer {number}, {spec.text}: {error}") from None
     return values
 
 
+def _check_size(spec: LayerSpec, shape: Shape, output_shape: Shape) -> None:
+    """Refuse before training, and before memory is asked for, what no model can have."""
+    window = spec.kernel[0] * spec.kernel[1]
+    inputs = {"dense": math.prod(shape), "conv": window * shape[-1], "depthwise": window}.get(spec.kind, 0)
+    if inputs > FAN_IN_MAX:
+        raise SignbitError(f"has {inputs:,} inputs a neuron, but at most {FAN_IN_MAX:,} are possible")
+    if inputs * spec.outputs > WEIGHTS_MAX or math.prod(output_shape) > VALUES_MAX:
+        raise SignbitError("has too many weights or outputs for a model; make it smaller")
+
+
 LAYER_PATTERN = re.compile(
-    r"(?P<kind>conv|depthwise|avgpool|globalavg|dense)(?P<kernel>\d+(x\d+)?)?"
-    r"(s(?P<stride>\d+))?(?P<pad>pad(?P<pixels>\d+)?)?(:(?P<outputs>\d+))?",
+    r"(?P<kind>conv|depthwise|avgpool|globalavg|dense)(?P<kernel>\d{1,9}(x\d{1,9})?)?"
+    r"(s(?P<stride>\d{1,9}))?(?P<pad>pad(?P<pixels>\d{1,9})?)?(:(?P<outputs>\d{1,9}))?",
     re.ASCII,
 )
-MERGE_PATTERN = re.compile(r"(?P<kind>add|concat)\s*\((?P<back>\s*-\d+\s*(,\s*-\d+\s*)*)\)", re.ASCII)
+MERGE_PATTERN = re.compile(r"(?P<kind>add|concat)\s*\((?P<back>\s*-\d{1,9}\s*(,\s*-\d{1,9}\s*)*)\)", re.ASCII)
 
 
 def _parse_layer(text: str) -> LayerSpec:
@@ -206,9 +226,9 @@ def _parse_layer(text: str) -> LayerSpec:
     if match["outputs"]:
         values["outputs"] = int(match["outputs"])
     for word in words:
-        if pool := re.fullmatch(r"pool(\d+(x\d+)?)", word, re.ASCII):
+        if pool := re.fullmatch(r"pool(\d{1,9}(x\d{1,9})?)", word, re.ASCII):
             key, value = "pool", _sizes(pool[1])
-        elif back := re.fullmatch(r"from\((-\d+)\)", word, re.ASCII):
+        elif back := re.fullmatch(r"from\((-\d{1,9})\)", word, re.ASCII):
             key, value = "inputs", (int(back[1]),)
         elif word in ACTIVATIONS:
             key, value = "activation", word

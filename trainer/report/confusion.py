@@ -11,13 +11,14 @@ UNDEFINED = "–"
 """A part of nothing, such as the recall of a class without inputs."""
 
 
-def confusion_text(confusion: Confusion, name: str, data_name: str, columns: int = 80) -> str:
+def confusion_text(
+    confusion: Confusion, name: str, data_name: str, columns: int = 80, part: str = "of the test part"
+) -> str:
     """The result for people, no wider than `columns` if one class fits."""
     score = confusion.score
     return "\n".join(
         [
-            f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} "
-            f"({score.right}/{score.count} of the test part)",
+            f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} {part})",
             f"95 % interval {interval_text(score)} (Wilson score)",
             "",
             *_class_lines(confusion),

@@ -15,13 +15,15 @@ def run_text(run: Run, out: str | None) -> str:
         f"epoch {chosen.number} of {settings.epochs}, chosen by validation; "
         f"trained in {run.history.epochs[-1].seconds:.1f} s",
         "",
-        f"{'accuracy':<16}{'validation':>20}{'test':>20}",
     ]
+    rows = [("accuracy", "validation", "test")]
     for figure in run.scores["test"]:
         cells = [run.scores[part][figure] for part in ("validation", "test")]
-        shown = [f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells]
-        lines.append(f"{figure.replace('_', '-'):<16}{shown[0]:>20}{shown[1]:>20}")
-    lines += [f"{'95 % interval':<16}{''.join(f'{interval_text(cell):>20}' for cell in cells)}", ""]
+        rows.append((figure.replace("_", "-"), *(f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells)))
+    rows.append(("95 % interval", *map(interval_text, cells)))
+    width = max(20, *(2 + len(cell) for _, *shown in rows for cell in shown))
+    lines += [f"{head:<16}{validation:>{width}}{test:>{width}}" for head, validation, test in rows]
+    lines.append("")
     if run.model is None:
         lines.append("A float network has no integer model, so nothing is saved; --binarize deterministic makes one.")
     else:

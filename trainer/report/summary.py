@@ -48,7 +48,7 @@ class Summary:
 
 def summarize(architecture: Architecture, input_shape: Shape, classes: int, high: int = 127) -> Summary:
     """Costs of a resolved architecture.  They don't depend on the weights, so random ones do."""
-    model = _untrained(architecture, input_shape, classes, high)
+    model = untrained(architecture, input_shape, classes, high)
     # the only place where the trainer asks codegen, imported late so that training works without it
     from signbit.codegen.plan import make_plan
 
@@ -97,7 +97,7 @@ def summary_json(summary: Summary) -> dict:
     return {"command": "summary", **asdict(summary), "weight_bits": summary.weight_bits, "macs": summary.macs}
 
 
-def _untrained(architecture: Architecture, input_shape: Shape, classes: int, high: int) -> QuantizedModel:
+def untrained(architecture: Architecture, input_shape: Shape, classes: int, high: int) -> QuantizedModel:
     rng = np.random.default_rng(0)
     network = build(architecture, input_shape, "deterministic", rng, high=high)
     network.calibrate(rng.integers(256, size=(50, int(np.prod(input_shape))), dtype=np.uint8))

@@ -1,139 +1,138 @@
-"""Samples from a .csv: a header, a row a sample (or a moment of a time series), a column a feature."""
+"""A table of text: .csv and its relatives, with or without a header."""
 
 import csv
 import math
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
-import numpy as np
-
+from signbit.qmodel.data.readers.dialect import BLANK, MISSING, SEPARATORS, Dialect, guess, is_number
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, counts_of, find_column, groups_of
+from signbit.qmodel.data.readers.table import Row, Source
+from signbit.qmodel.data.readers.text_file import lines
 from signbit.qmodel.errors import SignbitError
 
-DELIMITERS = (",", ";", "\t")
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".data")
+WRITTEN = {"tab": "\t", "blank": BLANK}
+"""Separators that an option spells out."""
+SAMPLE_LINES = 100
+SAMPLE_CHARACTERS = 1 << 17
+CLASS_COLUMN = "class"
+"""Name of the last column where the header of scikit-learn's files gives none."""
 
 
-def read_csv(path: Path, options: LoadingOptions) -> Samples:
-    """UTF-8, separated by commas, semicolons or tabs; numbers have a decimal point.
+def read_csv(path: Path, options: LoadingOptions) -> Source:
+    """UTF-8; separator, decimal sign and header are guessed where `options` don't say them.
 
-    The values are int16 counts (n, features), see `samples.counts_of`.  Raises SignbitError with row and column of
-    whatever is missing, ragged or no number; rows are counted as in a spreadsheet, where the header is row 1.
+    Rows are counted as in a spreadsheet: the first line of the file is row 1.  Raises SignbitError for what is no
+    table.
     """
-    options.refuse("a .csv", "fold", "label_column", "group_column", "ignore_columns", "window", "stride", "lsb")
-    rows = _rows(path)
-    _, columns = next(rows, (1, []))
-    _check_header(path, columns)
-    roles = _roles(path, columns, options)
-    values, labels, groups, numbers = array("d"), [], [], []
-    for number, row in rows:
-        if len(row) != len(columns):
-            raise SignbitError(f"row {number} has {len(row)} values, but the header names {len(columns)} columns")
-        values.extend(_number(number, columns[index], row[index]) for index in roles.features)
-        labels.append(_text(number, columns[roles.label], row[roles.label]))
-        if roles.group is not None:
-            groups.append(_text(number, columns[roles.group], row[roles.group]))
-        numbers.append(number)
-    if not numbers:
-        raise SignbitError(f"{path.name}: is empty; it needs rows below its header")
-    names = tuple(columns[index] for index in roles.features)
-    classes, class_labels = classes_of(labels)
-    return Samples(
-        counts_of(np.frombuffer(values).reshape(len(numbers), -1), names, options, numbers),
-        classes,
-        class_labels,
-        groups=groups_of(groups) if groups else None,
-        columns=names,
-    )
+    text = lines(path)
+    sample = _sample(text)
+    separator = None if options.separator is None else WRITTEN.get(options.separator, options.separator)
+    dialect = guess(sample, separator, {"comma": ",", "point": ".", None: None}[options.decimal])
+    rows = _rows(path, dialect, chain(sample, text))
+    # the first rows decide what the first one is
+    head = list(islice(rows, max(2, len(sample))))
+    if not head:
+        raise SignbitError(f"{path.name}: is empty; it needs a header and rows below it")
+    notes = []
+    if dialect.separator not in (",", "\t") and options.separator is None:
+        notes.append(f"the cells are separated by {SEPARATORS[dialect.separator]}; see --separator")
+    if dialect.decimal == "," and options.decimal is None:
+        notes.append("numbers have a decimal comma; see --decimal")
+    first, *rest = head
+    width = len(rest[0].cells) if rest else len(first.cells)
+    named = _sklearn_header(first.cells, width) if options.header is None else None
+    if named is not None:
+        count, labels = named
+        columns = (*map(str, range(1, width)), CLASS_COLUMN)
+        notes.append(f"the first row says {count} rows, {width - 1} features, classes {', '.join(labels)[:200]}")
+        return Source(path.name, columns, chain(rest, rows), dialect.number, labels, count, tuple(notes))
+    if _is_header(first, rest, dialect, options):
+        columns, body = _named(first.cells, rest, notes), chain(rest, rows)
+    else:
+        columns, body = tuple(map(str, range(1, len(first.cells) + 1))), chain(head, rows)
+        if options.header is None:
+            notes.append("the first row is no header, so columns are called 1, 2, ...; see --header")
+    return Source(path.name, columns, body, dialect.number, notes=tuple(notes))
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """Which column is what, by index."""
+def _sample(text: Iterator[str]) -> list[str]:
+    found: list[str] = []
+    characters = 0
+    for line in text:
+        found.append(line)
+        characters += len(line)
+        if len(found) >= SAMPLE_LINES or (characters >= SAMPLE_CHARACTERS and len(found) > 2):
+            break
+    return found
 
-    label: int
-    group: int | None
-    features: tuple[int, ...]
 
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each row that is not empty."""
-    if path.stat().st_size > BYTES_MAX:
-        raise SignbitError(f"{path.name}: larger than {BYTES_MAX} bytes; split it, or make a .npz of it")
-    number = 0
+def _rows(path: Path, dialect: Dialect, text: Iterable[str]) -> Iterator[Row]:
+    """Rows that are not empty, each with the number of empty lines before it."""
+    number = gap = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            delimiter = max(DELIMITERS, key=first.count)
-            for number, row in enumerate(csv.reader(stream, delimiter=delimiter, strict=True), start=1):
-                if row:
-                    yield number, [cell.strip() for cell in row]
-    except UnicodeDecodeError:
-        raise SignbitError(f"{path.name}: is not text in UTF-8") from None
+        for number, cells in enumerate(dialect.rows(text), start=1):
+            if any(cells):
+                yield Row(number, cells, gap)
+                gap = 0
+            else:
+                gap += 1
     except csv.Error as error:
         raise SignbitError(f"{path.name}, row {number + 1}: not readable as CSV ({error})") from None
 
 
-def _check_header(path: Path, columns: list[str]) -> None:
-    if not columns:
-        raise SignbitError(f"{path.name}: is empty; it needs a header and rows below it")
-    if all(math.isfinite(_parsed(cell)) for cell in columns):
-        raise SignbitError(f"{path.name}: its first row must name the columns, but holds numbers")
-    if "" in columns:
-        raise SignbitError(f"{path.name}: column {columns.index('') + 1} has no name in the first row")
-    double = [name for name in columns if columns.count(name) > 1]
-    if double:
-        raise SignbitError(f"{path.name}: two columns are named {double[0]!r}")
-    if len(columns) < 2:
-        raise SignbitError(f"{path.name}: has one column, but needs features and a label")
+def _is_header(first: Row, rest: Sequence[Row], dialect: Dialect, options: LoadingOptions) -> bool:
+    """Whether the first row names the columns.
 
-
-def _roles(path: Path, columns: list[str], options: LoadingOptions) -> _Roles:
-    label, group = len(columns) - 1, None
-    if options.label_column is not None:
-        label = find_column(columns, options.label_column, "--label-column")
-    if options.group_column is not None:
-        group = find_column(columns, options.group_column, "--group-column")
-    if label == group:
-        raise SignbitError(f"{columns[label]!r} can't be both the label and the group; see --label-column")
-    ignored = {find_column(columns, name, "--ignore-column") for name in options.ignore_columns}
-    for index, role in ((label, "label"), (group, "group")):
-        if index in ignored:
-            raise SignbitError(f"--ignore-column: {columns[index]!r} is the {role} column")
-    features = tuple(index for index in range(len(columns)) if index not in ignored | {label, group})
-    if not features:
-        raise SignbitError(f"{path.name}: no column is left for the features")
-    return _Roles(label, group, features)
-
-
-def _number(row: int, column: str, text: str) -> float:
-    value = _parsed(text)
-    if math.isfinite(value):
-        return value
-    if text.lower() in MISSING:
-        raise _missing(row, column)
-    raise SignbitError(
-        f"row {row}, column {column!r}: {text[:40]!r} is not a number; correct it, or see --ignore-column"
+    It does if an option names one of its texts, or if it has a text, or none, over a column of numbers.  Numbers that
+    count the columns are names; where all columns are texts the first row is taken for a header.
+    """
+    if options.header is not None:
+        return options.header == "yes"
+    cells = first.cells
+    if any(name in cells and not is_number(name) for name in options.columns_named()):
+        return True
+    places = range(min(len(cells), *(len(row.cells) for row in rest[:1] or [first])))
+    number_places = [place for place in places if _is_numbers(rest, place, dialect)]
+    numbers = [dialect.number(cells[place]) for place in number_places]
+    if not number_places:
+        return not all(is_number(cell) for cell in cells) if rest else True
+    if any(math.isnan(value) and cells[place] != "?" for place, value in zip(number_places, numbers, strict=True)):
+        return True
+    return (
+        len(numbers) > 2
+        and all(after == before + 1 for before, after in pairwise(numbers))
+        and (any(not is_number(cell) for cell in cells) or numbers[0] in (0, 1))
     )
 
 
-def _text(row: int, column: str, text: str) -> str:
-    if not text:
-        raise _missing(row, column)
-    return text
+def _is_numbers(rows: Sequence[Row], place: int, dialect: Dialect) -> bool:
+    """Whether a column has numbers in its first rows, and nothing else but missing values."""
+    cells = [row.cells[place] for row in rows if place < len(row.cells) and row.cells[place].lower() not in MISSING]
+    return bool(cells) and not any(math.isnan(dialect.number(cell)) for cell in cells[:20])
 
 
-def _missing(row: int, column: str) -> SignbitError:
-    return SignbitError(f"row {row}, column {column!r}: the value is missing; fill it in or remove the row")
+def _sklearn_header(cells: Sequence[str], width: int) -> tuple[int, tuple[str, ...]] | None:
+    """Rows and class names of a first row such as `150,4,setosa,versicolor,virginica`."""
+    if len(cells) < 4 or not (cells[0].isdigit() and cells[1].isdigit()) or int(cells[1][:9]) != width - 1:
+        return None
+    labels = tuple(cells[2:])
+    if any(map(is_number, labels)) or "" in labels:
+        return None
+    return int(cells[0][:12]), labels
 
 
-def _parsed(text: str) -> float:
-    """NaN for what is no number; float() would take "1_0" too."""
-    try:
-        return math.nan if "_" in text else float(text)
-    except ValueError:
-        return math.nan
+def _named(cells: Sequence[str], rest: Sequence[Row], notes: list[str]) -> tuple[str, ...]:
+    """The columns' names; one without a name is called by its position."""
+    names = list(cells)
+    if rest and all(len(row.cells) == len(cells) + 1 for row in rest):
+        names.insert(0, "")
+        notes.append("the header has a name less than the rows have cells; the first column is taken to have none")
+    unnamed = [index for index, name in enumerate(names) if not name]
+    for index in unnamed:
+        names[index] = str(index + 1)
+        if names[index] in names[:index] + names[index + 1 :]:
+            names[index] = f"column {index + 1}"
+    return tuple(names)

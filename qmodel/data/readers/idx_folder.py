@@ -1,5 +1,6 @@
 """Samples from a folder with IDX files, as MNIST and its relatives come."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import Samples, classes_of
 from signbit.qmodel.errors import SignbitError
 
-IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
-TEST_WORDS = ("test", "t10k")
+IMAGES = re.compile(r"images[-.]idx3-ubyte", re.I)
+"""A dot in place of the hyphen comes from some programs that unpack."""
+TEST = re.compile(r"(?<![a-z])test|t10k", re.I)
 
 
 def has_idx(folder: Path) -> bool:
@@ -36,21 +38,30 @@ def read_idx_folder(folder: Path, options: LoadingOptions) -> Samples:
     classes, labels = classes_of([str(label) for _, numbers in parts for label in numbers])
     is_test = np.repeat([_is_test(images) for images in pairs], [len(numbers) for _, numbers in parts])
     values = np.concatenate([images for images, _ in parts])[..., None]
-    return Samples(values, classes, labels, is_test=is_test if len(pairs) == 2 else None)
+    return Samples(values, classes, labels, part=2 * is_test.astype(np.int8) if len(pairs) == 2 else None)
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.name.removesuffix(".gz").endswith(IMAGES))
+    """Files of images; of a packed one and its unpacked twin the latter."""
+    found = {
+        file.name.removesuffix(".gz"): file
+        for file in sorted(folder.iterdir(), reverse=True)
+        if IMAGES.search(file.name.removesuffix(".gz")[-len("images-idx3-ubyte") :])
+    }
+    return sorted(found.values())
 
 
 def _is_test(images: Path) -> bool:
-    return any(word in images.name for word in TEST_WORDS)
+    return TEST.search(images.name) is not None
 
 
 def _read_pair(images_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    plain = images_path.name.removesuffix(".gz").removesuffix(IMAGES) + LABELS
-    packed = images_path.with_name(f"{plain}.gz")
-    labels_path = packed if packed.is_file() else images_path.with_name(plain)
+    plain = images_path.name.removesuffix(".gz")
+    plain = plain[: IMAGES.search(plain).start()]
+    names = [f"{plain}labels{mark}idx1-ubyte{packed}" for packed in ("", ".gz") for mark in "-."]
+    labels_path = next((images_path.with_name(name) for name in names if images_path.with_name(name).is_file()), None)
+    if labels_path is None:
+        raise SignbitError(f"{images_path.name}: its labels are not there; they are looked for in {names[0]}")
     images, labels = read_idx(images_path, axes=3), read_idx(labels_path, axes=1)
     if len(labels) != len(images):
         raise SignbitError(f"{labels_path.name}: {len(labels)} labels for {len(images)} images")

@@ -1,37 +1,67 @@
 """Samples from a folder with a folder of images a class."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.recordings import RECORDINGS, files_below, left_out
 from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import read_file, shown
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-GREY_MODES = frozenset(("1", "L", "LA"))
+SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Of Pillow's; what a file is goes by its content, and others start programs or are rarely looked at."""
 DEEP_MODES = ("I", "F")
+DEEP_DATA = ";16"
+"""In Pillow's name for how a file's pixels lie: it cuts coloured ones to 8 bits without a word."""
+FILE_BYTES_MAX = 1 << 27
+PIXELS_MAX = 1 << 26
+GREYS = {"white": 255, "black": 0}
+
+
+def has_images(path: Path) -> bool:
+    """Whether a folder is one of images: most of its files in folders are."""
+    kinds = [file.suffix.lower() for file in files_below(path) if file.parent != path]
+    images = sum(kind in SUFFIXES for kind in kinds)
+    return images > 0 and images >= sum(kind in RECORDINGS for kind in kinds)
 
 
 def read_images(path: Path, options: LoadingOptions) -> Samples:
     """uint8 images (n, height, width, channels), one channel if all are grey or `options.grey`, else three.
 
-    The labels are the folders' names.  Files that are no images by their suffix are left out.  Raises SignbitError with
-    the name of a file that can't be read or has another size than the first.
+    The labels are the folders' names.  Files that are no images by their suffix are left out and counted.  Raises
+    SignbitError with the name of a file that can't be read or has another size than the first.
     """
-    options.refuse("a folder of images", "fold", "resize", "grey")
+    options.refuse("a folder of images", "fold", "resize", "grey", "background", "rare_classes")
     pillow = _pillow()
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    if not folders:
-        raise SignbitError(f"{path.name}: has neither a folder of images a class nor IDX files in it")
-    files = [(index, file) for index, folder in enumerate(folders) for file in _images_in(folder)]
+    files, others = [], []
+    for index, folder in enumerate(folders):
+        below = sorted(files_below(folder))
+        images_below = [(index, file) for file in below if file.suffix.lower() in SUFFIXES]
+        if not images_below:
+            raise SignbitError(f"{folder.name}: has no images in it ({', '.join(sorted(SUFFIXES))})")
+        files += images_below
+        others += [file for file in below if file.suffix.lower() not in SUFFIXES]
     images: list[np.ndarray] = []
+    transparent = 0
     for _, file in files:
-        images.append(_read(pillow, path, file, options))
-        _check_size(path, file, images[-1], images[0], len(files))
+        image, is_transparent = _read(pillow, path, file, options)
+        images.append(image)
+        transparent += is_transparent
+        _check_size(path, file, image, images[0], len(files))
+    notes = left_out(others)
+    if transparent and options.background is None:
+        notes += (f"{transparent} images have transparent pixels, which are white here; see --background",)
     channels = 1 if all(image.ndim == 2 for image in images) else 3
     values = np.stack([_with_channels(image, channels) for image in images])
-    return Samples(values, np.array([index for index, _ in files], np.int64), tuple(folder.name for folder in folders))
+    classes = np.array([index for index, _ in files], np.int64)
+    return Samples(values, classes, tuple(folder.name for folder in folders), notes=notes)
 
 
 def _pillow():
@@ -43,28 +73,48 @@ def _pillow():
     return Image, ImageOps
 
 
-def _images_in(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
-    if not files:
-        raise SignbitError(f"{folder.name}: has no images in it ({', '.join(sorted(SUFFIXES))})")
-    return files
-
-
-def _read(pillow, path: Path, file: Path, options: LoadingOptions) -> np.ndarray:
-    """uint8 (height, width) of a grey image, (height, width, 3) of a coloured one."""
+def _read(pillow, path: Path, file: Path, options: LoadingOptions) -> tuple[np.ndarray, bool]:
+    """uint8 (height, width) of a grey image, (height, width, 3) of a coloured one; whether pixels are transparent."""
     image_module, operations = pillow
+    place = shown(file.relative_to(path), 200)
+    content = read_file(file, FILE_BYTES_MAX)
     try:
-        with image_module.open(file) as opened:
+        with image_module.open(io.BytesIO(content), formats=FORMATS) as opened:
+            if opened.width * opened.height > PIXELS_MAX:
+                raise SignbitError(f"{place}: has more than {PIXELS_MAX:,} pixels; make it smaller")
+            if opened.mode.startswith(DEEP_MODES) or any(DEEP_DATA in str(tile.args) for tile in opened.tile):
+                raise SignbitError(f"{place}: has more than 8 bits a value; save it with 8")
             image = operations.exif_transpose(opened)
-            if image.mode.startswith(DEEP_MODES):
-                raise SignbitError(f"{file.relative_to(path)}: has more than 8 bits a value; save it with 8")
-            image = image.convert("L" if options.grey or image.mode in GREY_MODES else "RGB")
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-        raise SignbitError(f"{file.relative_to(path)}: can't be read as an image ({error})") from None
+            is_transparent, image = _opaque(image_module, image, options)
+    except SignbitError:
+        raise
+    except Exception as error:
+        # Pillow's plug-ins raise errors of a dozen kinds for a damaged file
+        raise SignbitError(f"{place}: can't be read as an image ({shown(error, 100)})") from None
+    if options.grey or _is_grey(image):
+        image = image.convert("L")
     if options.resize is not None:
         height, width = options.resize
         image = image.resize((width, height), image_module.Resampling.BILINEAR)
-    return np.asarray(image)
+    return np.asarray(image), is_transparent
+
+
+def _opaque(image_module, image, options: LoadingOptions):
+    """Whether the image has transparent pixels, and it in L or RGB, with the background behind them."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return False, image.convert("L" if image.mode in ("1", "L") else "RGB")
+    image = image.convert("RGBA")
+    is_transparent = image.getchannel("A").getextrema()[0] < 255
+    ground = image_module.new("RGBA", image.size, (GREYS[options.background or "white"],) * 3 + (255,))
+    return is_transparent, image_module.alpha_composite(ground, image).convert("RGB")
+
+
+def _is_grey(image) -> bool:
+    """Whether its colours are greys, however they are stored."""
+    if image.mode == "L":
+        return True
+    pixels = np.asarray(image)
+    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
 
 
 def _check_size(path: Path, file: Path, image: np.ndarray, first: np.ndarray, count: int) -> None:

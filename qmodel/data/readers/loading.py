@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from signbit.qmodel.option_types import flag, joined, keyed, number, repeated, text, whole
+from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, text, whole
 from signbit.qmodel.options import Options, option
 
 FOLDS = 5
@@ -18,10 +18,10 @@ SIDE_MAX = 1 << 12
 class LoadingOptions(Options):
     """What the user says about own data beside its path.  Columns are named, or counted from 1."""
 
-    label_column: str | None = option(text("COLUMN"), "of a .csv", None, default_text="the last")
-    group_column: str | None = option(text("COLUMN"), "of a .csv: its samples stay on one side of the split", None)
+    label_column: str | None = option(text("COLUMN"), "the class", None, default_text="the last, or what looks like it")
+    group_column: str | None = option(text("COLUMN"), "whose samples stay on one side of the split", None)
     ignore_columns: tuple[str, ...] = option(
-        repeated(text("COLUMN")), "of a .csv; may be repeated", (), flag="--ignore-column"
+        repeated(text("COLUMN")), "no feature; may be repeated", (), flag="--ignore-column"
     )
     window: int | None = option(whole(1, WINDOW_MAX, "ROWS"), "make inputs of this many rows of a time series", None)
     stride: int | None = option(
@@ -46,7 +46,39 @@ class LoadingOptions(Options):
         0,
     )
 
+    recording_column: str | None = option(text("COLUMN"), "where it changes a recording ends", None)
+    split_column: str | None = option(
+        text("COLUMN"), "says train, validation or test", None, default_text="one called split, if it says so"
+    )
+    test_data: str | None = option(text("PATH"), "the test part, in a file or folder of its own", None)
+    use_columns: tuple[str, ...] = option(
+        repeated(text("COLUMN")), "a feature though it looks like none; may be repeated", (), flag="--use-column"
+    )
+    missing: str = option(
+        choice(("refuse", "drop", "median")),
+        "rows that lack a value: refuse the file, drop them, or fill in the training part's median",
+        "refuse",
+    )
+    rare_classes: str = option(
+        choice(("refuse", "drop")), "classes of too few samples: refuse the file, or drop them", "refuse"
+    )
+    separator: str | None = option(
+        choice((",", ";", "|", "tab", "blank")), "between the cells of a table", None, default_text="guessed"
+    )
+    decimal: str | None = option(choice(("point", "comma")), "decimal sign", None, default_text="guessed")
+    header: str | None = option(
+        choice(("yes", "no")), "whether the first row names the columns", None, default_text="guessed"
+    )
+    background: str | None = option(
+        choice(("white", "black")), "behind transparent pixels of images", None, default_text="white"
+    )
+
     @property
     def step(self) -> int | None:
         """Rows from one window to the next."""
         return self.window if self.stride is None else self.stride
+
+    def columns_named(self) -> tuple[str, ...]:
+        """Every column that an option names."""
+        single = self.label_column, self.group_column, self.recording_column, self.split_column
+        return (*(name for name in single if name), *self.ignore_columns, *self.use_columns, *self.lsb)

@@ -1,28 +1,30 @@
 """Samples from a .npz: arrays x and y, and if wanted labels and groups."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.archive import plain_arrays
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, counts_of, groups_of
+from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import read_file, shown
 
 NEEDED = {"x", "y"}
 ALLOWED = NEEDED | {"labels", "groups"}
+KERAS = {"x_train", "y_train", "x_test", "y_test"}
+"""Names that a data set which is split already often has."""
 
 
 def read_npz(path: Path, options: LoadingOptions) -> Samples:
-    """x is uint8 (inputs as they come) or any other number (counts, see `samples.counts_of`), (n, ...).
+    """x is uint8 (inputs as they come) or any other number (see `signbit.qmodel.data.counts`), (n, ...).
 
     uint8 may be (n, features), (n, height, width) or (n, height, width, channels); counts (n, features), or windows
     (n, time, channels).  y is whole numbers, indices into `labels` if that is there, or texts.  `groups` is a text or
-    number a sample.  Nothing is unpickled.
+    number a sample.  x_train, y_train, x_test and y_test may be in the place of x and y.  Nothing is unpickled.
     """
-    options.refuse("a .npz", "fold", "window", "stride", "lsb")
-    arrays = _read_arrays(path)
+    options.refuse("a .npz", "fold", "window", "stride", "lsb", "rare_classes")
+    arrays, part = _read_arrays(path)
     x = arrays["x"]
     classes, labels = _classes(path, arrays["y"], arrays.get("labels"))
     groups = arrays.get("groups")
@@ -30,25 +32,41 @@ def read_npz(path: Path, options: LoadingOptions) -> Samples:
         if array is not None and array.shape != (len(x),):
             raise SignbitError(f"{path.name}: {name} has shape {array.shape}, but x has {len(x)} samples")
     values, columns = _values(path, x, options)
-    return Samples(values, classes, labels, None if groups is None else groups_of(groups.astype(str)), columns=columns)
+    groups = None if groups is None else groups_of(groups.astype(str))
+    return Samples(values, classes, labels, groups, part, columns)
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > BYTES_MAX:
-                raise SignbitError(f"{path.name}: unpacks to more than {BYTES_MAX} bytes")
-        with np.load(path, allow_pickle=False) as file:
-            names = set(file.files)
-            if NEEDED - names or names - ALLOWED:
-                found = ", ".join(sorted(names)) or "nothing"
-                raise SignbitError(f"{path.name}: needs x and y, may have labels and groups, but has {found}")
-            arrays = {name: file[name] for name in names}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, KeyError, TypeError) as error:
-        raise SignbitError(f"{path.name}: not a .npz of plain arrays, or damaged ({error})") from None
+        arrays = plain_arrays(read_file(path, BYTES_MAX), BYTES_MAX)
+    except SignbitError as error:
+        raise SignbitError(f"{path.name}: {error}") from None
+    part = None
+    if KERAS >= set(arrays) >= {"x_train", "y_train"}:
+        arrays, part = _joined(path, arrays)
+    names = set(arrays)
+    if NEEDED - names or names - ALLOWED:
+        found = ", ".join(map(shown, sorted(names)[:10])) or "nothing"
+        raise SignbitError(
+            f"{path.name}: needs x and y (or x_train, y_train, ...), may have labels and groups, but has {found}"
+        )
     if arrays["x"].ndim == 0 or not arrays["x"].size:
         raise SignbitError(f"{path.name}: x is empty")
-    return arrays
+    return arrays, part
+
+
+def _joined(path: Path, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """x and y of arrays that are split already, and which sample is of which part."""
+    if len(arrays) == 2:
+        return {"x": arrays["x_train"], "y": arrays["y_train"]}, None
+    joined = {}
+    for name in ("x", "y"):
+        train, test = (arrays.get(f"{name}_{part}") for part in ("train", "test"))
+        if test is None or train.ndim == 0 or train.shape[1:] != test.shape[1:] or train.dtype.kind != test.dtype.kind:
+            raise SignbitError(f"{path.name}: {name}_train and {name}_test must be there and alike")
+        joined[name] = np.concatenate([train, test])
+        part = np.repeat(np.int8([0, 2]), [len(train), len(test)])
+    return joined, part if len(part) == len(joined["x"]) else None
 
 
 def _classes(path: Path, y: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -83,6 +101,4 @@ def _values(path: Path, x: np.ndarray, options: LoadingOptions) -> tuple[np.ndar
     not_finite = np.argwhere(~np.isfinite(x))
     if len(not_finite):
         raise SignbitError(f"{path.name}: x{not_finite[0].tolist()} is {x[tuple(not_finite[0])]}, not a number")
-    columns = tuple(str(number) for number in range(1, x.shape[-1] + 1))
-    counts = counts_of(x, columns, options, range(1, len(x) + 1))
-    return counts[:, :, None, :] if x.ndim == 3 else counts, columns
+    return x[:, :, None, :] if x.ndim == 3 else x, tuple(map(str, range(1, x.shape[-1] + 1)))

@@ -1,0 +1,83 @@
+"""How a table of text is written: what separates its cells, its decimal sign, whether its first row names columns."""
+
+import csv
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+BLANK = " "
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", BLANK: "blanks"}
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    separator: str
+    decimal: str
+
+    def rows(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Cells of each line, without blanks around them; [] for an empty line.  Raises csv.Error."""
+        if self.separator == BLANK:
+            # runs of blanks and tabs separate
+            lines = (line.strip().replace("\t", BLANK) for line in lines)
+        reader = csv.reader(lines, delimiter=self.separator, strict=True, skipinitialspace=True)
+        return ([cell.strip() for cell in row] for row in reader)
+
+    def number(self, text: str) -> float:
+        """NaN for what is no number, or not finite."""
+        return number(text.replace(",", ".") if self.decimal == "," and DECIMAL_COMMA.fullmatch(text) else text)
+
+
+def number(text: str) -> float:
+    """The number that a text is with a decimal point, else NaN; float() would take "1_0" and "inf" too."""
+    try:
+        value = math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def is_number(text: str) -> bool:
+    return not math.isnan(number(text))
+
+
+def guess(sample: Sequence[str], separator: str | None = None, decimal: str | None = None) -> Dialect:
+    """The dialect of a table that begins with the lines of `sample`; what is given is kept.
+
+    The separator is the one that gives most rows the same number of cells, more than one, and among those that do
+    so equally well the one whose cells are numbers most often.  A comma is decimal where numbers have one and none has
+    a point.
+    """
+    found: list[tuple[tuple, Dialect]] = []
+    for order, candidate in enumerate(SEPARATORS if separator is None else (separator,)):
+        plain = Dialect(candidate, decimal or ".")
+        rows = _rows(plain, sample)
+        if not rows or max(map(len, rows)) < 2:
+            continue
+        widths = Counter(map(len, rows))
+        width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
+        cells = list(chain.from_iterable(rows[1:] or rows))
+        commas = sum(bool(DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
+        # the first row may name the columns
+        points = sum("." in cell and is_number(cell) for cell in cells)
+        dialect = Dialect(candidate, decimal or ("," if candidate != "," and commas and not points else "."))
+        numbers = sum(not math.isnan(dialect.number(cell)) for cell in cells)
+        agreement = count / len(rows) if width > 1 else 0
+        # blanks are in dates and names too
+        is_sure = agreement == 1 and (candidate != BLANK or numbers > 0)
+        found.append(((is_sure, agreement, numbers / max(len(cells), 1), -order), dialect))
+    if not found:
+        return Dialect(separator or ",", decimal or ".")
+    return max(found, key=lambda item: item[0])[1]
+
+
+def _rows(dialect: Dialect, sample: Sequence[str]) -> list[list[str]] | None:
+    """Rows that are not empty; None where the lines can't be read so."""
+    try:
+        return [row for row in dialect.rows(sample) if any(row)]
+    except csv.Error:
+        return None

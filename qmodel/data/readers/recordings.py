@@ -1,0 +1,196 @@
+"""Rows of a time series from a folder of recordings: a file each, its class in the folder's name or its own."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
+from signbit.qmodel.data.readers.table import BEGIN, Row, Source
+from signbit.qmodel.data.readers.wav_file import read_wav
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import shown
+
+TABLE_READERS = {
+    **dict.fromkeys(csv_file.SUFFIXES, csv_file.read_csv),
+    arff_file.SUFFIX: arff_file.read_arff,
+    **dict.fromkeys(arrow_file.SUFFIXES, arrow_file.read_arrow),
+}
+SOUND = ".wav"
+RECORDINGS = (*TABLE_READERS, SOUND)
+FILES_MAX = 100_000
+DEPTH_MAX = 8
+
+
+def table_source(path: Path, options: LoadingOptions) -> Source:
+    """The table in a file, by its suffix."""
+    return TABLE_READERS[suffix_of(path)](path, options)
+
+
+def suffix_of(path: Path) -> str:
+    """Lower case, without .gz."""
+    name = path.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file that is not hidden, in the order of names, folders within folders too; raises SignbitError."""
+    count = 0
+    waiting = [(folder, 0)]
+    while waiting:
+        current, depth = waiting.pop()
+        if depth > DEPTH_MAX:
+            raise SignbitError(f"{shown(folder.name)}: has folders more than {DEPTH_MAX} deep")
+        for path in sorted(current.iterdir(), reverse=True):
+            count += 1
+            if count > FILES_MAX:
+                raise SignbitError(f"{shown(folder.name)}: has more than {FILES_MAX:,} files")
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                waiting.append((path, depth + 1))
+            else:
+                yield path
+
+
+def left_out(files: Sequence[Path]) -> tuple[str, ...]:
+    """A note that counts files that are not read, by suffix."""
+    if not files:
+        return ()
+    kinds = Counter(path.suffix.lower() or "without a suffix" for path in files)
+    return (f"left out {len(files)} files: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}",)
+
+
+def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of recordings in a folder, tables or sound, and all others."""
+    files = sorted(files_below(folder))
+    found = [path for path in files if suffix_of(path) in RECORDINGS]
+    # a file beside the classes' folders is of no class
+    below = [path for path in found if path.parent != folder]
+    found = below or found
+    return found, [path for path in files if path not in set(found)]
+
+
+def recordings_source(folder: Path, options: LoadingOptions) -> tuple[Source, str | None]:
+    """All tables of a folder as one whose recordings begin where a file does, and the column with the class.
+
+    The class is the folder below, where there are any, else the file's name without a number at its end, in a column
+    that is added; with `--label-column` it is a column of the tables.
+    """
+    files, others = recording_files(folder)
+    first = table_source(files[0], options)
+    names = first.columns
+    label = options.label_column
+    labels = None if label is not None else _file_labels(folder, files)
+    if labels is not None:
+        label = next(name for name in FILE_COLUMNS if name not in names)
+    rows = _chained(folder, files, options, first, labels)
+    notes = (*first.notes, *left_out(others))
+    return replace(
+        first,
+        name=folder.name,
+        columns=names if labels is None else (*names, label),
+        rows=rows,
+        notes=notes,
+        row_count=None,
+    ), label
+
+
+FILE_COLUMNS = ("class", "folder", "file name", "class of the file")
+"""Names for the column that is added; the first one that the tables don't have."""
+
+
+def _chained(
+    folder: Path, files: Sequence[Path], options: LoadingOptions, first: Source, labels: list[str] | None
+) -> Iterator[Row]:
+    for number, path in enumerate(files):
+        source = first if number == 0 else table_source(path, options)
+        if set(source.columns) != set(first.columns):
+            raise SignbitError(
+                f"{path.relative_to(folder)}: has the columns {_some(source.columns)}, but {files[0].name} has "
+                f"{_some(first.columns)}"
+            )
+        order = None if source.columns == first.columns else [source.columns.index(name) for name in first.columns]
+        extra = [] if labels is None else [labels[number]]
+        gap = BEGIN
+        for row in source.rows:
+            if len(row.cells) != len(first.columns):
+                raise SignbitError(
+                    f"{path.relative_to(folder)}, row {row.number}: has {len(row.cells)} values, but there are "
+                    f"{len(first.columns)} columns"
+                )
+            cells = row.cells if order is None else [row.cells[index] for index in order]
+            yield Row(row.number, cells + extra, gap or row.gap, str(path.relative_to(folder)))
+            gap = 0
+
+
+def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
+    """Frames (frames, channels) of all .wav files, one after the other, with `starts` where each begins.
+
+    A class is a folder below, where there are any, else the file's name without a number at its end.
+    `--label-column` and `--group-column` are parts of the file's name, counted from 1.
+    """
+    options.refuse("a folder of sound", "fold", "window", "stride", "label_column", "group_column", "rare_classes")
+    files, others = recording_files(folder)
+    texts = (
+        _file_labels(folder, files)
+        if options.label_column is None
+        else [_name_part(path, options.label_column, "--label-column") for path in files]
+    )
+    values: list[np.ndarray] = []
+    first: tuple[tuple[str, ...], int] | None = None
+    total_bytes = 0
+    for path in files:
+        found, names, rate_hz = read_wav(path)
+        first = first or (names, rate_hz)
+        if (names, rate_hz) != first:
+            raise SignbitError(
+                f"{path.relative_to(folder)}: has {len(names)} channels at {rate_hz} Hz, but {files[0].name} has "
+                f"{len(first[0])} at {first[1]} Hz"
+            )
+        if not len(found):
+            raise SignbitError(f"{path.relative_to(folder)}: holds no sound")
+        values.append(found)
+        total_bytes += found.nbytes
+        if total_bytes > BYTES_MAX:
+            raise SignbitError(f"{shown(folder.name)}: holds more than {BYTES_MAX // 8:,} numbers; take a part of it")
+    sizes = [len(array) for array in values]
+    classes, labels = classes_of(texts)
+    groups = None
+    if options.group_column is not None:
+        names_of_groups = [_name_part(path, options.group_column, "--group-column") for path in files]
+        groups = np.repeat(groups_of(names_of_groups), sizes)
+    starts = np.zeros(sum(sizes), bool)
+    starts[np.cumsum([0, *sizes[:-1]])] = True
+    notes = (f"{len(files)} sounds at {first[1]} Hz", *left_out(others))
+    return Samples(
+        np.concatenate(values), np.repeat(classes, sizes), labels, groups, columns=first[0], starts=starts, notes=notes
+    )
+
+
+def _file_labels(folder: Path, files: Sequence[Path]) -> list[str]:
+    """The class of each file."""
+    if files[0].parent != folder:
+        return [path.relative_to(folder).parts[0] for path in files]
+    return [re.sub(r"[ _.-]*\(?[0-9]+\)?$", "", _stem(path)) or _stem(path) for path in files]
+
+
+def _name_part(path: Path, number: str, option: str) -> str:
+    parts = re.split(r"[ _.-]+", _stem(path))
+    if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= len(parts)):
+        raise SignbitError(f"{option} {number}: of sound it is the number of a part of the file's name, 1 for example")
+    return parts[int(number[:4]) - 1]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(shown(name) for name in names[:12])
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    return name[: name.lower().rindex(suffix_of(path))]

@@ -1,0 +1,27 @@
+"""Lines of a text file that a stranger wrote."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from signbit.qmodel.data.readers.samples import BYTES_MAX
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import open_file
+
+LINE_CHARACTERS_MAX = 1 << 22
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Each line with its end, of UTF-8, or UTF-16 with a byte order mark, packed (.gz) or not."""
+    try:
+        with open_file(path, BYTES_MAX) as stream:
+            encoding = "utf-16" if stream.peek(2)[:2] in UTF_16 else "utf-8-sig"
+            text = io.TextIOWrapper(stream, encoding, newline="")
+            while line := text.readline(LINE_CHARACTERS_MAX):
+                if len(line) == LINE_CHARACTERS_MAX:
+                    raise SignbitError(f"{path.name}: has a line of {LINE_CHARACTERS_MAX:,} characters; is it a table?")
+                yield line
+    except UnicodeError:
+        raise SignbitError(f"{path.name}: is not text in UTF-8; save it as UTF-8") from None

@@ -1,0 +1,296 @@
+"""Files and texts of strangers: bounded, regular, and shown without tricks; every reader opens its files so."""
+
+import ast
+import gzip
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from signbit.line.link import BLOCK_BYTES_MAX, Link, LinkError
+from signbit.qmodel import archive
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data import own
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from signbit.qmodel.untrusted import open_file, read_file, shown
+from signbit.trainer.learning.checkpoint import Checkpoint
+from signbit.trainer.network.architecture import parse, read_toml, resolve
+from tests.own_files import csv_text, save_npz
+from tools.prove import bad_files
+
+READERS = {
+    "m.npz": load,
+    "c.checkpoint": Checkpoint,
+    "net.toml": read_toml,
+    "data.csv": lambda path: own.read(path, LoadingOptions()),
+    "data.csv.gz": lambda path: own.read(path, LoadingOptions()),
+    "data.npz": lambda path: own.read(path, LoadingOptions()),
+    "data.arff": lambda path: own.read(path, LoadingOptions()),
+    "data.parquet": lambda path: own.read(path, LoadingOptions()),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)
+    with pytest.raises(SignbitError, match="is a pipe or device; write its content to a file first"):
+        READERS[name](path)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_device_without_an_end_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.symlink_to("/dev/zero")
+    with pytest.raises(SignbitError, match="is a pipe or device"):
+        READERS[name](path)
+
+
+def test_files_are_no_larger_than_the_reader_allows(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 100)
+    assert read_file(path, 100) == b"x" * 100
+    with pytest.raises(SignbitError, match=r"is larger than 99 bytes"):
+        read_file(path, 99)
+    packed = tmp_path / "a.gz"
+    packed.write_bytes(gzip.compress(b"x" * 1_000_000))
+    assert len(read_file(packed, 1_000_000)) == 1_000_000
+    with pytest.raises(SignbitError, match=r"unpacks to more than 999,999 bytes"):
+        read_file(packed, 999_999)
+    packed.write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    with pytest.raises(SignbitError, match="truncated or damaged gzip file"):
+        read_file(packed, 10_000)
+    with pytest.raises(SignbitError, match="is a folder"), open_file(tmp_path, 10):
+        pass
+
+
+def test_a_line_without_an_end_is_refused(parts):
+    with pytest.raises(SignbitError, match="has a line of 4,194,304 characters"):
+        own.read(parts("x" * (1 << 22) + "\n"), LoadingOptions())
+
+
+def test_no_reader_opens_files_on_its_own(repository):
+    """`open`, `read_bytes` and their like are called in one module, and where files are the project's own."""
+    allowed = {"untrusted.py", "atomic.py", "named.py", "mnist.py", "command.py"}
+    calls = {"open", "read_bytes", "read_text", "load", "fromfile"}
+    for path in sorted((repository / "qmodel").rglob("*.py")):
+        if path.name in allowed:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                owner = getattr(getattr(node.func, "value", None), "id", "")
+                on_content = owner in ("archive", "image_module", "wave", "self", "_archive") or name == "load"
+                assert name not in calls or on_content or "_archive" in ast.dump(node.func), (
+                    f"{path.name}:{node.lineno}"
+                )
+
+
+# --- archives
+
+
+def zipped(entries: dict[str, bytes], compression=zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_entries_are_stored_or_deflated(repository, tmp_path, method):
+    """SPEC 9 knows no other methods."""
+    with zipfile.ZipFile(repository / "models" / "digits-mlp.npz") as file:
+        content = zipped({name: file.read(name) for name in file.namelist()}, method)
+    (tmp_path / "m.npz").write_bytes(content)
+    with pytest.raises(SignbitError, match="is packed in a way that no such file is"):
+        load(tmp_path / "m.npz")
+    with pytest.raises(SignbitError, match="is packed in a way"):
+        archive.plain_arrays(zipped({"x.npy": npy(np.arange(3))}, method), 1000)
+
+
+def test_a_header_without_finite_numbers_is_refused(repository, tmp_path):
+    with zipfile.ZipFile(repository / "models" / "digits-mlp.npz") as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    start = entries["header.npy"].index(b"{", 100)
+    header = json.loads(entries["header.npy"][start:])
+    header["provenance"]["seconds"] = "INFINITE"
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).replace('"INFINITE"', "1e999")
+    entries["header.npy"] = npy(np.frombuffer(text.encode(), np.uint8))
+    (tmp_path / "m.npz").write_bytes(zipped(entries))
+    with pytest.raises(SignbitError, match="the header is not JSON"):
+        load(tmp_path / "m.npz")
+
+
+BAD_ARRAYS = {
+    "object": (npy(np.array([None], object)), "is not a plain array"),
+    "size": (npy(np.arange(3))[:-1], "has another size than its header says"),
+    "huge": (npy(np.arange(3)).replace(b"(3,)", b"(3333333333,)").replace(b"          \n", b" \n"), "."),
+    "characters": (npy(np.array([0x7FFFFFFF, 0x41], "<u4").view("<U2")), "characters that there are not"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARRAYS)
+def test_arrays_that_are_not_what_they_say_are_refused(case):
+    content, words = BAD_ARRAYS[case]
+    with pytest.raises(SignbitError, match=words):
+        archive.plain_arrays(zipped({"x.npy": content}), 1 << 20)
+
+
+# --- images, networks, devices
+
+
+def test_only_a_few_formats_of_images_are_opened(tmp_path):
+    """A PostScript file would start Ghostscript, whatever its name."""
+    pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'signbit[images]')")
+    for kind in "ab":
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    with pytest.raises(SignbitError, match=r"a/0.png: can't be read as an image"):
+        own.read(tmp_path, LoadingOptions())
+
+
+@pytest.mark.parametrize(
+    "text", ["dense:" + "9" * 5000, "conv3x3:4, " * 5000 + "dense", "conv" + "9" * 5000 + ":3, dense"]
+)
+def test_long_networks_are_refused(text):
+    with pytest.raises(SignbitError):
+        parse(text)
+
+
+def test_deep_toml_is_refused(tmp_path):
+    path = tmp_path / "net.toml"
+    for content in ("a = " + "[" * 5000 + "]" * 5000, "a = " + "9" * 5000, "x" * (2 << 20)):
+        path.write_text(content)
+        with pytest.raises(SignbitError):
+            read_toml(path)
+
+
+@pytest.mark.parametrize(("text", "shape"), [("conv1x1:65535, dense", (28, 28, 1)), ("dense:8, dense", (480, 640, 1))])
+def test_a_network_that_no_model_can_be_takes_no_memory(text, shape):
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(SignbitError, match=r"inputs a neuron|too many weights or outputs"):
+        resolve(parse(text), shape, 10)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_what_can_be_known_before_training_is_refused_before(tmp_path, trainer):
+    path = save_npz(tmp_path, x=np.zeros((40, 300, 300), np.uint8), y=np.arange(40) % 2)
+    out = tmp_path / "m.npz"
+    code, _, err = trainer("--data", path, "--model", "mlp", "--hidden", "8", "--epochs", "99999", "--out", out)
+    assert code == 2 and "has 90,000 inputs a neuron" in err and "epoch" not in err
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_that_names_an_endless_block_is_not_believed(monkeypatch):
+    class Silent:
+        def write(self, data):
+            pass
+
+    link = Link(Silent())
+    monkeypatch.setattr(link, "request", lambda kind, payload: (BLOCK_BYTES_MAX + 1).to_bytes(4, "little") + b"x")
+    with pytest.raises(LinkError, match="says a block has"):
+        link.info()
+
+
+# --- texts
+
+
+def test_texts_are_shown_on_one_line_without_tricks():
+    assert shown("a\x1b[2Jb\nc\u202ed\u2066e\x00") == "a?[2Jb?c?d?e?"
+    assert shown("x" * 100) == "x" * 59 + "…" and shown("ü→中") == "ü→中"
+
+
+def test_names_in_messages_can_not_move_the_cursor(parts, trainer):
+    for content in ("a,\x1b[31mred\u202e\n1,x\n2,y\n" * 2, "\x1b[2J" * 9000 + ",b\n1,x\nz,y\n"):
+        code, _, err = trainer("--data", parts(content), "--epochs", "1", "--quiet")
+        assert code == 2 and "\x1b" not in err and "\u202e" not in err and len(err) < 1100
+
+
+def run_main(tmp_path, arguments, redirect="", **environment):
+    path = os.pathsep.join(sys.path)
+    command = f"{sys.executable} -m signbit {arguments} {redirect}"
+    return subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, env=os.environ | {"PYTHONPATH": path, **environment}
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_any_output_takes_any_text(tmp_path, encoding):
+    (tmp_path / "t.csv").write_text(csv_text(classes=("warm", "heiß 中", "kühl"), header="größe,x→,kind"), "utf-8")
+    done = run_main(tmp_path, "look t.csv", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and done.stderr == b"" and b"warm" in done.stdout
+    assert b"hei" in done.stdout and "x->" in done.stdout.decode(encoding)
+
+
+def test_a_closed_output_is_one_line_and_exit_code_2(tmp_path):
+    for arguments in ("look t.csv", "train --epochs 1", "inspect m.npz", "--help"):
+        done = run_main(tmp_path, arguments, ">&-")
+        assert done.returncode == 2 and re.fullmatch(rb"error: standard output is closed; [^\n]+\n", done.stderr)
+
+
+def test_a_full_disk_at_the_output_is_one_line(repository):
+    done = run_main(repository, "inspect models/digits-mlp.npz", "> /dev/full")
+    assert done.returncode == 2 and re.fullmatch(rb"error: No space left on device\n", done.stderr)
+
+
+def test_too_little_memory_is_one_line(capsys):
+    def main(_):
+        raise MemoryError
+
+    assert run_command(main, []) == 2 and re.fullmatch(
+        r"error: there is not enough memory [^\n]+\n", capsys.readouterr().err
+    )
+
+
+# --- damaged files
+
+
+def test_good_files_are_read(tmp_path):
+    """The faults below are those of the files, and not of what reads them."""
+    for name in ("csv", "npz", "toml", "checkpoint", "model digits-mlp"):
+        kind = bad_files.formats()[name]
+        (tmp_path / kind.name).write_bytes(kind.make())
+        kind.read(tmp_path / kind.name)
+
+
+@pytest.mark.parametrize("name", bad_files.formats())
+def test_damaged_files_are_refused_in_one_line(name):
+    if name == "arff":
+        pytest.importorskip("scipy", reason="SciPy is not installed (pip install 'signbit[tables]')")
+    if name in ("parquet", "feather"):
+        pytest.importorskip("pyarrow", reason="PyArrow is not installed (pip install 'signbit[tables]')")
+    outcome = bad_files.run_chunk(name, 5, 60)
+    # time and memory are the long proof's, which has a process to itself
+    assert [finding for finding in outcome.findings if " took " not in finding and " held" not in finding] == []
+
+
+def test_a_reader_that_lets_an_error_out_is_a_finding(monkeypatch):
+    def read(path):
+        return path.read_bytes().decode()
+
+    monkeypatch.setattr(bad_files, "formats", lambda: {"text": bad_files.Format("a.txt", lambda: b"abc" * 9, read)})
+    found = bad_files.run_chunk("text", 1, 300).findings
+    assert found and all("UnicodeDecodeError" in finding for finding in found)
+
+
+def test_main_runs_and_counts(capsys):
+    assert bad_files.main(["--files", "40", "--format", "toml", "--format", "csv"]) == 0
+    assert "40 damaged files of 2 formats, 0 findings" in capsys.readouterr().out

@@ -1,0 +1,426 @@
+"""Files as strangers have them: each trains with at most two options, and what was guessed is said."""
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+
+from signbit.codegen.commands.cli import main as codegen
+from signbit.qmodel.command import run_command
+from signbit.qmodel.data import own
+from signbit.qmodel.data.named import dataset_for, load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+
+RNG = np.random.default_rng(7)
+
+
+def table(rows=90, separator=",", decimal=".", header="temp,hum,kind", classes=("low", "mid", "high"), end="\n") -> str:
+    """Real numbers with the class in the last column; the first column tells it."""
+    lines = [header.replace(",", separator)] if header else []
+    for n in range(rows):
+        cells = f"{20 * (n % 3) + n % 7 / 10:.1f}", f"{n % 13 / 4:.2f}", classes[n % len(classes)]
+        lines.append(separator.join(cell.replace(".", decimal) if k < 2 else cell for k, cell in enumerate(cells)))
+    return end.join(lines) + end
+
+
+def recordings(kind: str, count=12, rows=25, blank="") -> str:
+    """Recordings of the same length, of a wave whose form is the class, an empty line after each."""
+    lines = ["ax,ay"]
+    for number in range(count):
+        time = np.arange(rows)
+        wave_form = np.sin(time * {"flex": 0.3, "punch": 1.2}[kind] + number)
+        lines += [f"{value:.3f},{value * 2 + 1:.3f}" + blank for value in wave_form]
+        lines += ["", ""]
+    return "\n".join(lines) + "\n"
+
+
+def save_wav(path, frequency, frames=200, rate=8000, width=2):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, width, rate, 0, "NONE", ""))
+        values = np.sin(np.arange(frames) * frequency) * 9000
+        sound.writeframes(values.astype("<i2").tobytes() if width == 2 else bytes(frames))
+
+
+def one_hot() -> str:
+    rows = [f"{(n % 3) * 40 + n % 5},{n % 11}," + ",".join(str(int(k == n % 3)) for k in range(3)) for n in range(60)]
+    return "x,y,is_a,is_b,is_c\n" + "\n".join(rows) + "\n"
+
+
+def separated_by_blanks() -> str:
+    return "\n".join(f"  {n % 3 * 30 + n % 5}.5   {n % 7}\t {n % 3 + 1}" for n in range(90)) + "\n"
+
+
+def with_missing() -> str:
+    return table().replace("\n0.5,", "\n?,").replace("20.1,", ",")
+
+
+FILES = {
+    # name of the file: content, options, labels
+    "plain.csv": (table(), [], ("high", "low", "mid")),
+    "plain.tsv": (table(separator="\t"), [], ("high", "low", "mid")),
+    "plain.data": (table(header=""), [], ("high", "low", "mid")),
+    "blanks.dat": (separated_by_blanks(), [], ("1", "2", "3")),
+    "europe.csv": (table(separator=";", decimal=","), [], ("high", "low", "mid")),
+    "bars.txt": (table(separator="|"), [], ("high", "low", "mid")),
+    "windows.csv": ("\ufeff" + table(end="\r\n"), [], ("high", "low", "mid")),
+    "utf16.csv": (table().encode("utf-16"), [], ("high", "low", "mid")),
+    "packed.csv.gz": (gzip.compress(table().encode()), [], ("high", "low", "mid")),
+    "index.csv": (
+        "".join(f"{n - 1 if n else ''},{line}\n" for n, line in enumerate(table().splitlines())),
+        [],
+        ("high", "low", "mid"),
+    ),
+    "label-first.csv": (
+        "kind,a,b\n" + "".join(f"{'xyz'[n % 3]},{n % 3 * 9}.5,{n % 4}\n" for n in range(60)),
+        [],
+        ("x", "y", "z"),
+    ),
+    "sklearn.csv": (
+        "60,2,red,green,blue\n" + "".join(f"{n % 3 * 7}.1,{n % 5},{n % 3}\n" for n in range(60)),
+        [],
+        ("red", "green", "blue"),
+    ),
+    "one-hot.csv": (one_hot(), [], ("is_a", "is_b", "is_c")),
+    "missing.csv": (with_missing(), ["--missing", "median"], ("high", "low", "mid")),
+    "rare.csv": (table() + "1.5,2.5,once\n", ["--rare-classes", "drop"], ("high", "low", "mid")),
+    "date.csv": (
+        "when,t,kind\n"
+        + "".join(
+            f"2024-01-{n % 28 + 1:02} 10:{n % 60:02}:{n % 60:02}.{n},{n % 2}.5,{'ab'[n % 2]}\n" for n in range(60)
+        ),
+        [],
+        ("a", "b"),
+    ),
+    "ragged-name.csv": (
+        "a,b,kind\n" + "".join(f"{n},{n % 3}.5,{n % 7},{'pqr'[n % 3]}\n" for n in range(60)),
+        [],
+        ("p", "q", "r"),
+    ),
+    "trailing.csv": (table().replace("\n", ",\n"), [], ("high", "low", "mid")),
+    "split.csv": (
+        "x,kind,split\n"
+        + "".join(f"{n % 2 * 9 + n % 4},{'ab'[n % 2]},{'test' if n > 40 else 'train'}\n" for n in range(60)),
+        [],
+        ("a", "b"),
+    ),
+    "quoted.csv": ('"Temp, C";"kind"\n' + "".join(f"{n % 2 * 9}.5;{'ab'[n % 2]}\n" for n in range(40)), [], ("a", "b")),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_as_it_was_published_gives_a_verified_header(name, parts, trainer, tmp_path, capsys):
+    content, options, labels = FILES[name]
+    path = parts(content, name)
+    code, _, err = trainer(
+        "--data", path, *options, "--epochs", "2", "--hidden", "4", "--quiet", "--out", tmp_path / "m.npz"
+    )
+    assert code == 0, err
+    assert load(tmp_path / "m.npz").labels == labels
+    assert run_command(codegen, ["verify", str(tmp_path / "m.npz"), "--data", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("C == Python") == 3 and captured.err == ""
+
+
+def test_every_guess_is_said(parts, trainer, tmp_path):
+    def notes(content, name="parts.csv", *options):
+        code, _, err = trainer("--data", parts(content, name), "--epochs", "1", "--hidden", "2", "--quiet", *options)
+        assert code == 0
+        return err
+
+    assert "separated by semicolons; see --separator" in notes(table(separator=";"))
+    assert "decimal comma; see --decimal" in notes(table(separator=";", decimal=","))
+    assert "no header, so columns are called 1, 2, ...; see --header" in notes(table(header=""))
+    assert "'temp' is worth 0.00195312; see --lsb" in notes(table())
+    assert "left out column 'when': its texts are all different" in notes(FILES["date.csv"][0])
+    assert "3 columns of which one is 1; see --label-column" in notes(one_hot())
+    assert "left out 9 of 90 rows, which lack a value" in notes(with_missing(), "m.csv", "--missing", "drop")
+    assert "left out 1 classes with fewer than 10 samples each, 1 samples" in notes(
+        *FILES["rare.csv"][:1], "r.csv", "--rare-classes", "drop"
+    )
+    assert "column 'split' gives the parts" in notes(FILES["split.csv"][0])
+
+
+def test_each_guess_can_be_overridden(parts):
+    def read(content, **options):
+        return own.read(parts(content), LoadingOptions(**options))
+
+    assert read("1,2\n3,4\n5,6\n", header="yes").columns == ("1",)
+    assert read("1,b\n3,x\n5,y\n", header="no").labels == ("b", "x", "y")
+    assert read("x,y|kind\n1|a\n5|b\n", separator="|", header="yes").columns == ("x,y",)
+    with pytest.raises(SignbitError, match="'1,5' is not a number"):
+        read("1,5;a\n2,5;b\n", decimal="point", separator=";", header="no")
+    index = "id,x,kind\n" + "".join(f"{n},{n % 2},{'ab'[n % 2]}\n" for n in range(30))
+    assert read(index).columns == ("x",) and read(index, use_columns=("id",)).columns == ("id", "x")
+    assert read(one_hot(), label_column="y").labels[:2] == ("0", "1")
+
+
+def test_the_median_is_of_the_training_part(tmp_path, parts):
+    rows = [f"{n % 10},{n % 2 * 5}.5,{'ab'[n % 2]}" for n in range(100)]
+    rows[7] = ",5.5,b"
+    path = parts("x,y,kind\n" + "\n".join(rows) + "\n")
+    data = load_dataset(str(path), options=LoadingOptions(missing="median"))
+    samples = own.read(path, LoadingOptions(missing="median"))
+    train = [n for n in own._split(samples, 0)[0][0] if n != 7]
+    assert data.medians == {"x": int(np.rint(np.median([n % 10 for n in train])))}
+
+
+def test_values_beyond_the_sensors_range_are_clamped_and_counted(parts, trainer):
+    rows = "".join(f"{-4.0 if n % 9 == 0 else n % 2 * 1.5 + 0.001},{'ab'[n % 2]}\n" for n in range(60))
+    code, _, err = trainer("--data", parts("g,kind\n" + rows), "--lsb", "0.000122", "--epochs", "1", "--quiet")
+    assert code == 0 and "column 'g': 7 values are beyond int16 with counts of 0.000122 and are clamped" in err
+    code, _, err = trainer("--data", parts("g,kind\n" + rows), "--lsb", "0.00001", "--epochs", "1")
+    assert code == 2 and re.fullmatch(
+        r"error: column 'g': \d+ of 60 values are beyond int16 .* larger lsb for it\n", err
+    )
+
+
+def test_an_lsb_that_swallows_a_column_is_said(parts, trainer):
+    rows = "".join(f"{n % 7 / 100},{'ab'[n % 2]}\n" for n in range(60))
+    err = trainer("--data", parts("x,kind\n" + rows), "--lsb", "0.05", "--epochs", "1", "--quiet")[2]
+    assert "column 'x' moves over few counts of 0.05" in err
+
+
+# --- recordings
+
+
+@pytest.mark.parametrize("by_folder", [True, False])
+@pytest.mark.parametrize("blank", ["", "\n"], ids=["plain", "an empty line after each row"])
+def test_a_folder_of_recordings_trains_and_is_verified(tmp_path, trainer, by_folder, blank, capsys):
+    folder = tmp_path / "gestures"
+    for kind in ("flex", "punch"):
+        for number in range(2):
+            file = folder / kind / f"{number}.csv" if by_folder else folder / f"{kind}_{number}.csv"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(recordings(kind, blank=blank))
+    (folder / "README.md").write_text("hello")
+    out = tmp_path / "m.npz"
+    code, _, err = trainer("--data", folder, "--model", "mlp", "--epochs", "3", "--quiet", "--out", out)
+    assert code == 0 and "each recording, of 25 rows, is an input; see --window" in err
+    assert "left out 1 files: 1 .md" in err
+    model = load(out)
+    assert model.labels == ("flex", "punch") and model.input_shape == (25, 1, 2)
+    data = dataset_for(model, str(folder))
+    assert len(data.train) + len(data.validation) + len(data.test) == 48 and not data.is_whole
+    assert run_command(codegen, ["verify", str(out), "--data", str(folder)]) == 0
+
+
+def test_windows_begin_where_recordings_begin(tmp_path):
+    path = tmp_path / "all.csv"
+    path.write_text(
+        recordings("flex").replace("\n", ",flex\n").replace("\n,flex", "\n").replace("ay,flex", "ay,kind")
+        + recordings("punch").split("\n", 1)[1].replace("\n", ",punch\n").replace("\n,punch", "\n")
+    )
+    samples = own.read(path, LoadingOptions(window=25))
+    inputs, _ = own._inputs(path, samples, LoadingOptions(window=25))
+    assert np.array_equal(inputs.start, np.arange(24) * 25) and len(set(inputs.samples.groups.tolist())) == 24
+
+
+def test_a_recording_column_ends_a_window(parts):
+    rows = "".join(f"{n},{n // 10},{'ab'[n // 10 % 2]}\n" for n in range(400))
+    samples = own.read(parts("x,rec,kind\n" + rows), LoadingOptions(window=10, recording_column="rec"))
+    assert samples.columns == ("x",) and np.flatnonzero(samples.starts).tolist() == list(range(0, 400, 10))
+
+
+def test_recordings_of_other_lengths_need_a_window(tmp_path, trainer):
+    for kind in ("flex", "punch"):
+        (tmp_path / f"{kind}.csv").write_text(recordings(kind) + recordings(kind, rows=30).split("\n", 1)[1])
+    code, _, err = trainer("--data", tmp_path, "--epochs", "1")
+    assert code == 2 and "its recordings have 25 to 30 rows; say how many make an input, --window 25" in err
+
+
+def test_recordings_with_other_columns_are_refused_by_name(tmp_path, trainer):
+    (tmp_path / "flex.csv").write_text(recordings("flex"))
+    (tmp_path / "punch.csv").write_text(recordings("punch").replace("ay", "az"))
+    code, _, err = trainer("--data", tmp_path, "--window", "25")
+    assert code == 2 and err == "error: punch.csv: has the columns ax, az, but flex.csv has ax, ay\n"
+
+
+@pytest.mark.parametrize("by_folder", [True, False])
+def test_sound_of_a_class_a_folder_or_a_name(tmp_path, trainer, by_folder):
+    for kind, frequency in (("low", 0.1), ("high", 1.0)):
+        for number in range(10):
+            save_wav(
+                tmp_path / "s" / kind / f"{number}.wav" if by_folder else tmp_path / "s" / f"{kind}-{number}.wav",
+                frequency,
+            )
+    out = tmp_path / "m.npz"
+    code, _, err = trainer("--data", tmp_path / "s", "--model", "mlp", "--epochs", "1", "--quiet", "--out", out)
+    assert code == 0 and "20 sounds at 8000 Hz" in err and load(out).labels == ("high", "low")
+
+
+def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
+    for number in range(10):
+        for label in "01":
+            save_wav(tmp_path / "s" / f"{label}_{'xyzuv'[number % 5]}_{number}.wav", 0.1 + int(label))
+    samples = own.read(tmp_path / "s", LoadingOptions(label_column="1", group_column="2"))
+    assert samples.labels == ("0", "1") and samples.groups.max() == 4
+    save_wav(tmp_path / "s" / "0_x_99.wav", 1, rate=16000)
+    assert "1 channels at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
+    (tmp_path / "s" / "0_x_99.wav").write_bytes(b"RIFF")
+    assert "is no .wav of plain samples, or damaged" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
+
+
+# --- other formats, other parts
+
+
+ARFF = "@relation r\n@attribute t numeric\n@attribute h real\n@attribute kind {low,mid,high}\n@data\n"
+
+
+def test_arff_and_arrow_are_tables_too(parts, tmp_path):
+    expected = own.read(parts(table()), LoadingOptions())
+    pytest.importorskip("scipy", reason="SciPy is not installed (pip install 'signbit[tables]')")
+    arrow = pytest.importorskip("pyarrow", reason="PyArrow is not installed (pip install 'signbit[tables]')")
+    from pyarrow import feather, parquet
+
+    columns = {
+        "temp": expected.values[:, 0],
+        "hum": expected.values[:, 1],
+        "kind": [expected.labels[c] for c in expected.classes],
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    feather.write_feather(arrow.table(columns), str(tmp_path / "t.feather"))
+    for path in (parts(ARFF + table(header=""), "t.arff"), tmp_path / "t.parquet", tmp_path / "t.feather"):
+        samples = own.read(path, LoadingOptions())
+        assert np.array_equal(samples.values, expected.values) and samples.labels == expected.labels
+        with pytest.raises(SignbitError, match="--separator means nothing for a"):
+            own.read(path, LoadingOptions(separator=";"))
+
+
+@pytest.mark.parametrize(("module", "name"), [("scipy.io", "t.arff"), ("pyarrow", "t.parquet")])
+def test_a_missing_library_is_named_with_its_extra(parts, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SignbitError, match=re.escape("pip install 'signbit[tables]'")):
+        own.read(parts(ARFF, name), LoadingOptions())
+
+
+def test_a_test_part_of_its_own(parts, trainer, tmp_path):
+    train, test = parts(table(90), "train.csv"), parts(table(30, header="hum,temp,kind"), "test.csv")
+    out = tmp_path / "m.npz"
+    words = ("--data", train, "--test-data", test, "--epochs", "1", "--hidden", "4", "--quiet", "--out", out)
+    assert trainer(*words)[0] == 0
+    record = load(out).provenance
+    assert (record["data"]["train"] + record["data"]["validation"], record["data"]["test"]) == (90, 30)
+    assert record["data"]["options"] == {"test_data": "test.csv"} and "--test-data test.csv" in record["command"]
+    assert str(tmp_path) not in str(record)
+    other = parts("temp,hum,kind\n1,2,other\n", "other.csv")
+    assert "class 'other' is not in train.csv" in trainer("--data", train, "--test-data", other)[2]
+
+
+def test_npz_that_is_split_already(tmp_path):
+    x, y = np.arange(120, dtype=np.uint8).reshape(60, 2), np.arange(60) % 3
+    np.savez(tmp_path / "k.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    data = load_dataset(str(tmp_path / "k.npz"))
+    assert len(data.test) == 20 and np.array_equal(data.test.x, x[40:])
+
+
+# --- new data for a model
+
+
+@pytest.fixture
+def model(parts, trainer, tmp_path):
+    out = tmp_path / "model.npz"
+    path = parts(table(), "train.csv")
+    assert trainer("--data", path, "--epochs", "20", "--quiet", "--out", out)[0] == 0
+    return out
+
+
+def test_columns_are_matched_by_name(model, parts, trainer):
+    lines = [line.split(",") for line in table().splitlines()]
+    swapped = "\n".join(f"{b},{a},{c}" for a, b, c in lines) + "\n"
+    expected = trainer("evaluate", model, "--data", parts(table(), "train.csv"))
+    code, out, err = trainer("evaluate", model, "--data", parts(swapped, "train.csv"))
+    assert (code, out, err) == expected and "of the test part" in out
+    code, _, err = trainer("evaluate", model, "--data", parts(table(header="pressure,co2,kind"), "other.csv"))
+    assert code == 2 and "there is no column 'temp', which the model takes; there are pressure, co2, kind" in err
+
+
+def test_all_of_a_new_file_is_evaluated(model, parts, trainer):
+    more = parts(table(7).replace("hum", "extra,hum").replace("\n2", "\n9,2").replace("0.", "9,0.", 1), "new.csv")
+    more.write_text(
+        "".join(f"{a},9,{b}\n" for a, b in (line.split(",", 1) for line in table(7).splitlines())).replace(
+            ",9,hum", ",extra,hum", 1
+        )
+    )
+    code, out, err = trainer("evaluate", model, "--data", more)
+    assert code == 0 and "/7 of all inputs)" in out
+    assert "left out column 'extra': the model does not take it" in err and "all of its 7 inputs are taken" in err
+
+
+def test_a_new_person_is_evaluated_though_groups_are_too_few(parts, trainer, tmp_path):
+    rows = [f"p{n // 20},{n % 2 * 30 + n % 5},{'ab'[n % 2]}" for n in range(200)]
+    path, out = parts("who,x,kind\n" + "\n".join(rows) + "\n", "people.csv"), tmp_path / "m.npz"
+    assert trainer("--data", path, "--group-column", "who", "--epochs", "3", "--quiet", "--out", out)[0] == 0
+    new = parts("who,x,kind\n" + "\n".join(rows[:20]) + "\n", "new.csv")
+    assert "/20 of all inputs)" in trainer("evaluate", out, "--data", new)[1]
+
+
+# --- look
+
+
+def test_look_says_what_it_sees_and_suggests(parts, trainer):
+    code, out, err = trainer("look", parts(with_missing() + "1,2,once\n", "m.csv"))
+    assert code == 0 and err == ""
+    assert "m.csv: 91 rows" in out and "training is refused: row 3, column 'temp': the value is missing (9" in out
+    assert "suggested: --missing drop or --missing median, since 9 rows lack a value" in out
+    assert "suggested: --rare-classes drop, since 1 classes have fewer than 10 samples" in out
+    code, out, _ = trainer("look", parts(table(), "t.csv"), "--json")
+    import json
+
+    found = json.loads(out)
+    assert [column["role"] for column in found["columns"]] == ["feature", "feature", "label"]
+    assert found["classes"] == {"low": 30, "mid": 30, "high": 30} and found["is_refused"] is False
+
+
+def test_look_suggests_the_length_of_recordings(tmp_path, trainer):
+    path = tmp_path / "r.csv"
+    path.write_text(recordings("flex").replace("ax,ay", "ax,kind"))
+    assert "suggested: --window 25, since empty lines" in trainer("look", path)[1]
+
+
+# --- cost
+
+
+def test_windows_that_share_rows_share_memory(tmp_path):
+    """A recording of 20 MB with windows of 200 rows, a row apart, would be 2 GB of windows."""
+    y = np.repeat(np.arange(4), 25_000)
+    np.savez(tmp_path / "s.npz", x=RNG.integers(-900, 900, (100_000, 100)).astype(np.int16), y=y)
+    program = (
+        "import resource, sys; from pathlib import Path; from signbit.qmodel.data import own\n"
+        "from signbit.qmodel.data.readers.loading import LoadingOptions\n"
+        "options = LoadingOptions(window=200, stride=1) if sys.argv[1] == 'windows' else LoadingOptions()\n"
+        "data = own.load_own(Path('s.npz'), options)\n"
+        "print(len(data.train), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+    )
+
+    def peak(kind):
+        done = subprocess.run(
+            [sys.executable, "-c", program, kind],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        return int(done.stdout.split()[1])
+
+    assert peak("windows") - peak("rows") < 0.2 * 20_000_000
+
+
+def test_many_columns_take_little_time(parts, benchmark_time=15):
+    import time
+
+    columns = 32_768
+    text = ",".join(f"c{n}" for n in range(columns)) + ",kind\n"
+    text += "".join(",".join(str((n * row) % 90) for n in range(columns)) + f",{'ab'[row % 2]}\n" for row in range(24))
+    path = parts(text)
+    start = time.process_time()
+    assert own.load_own(path, LoadingOptions()).input_shape == (columns,)
+    assert time.process_time() - start < benchmark_time

@@ -1,6 +1,6 @@
 """How C is written down: indentation, lines of at most 120 columns, assembly in columns, no operator that does nothing.
 
-Templates say what stands in a line; where it stands, and where it is broken, is decided here.
+Templates say what is in a line; where the line begins, and where it is broken, is decided here.
 """
 
 import re

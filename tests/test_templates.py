@@ -1,4 +1,4 @@
-"""Templates lay out and decide nothing: no namespace, no arithmetic, no calls but of macros; Jinja2's parser tells."""
+"""Templates lay out and decide nothing: no namespace, no arithmetic, no calls but of macros."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -23,8 +23,8 @@ def unit(sizes: tuple[int, ...], shift: int, constant_shift: int) -> str:
         lines += [*_inputs(size, start, shift), *_table(size), "lsrs r7, r7, #16", "push {r7} @ twice the group's sum"]
         start += size
     if others:
-        behind = sum(map(_bytes, others))
-        lines += [f"subs r1, #{behind}", f"subs r1, #{_bytes(first)}", "mov r7, r12"]
+        others_bytes = sum(map(_bytes, others))
+        lines += [f"subs r1, #{others_bytes}", f"subs r1, #{_bytes(first)}", "mov r7, r12"]
     lines += [*_inputs(first, 0, shift, adds=False), "adds r7, r4, r5", "adds r7, r7, r6"]
     lines += [f"add r7, {register}" for register in ("r2", "r3", "lr")[: first - 3]]
     lines.append("lsrs r7, r7, #16")

@@ -261,6 +261,10 @@ class AveragePool(Layer):
     def fan_in(self) -> int:
         return self.size[0] * self.size[1]
 
+    @property
+    def window(self) -> Window:
+        return Window(stride=self.size)
+
     @cached_property
     def activation(self) -> Requantize:
         """Its multiplier is an int32 of up to 2^22, and is stored nowhere."""
@@ -269,7 +273,7 @@ class AveragePool(Layer):
         return Requantize(ones * multiplier, ones << (self.SHIFT - 1), self.SHIFT, self.high)
 
     def output_shape(self, shape: Shape) -> Shape:
-        return shape[0] // self.size[0], shape[1] // self.size[1], self.channels
+        return (*self.window.output_shape(shape, self.size), self.channels)
 
     def accumulate(self, inputs: list[np.ndarray], values: list[Value]) -> np.ndarray:
         (x,) = inputs
@@ -286,12 +290,9 @@ class AveragePool(Layer):
         return Range(ones * self.fan_in * value.low, ones * self.fan_in * value.high)
 
     def check(self, value: Value) -> None:
-        if len(value.shape) != 3:
-            raise SignbitError(f"needs an image (height, width, channels), but gets {value.shape}")
+        self.window.check(value.shape, self.size)
         if self.channels != value.shape[2]:
             raise SignbitError(f"is for {self.channels} channels, but gets {value.shape[2]}")
-        if min(self.output_shape(value.shape)) < 1:
-            raise SignbitError(f"its window {self.size} is larger than its input of {value.shape}")
         check_high(self.high)
 
     def settings(self) -> dict:

@@ -54,8 +54,11 @@ class Window:
     def check(self, input_shape: Shape, kernel: tuple[int, int]) -> None:
         if len(input_shape) != 3:
             raise SignbitError(f"needs an image (height, width, channels), but gets {input_shape}")
+        largest = max(*kernel, *self.stride, *self.padding, *self.pool)
+        if largest > SIDE_MAX:
+            raise SignbitError(f"has a side of {largest} in its window, but can have at most {SIDE_MAX}")
         if min(self.output_shape(input_shape, kernel)) < 1:
-            raise SignbitError(f"its kernel and pool are larger than its input of {input_shape}")
+            raise SignbitError(f"its window is larger than its input of {input_shape}")
 
     def settings(self) -> dict:
         return {"stride": list(self.stride), "padding": list(self.padding), "pool": list(self.pool)}

@@ -157,6 +157,7 @@ def test_layers_that_do_not_fit_the_data_are_refused():
         ("globalavg, dense", (64,), 3, "image"),
         ("conv3x3:4, dense:10", (8, 8, 1), 3, "3 classes"),
         ("dense:9, conv3x3:8, dense", (8, 8, 1), 3, "layer 2, conv3x3:8: needs an image"),
+        ("conv3x1:8, globalavg, dense", (300, 1, 2), 3, "layer 2, globalavg: has a side of 298 .* 255"),
         ("conv3x3:8 sign, globalavg, dense", (8, 8, 1), 3, r"layer 2, globalavg: reads 8-bit .* one-bit"),
         ("conv3x3:8 sign, conv3x3pad:8 sign, add(-2), dense", (8, 8, 1), 3, r"layer 3, add\(-2\): .* one-bit"),
         ("conv3x3:8 sign, conv3x3pad:8, concat(-2), dense", (8, 8, 1), 3, r"layer 3, concat\(-2\): .*together"),

@@ -260,15 +260,7 @@ def _from_table(path: Path, number: int, table: object) -> LayerSpec:
     return _checked_layer(f"{path}, layer {number}", LayerSpec(**values), set(values) - {"kind"})
 
 
-FIELDS = {
-    "conv": {"outputs", "kernel", "stride", "padding", "pool", "activation", "ternary", "inputs"},
-    "depthwise": {"kernel", "stride", "padding", "pool", "activation", "ternary", "inputs"},
-    "dense": {"outputs", "activation", "ternary", "inputs"},
-    "avgpool": {"kernel", "inputs"},
-    "add": {"inputs"},
-    "concat": {"inputs"},
-}
-REQUIRED = {
+NEEDED = {
     "conv": {"outputs", "kernel"},
     "depthwise": {"kernel"},
     "dense": set(),
@@ -276,14 +268,23 @@ REQUIRED = {
     "add": {"inputs"},
     "concat": {"inputs"},
 }
+ALLOWED = {
+    "conv": {"stride", "padding", "pool", "activation", "ternary", "inputs"},
+    "depthwise": {"stride", "padding", "pool", "activation", "ternary", "inputs"},
+    "dense": {"outputs", "activation", "ternary", "inputs"},
+    "avgpool": {"inputs"},
+    "add": set(),
+    "concat": set(),
+}
+"""Fields of `LayerSpec` that a kind has beside those it needs."""
 
 
 def _checked_layer(text: str, spec: LayerSpec, given: set[str]) -> LayerSpec:
     if spec.kind not in KINDS:
         raise SignbitError(f"--model: layer kind {spec.kind!r} is unknown; there are {', '.join(KINDS)}")
-    if missing := REQUIRED[spec.kind] - given:
+    if missing := NEEDED[spec.kind] - given:
         raise SignbitError(f"--model: {text!r} needs {' and '.join(sorted(missing))}")
-    if extra := given - FIELDS[spec.kind]:
+    if extra := given - NEEDED[spec.kind] - ALLOWED[spec.kind]:
         raise SignbitError(f"--model: {text!r}: {spec.kind} has no {' or '.join(sorted(extra))}")
     if spec.activation not in ACTIVATIONS:
         raise SignbitError(f"--model: {text!r}: activation must be {' or '.join(ACTIVATIONS)}")
@@ -300,17 +301,14 @@ def _checked_layer(text: str, spec: LayerSpec, given: set[str]) -> LayerSpec:
 
 
 def _check_inputs(text: str, spec: LayerSpec) -> None:
+    nearest, *others = spec.inputs
     if spec.kind not in MERGES:
-        if len(spec.inputs) != 1 or spec.inputs[0] > -1:
+        if others or nearest > -1:
             raise SignbitError(f"--model: {text!r}: {spec.kind} reads one value, -1 or further back")
-    elif spec.inputs[0] != -1 or len(spec.inputs) < 2 or max(spec.inputs[1:]) > -2 or _has_twice(spec.inputs):
+    elif nearest != -1 or not others or max(others) > -2 or len(set(others)) < len(others):
         raise SignbitError(
             f"--model: {text!r}: {spec.kind} reads -1, the value before it, and others once each, from -2 on"
         )
-
-
-def _has_twice(values: tuple[int, ...]) -> bool:
-    return len(set(values)) < len(values)
 
 
 def _checked(architecture: Architecture) -> Architecture:

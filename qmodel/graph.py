@@ -1,5 +1,6 @@
 """Which layer reads which values: value 0 is the model's input, value i + 1 the output of layer i."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,3 +38,8 @@ class Graph:
             yield output
             kept = {value: array for value, array in kept.items() if last_readers[value] > index}
             kept[index + 1] = output
+
+    def result(self, first: Array, run: Callable[[int, list[Array]], Array]) -> Array:
+        """The last layer's output; the others are let go of as `outputs` says."""
+        last = deque(self.outputs(first, run), maxlen=1)
+        return last.pop()

@@ -126,18 +126,14 @@ class QuantizedModel:
         """
         outputs: list[list[np.ndarray]] = [[] for _ in self.layers]
         for batch in self._batches(inputs):
-            for parts, value, array in zip(outputs, self.values[1:], self._outputs(batch), strict=True):
+            arrays = self.graph.outputs(batch, self._run_layer)
+            for parts, value, array in zip(outputs, self.values[1:], arrays, strict=True):
                 parts.append(value.packed(array))
         return [np.concatenate(parts) for parts in outputs]
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """The logits, int32 of shape (batch, classes)."""
-        logits = []
-        for batch in self._batches(inputs):
-            for output in self._outputs(batch):
-                last = output
-            logits.append(last)
-        return np.concatenate(logits)
+        return np.concatenate([self.graph.result(batch, self._run_layer) for batch in self._batches(inputs)])
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """The class of each input, shape (batch,)."""
@@ -166,20 +162,15 @@ class QuantizedModel:
         return self
 
     def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
-        """Parts of the model's inputs, so that memory stays bounded whatever the data set."""
+        """Value 0 for parts of the inputs, so that memory stays bounded whatever the data set."""
         inputs = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
         self._check_inputs(inputs, "uint8")
         for start in range(0, len(inputs), BATCH):
-            batch = inputs[start : start + BATCH]
+            batch = inputs[start : start + BATCH] >> np.uint8(self.input_shift)
             yield batch.reshape(len(batch), *self.input_shape)
 
-    def _outputs(self, batch: np.ndarray) -> Iterator[np.ndarray]:
-        """Each layer's output in turn."""
-
-        def run(index: int, arrays: list[np.ndarray]) -> np.ndarray:
-            return self.layers[index].run(arrays, self.inputs_of(index))
-
-        return self.graph.outputs(batch >> np.uint8(self.input_shift), run)
+    def _run_layer(self, index: int, arrays: list[np.ndarray]) -> np.ndarray:
+        return self.layers[index].run(arrays, self.inputs_of(index))
 
     def _check_inputs(self, inputs: np.ndarray, dtype: str) -> None:
         if inputs.dtype != dtype:

@@ -1,5 +1,7 @@
 """Networks whose layers read any values: residual additions, concatenations, branches."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import from_bytes, to_bytes
+from signbit.qmodel.graph import Graph
 from signbit.trainer.exact.grid import EXACT
 from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.run import run
@@ -85,6 +88,32 @@ def outputs_of(network, inputs):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+# --- the graph
+
+
+@pytest.mark.parametrize("take_all", [True, False])
+def test_values_are_let_go_of_after_their_last_reader(take_all):
+    """The values alive when each layer runs, of a chain with one value that is read again."""
+
+    class Something:
+        pass
+
+    graph, alive, made = Graph(((0,), (1,), (2,), (3, 1), (4,))), [], []
+
+    def run(index, values):
+        alive.append([number for number, reference in enumerate(made) if reference() is not None])
+        output = Something()
+        made.append(weakref.ref(output))
+        return output
+
+    if take_all:
+        assert len([1 for _ in graph.outputs(None, run)]) == 5
+    else:
+        assert graph.result(None, run) is made[-1]()
+    # numbered as layers: layer 0's output is there until layer 3 has read it
+    assert alive == [[], [0], [0, 1], [0, 2], [3]]
 
 
 # --- the integer model

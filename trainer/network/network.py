@@ -98,8 +98,7 @@ class Network:
             self.largest = max(self.largest, self.blocks[index].largest, y[0].size)
             return y
 
-        *_, logits = self._graph.outputs(x, run)
-        return logits
+        return self._graph.result(x, run)
 
     def backward(self, gradient: np.ndarray) -> None:
         """Set every parameter's gradient, from dLoss/dlogits of the last forward pass."""

@@ -103,4 +103,5 @@ def test_the_recorded_versions_fit_the_project(repository):
     assert {"3.11", "3.13"} <= recorded.keys()
     for versions in recorded.values():
         for requirement in map(Requirement, wanted):
+            assert requirement.name in versions, f"{requirement}: record it with python -m tools pin"
             assert requirement.specifier.contains(versions[requirement.name]), requirement

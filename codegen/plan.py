@@ -1,7 +1,6 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from signbit.codegen import code_size
 from signbit.codegen.arena import Buffer, in_use, place
 from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
+from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, Source, output_step
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
@@ -19,12 +19,10 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.ranges import LayerRange
-from signbit.qmodel.value import WORD_BYTES, Encoding, Shape
+from signbit.qmodel.value import WORD_BYTES, Encoding
 
 TEST_VECTORS_MAX = 256
 CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "int32_t"}
-
-UNIT = re.compile(r"[\[(]([^\[\]()]{1,16})[\])]\s*$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,41 +121,6 @@ def _pointer(ctype: str, offset: int) -> str:
     return place if ctype.endswith("uint32_t") else f"({ctype} *)({place})" if offset else f"({ctype} *){place}"
 
 
-@dataclass(frozen=True)
-class InputChannel:
-    """What a channel's counts are; `lsb` is what one is worth, in the unit, as a decimal number."""
-
-    name: str
-    unit: str
-    lsb: str
-
-    @property
-    def literals(self) -> str:
-        """Name, unit and lsb as C string literals."""
-        return ", ".join(map(string_literal, (self.name, self.unit, self.lsb)))
-
-
-@dataclass(frozen=True, eq=False)
-class InputPlan:
-    """How int16 counts become inputs; `range` is proved for every count (SPEC 11)."""
-
-    multiplier: CArray
-    bias: CArray
-    shift: int
-    range: tuple[int, int]
-    shape: Shape
-    described: tuple[InputChannel, ...]
-    """Every channel, if the model says what they are."""
-
-    @property
-    def channels(self) -> int:
-        return self.shape[-1]
-
-    @property
-    def flash_bytes(self) -> int:
-        return self.multiplier.size_bytes + self.bias.size_bytes
-
-
 @dataclass(frozen=True, eq=False)
 class SelfTestVector:
     """An input and the logits that the model gives for it."""
@@ -189,6 +152,8 @@ class Plan:
     accuracy: str | None
     input: InputPlan | None
     """None if the model takes bytes as they come."""
+    input_copy: InputCopy | None
+    """None if the first layers read what the caller has."""
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -266,7 +231,8 @@ class Plan:
     @property
     def uses_arena(self) -> bool:
         """Whether inference itself needs the scratch, and not only predict for its logits."""
-        return len(self.layers) > 1 or any(layer.cost.scratch_bytes for layer in self.layers)
+        has_scratch = any(layer.cost.scratch_bytes for layer in self.layers)
+        return self.input_copy is not None or len(self.layers) > 1 or has_scratch
 
     @property
     def activation_kinds(self) -> set[str]:
@@ -295,14 +261,14 @@ def make_plan(
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions is for a core; choose one with --target")
-    lives = zip(model.values[1:], range(len(model.layers)), model.graph.last_readers[1:], strict=True)
-    outputs = [Buffer(value.size_bytes, first, last) for value, first, last in lives]
-    jobs = [_job(model, index, in_use(outputs, index), target, optimize) for index in range(len(model.layers))]
+    held = _held(model)
+    taken = list(held.values())
+    jobs = [_job(model, index, in_use(taken, index), target, optimize) for index in range(len(model.layers))]
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
 
     def plan_with(chosen: list[Kernel]) -> Plan:
-        return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, outputs, chosen)
+        return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
 
     weights = code_size.weights_for(target, optimize) if optimize == SIZE or limits.flash_bytes is not None else None
     draft = plan_with([choices[0] for choices in kernels]) if weights else None
@@ -327,13 +293,14 @@ def _plan(
     optimize: str,
     test_vectors: tuple[SelfTestVector, ...],
     jobs: list[Job],
-    outputs: list[Buffer],
+    held: dict[int, Buffer],
     kernels: list[Kernel],
 ) -> Plan:
-    """The plan in which `kernels` compute `jobs`, whose `outputs` live as long as they are read."""
+    """The plan in which `kernels` compute `jobs`, with the values that are `held` in the arena, by their numbers."""
     costs = [kernel.cost(job) for kernel, job in zip(kernels, jobs, strict=True)]
-    arena = place([*outputs, *(Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs))])
+    arena = place([*held.values(), *(Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs))])
     offsets = [offset // WORD_BYTES for offset in arena.offsets]
+    places = dict(zip(held, offsets, strict=False))
     layers = tuple(
         LayerPlan(
             index=index,
@@ -344,9 +311,9 @@ def _plan(
             values=kernel.values(job),
             cost=costs[index],
             range=model.ranges[index],
-            input_offsets=tuple(offsets[source - 1] if source else None for source in model.graph.sources[index]),
-            output_offset=offsets[index] if index < len(jobs) - 1 else None,
-            scratch_offset=offsets[len(jobs) + index],
+            input_offsets=tuple(places.get(source) for source in model.graph.sources[index]),
+            output_offset=places[index + 1] if index < len(jobs) - 1 else None,
+            scratch_offset=offsets[len(held) + index],
         )
         for index, (kernel, job) in enumerate(zip(kernels, jobs, strict=True))
     )
@@ -364,17 +331,34 @@ def _plan(
         logit_shift=model.logit_shift,
         labels=tuple(string_literal(label) for label in model.labels),
         layers=layers,
-        logits_offset=offsets[len(jobs) - 1],
+        logits_offset=places[len(jobs)],
         scratch_bytes=arena.size_bytes,
         test_vectors=test_vectors,
         accuracy=_accuracy(model.provenance),
-        input=_input(model),
+        input=input_plan(model),
+        input_copy=input_copy(model.values[0], places[0]) if 0 in held else None,
     )
+
+
+def _held(model: QuantizedModel) -> dict[int, Buffer]:
+    """The values that live in the arena, each until its last reader has run.
+
+    One-bit inputs are among them, as a copy: a caller's bytes may have any alignment.
+    """
+    first = 0 if model.values[0].encoding is Encoding.BIT else 1
+    return {
+        number: Buffer(model.values[number].size_bytes, max(number - 1, 0), model.graph.last_readers[number])
+        for number in range(first, len(model.values))
+    }
 
 
 def _job(model: QuantizedModel, index: int, values_bytes: int, target: str, optimize: str) -> Job:
     sources = tuple(
-        Source(model.values[source], shift=0 if source else model.input_shift, from_caller=source == 0)
+        Source(
+            model.values[source],
+            shift=0 if source else model.input_shift,
+            from_caller=source == 0 and model.values[0].encoding is Encoding.UINT8,
+        )
         for source in model.graph.sources[index]
     )
     return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target, optimize)
@@ -383,41 +367,6 @@ def _job(model: QuantizedModel, index: int, values_bytes: int, target: str, opti
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:
     named = [kernel for kernel in kernels if kernel.name == name]
     return named or kernels
-
-
-def _input(model: QuantizedModel) -> InputPlan | None:
-    quantization = model.input_quantization
-    if quantization is None:
-        return None
-    multiplier = CArray("multiplier", "int16_t", quantization.multiplier)
-    bias = CArray("bias", "int32_t", quantization.bias)
-    return InputPlan(multiplier, bias, quantization.shift, quantization.range, model.input_shape, _described(model))
-
-
-def _described(model: QuantizedModel) -> tuple[InputChannel, ...]:
-    """What the model says about its channels; nothing if it says none, or what can't be understood."""
-    record = model.provenance.get("data")
-    record = record if isinstance(record, dict) else {}
-    names, lsb = record.get("columns"), record.get("lsb", {})
-    if not isinstance(names, list) or len(names) != model.input_shape[-1] or not isinstance(lsb, dict):
-        return ()
-    worths = [lsb.get(name, 1) if isinstance(name, str) else None for name in names]
-    if not all(isinstance(worth, int | float) and not isinstance(worth, bool) for worth in worths):
-        return ()
-    try:
-        found = tuple(
-            InputChannel(name, _unit(name), f"{worth:.10g}") for name, worth in zip(names, worths, strict=True)
-        )
-        _ = [channel.literals for channel in found]
-    except (UnicodeEncodeError, OverflowError):
-        return ()
-    return found
-
-
-def _unit(name: str) -> str:
-    """The unit that ends a column's name, `acc_x [g]` or `temp (°C)`; "" where there is none."""
-    match = UNIT.search(name)
-    return match[1].strip() if match else ""
 
 
 def _test_vector(model: QuantizedModel, number: int) -> SelfTestVector:

@@ -19,6 +19,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, size_of
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
@@ -74,18 +75,20 @@ def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: 
     first = ""
     if len(wrong):
         row, column = wrong[0]
-        place = f"count {counts[row, column]}, value {column}"
+        # an input of one bit comes of no single count
+        count = f"count {counts[row, column]}" if counts.shape == expected.shape else f"counts of row {row}"
+        place = f"{count}, value {column}"
         first = f"{place}: C {found[row, column]}, Python {expected[row, column]}"
     return Comparison(len(counts), 0, expected.size, len(wrong), first)
 
 
 def count_sweep(model: QuantizedModel) -> np.ndarray:
-    """Counts, int16 [n, input_size], in which every channel meets every int16 once, spread over its positions.
+    """Counts, int16 [n, counts], in which every channel meets every int16 once, spread over its positions.
 
     With too many channels for that, evenly spaced counts with both ends.
     """
-    channels = model.input_shape[-1]
-    positions = model.input_size // channels
+    channels = model.counts_shape[-1]
+    positions = size_of(model.counts_shape) // channels
     number = min(1 << 16, max(2, SWEEP_VALUES // channels))
     sweep = np.linspace(INT16_MIN, INT16_MAX, number).astype(np.int16)
     # the last row is filled up with the first counts
@@ -155,7 +158,7 @@ def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:
     random = rng.integers(0, 256, (RANDOM_INPUTS, model.input_size), dtype=np.uint8)
     flat = np.repeat(np.array([[0], [255]], np.uint8), model.input_size, axis=1)
     first = model.layers[0]
-    if not isinstance(first, Dense):
+    if not isinstance(first, Dense) or model.values[0].encoding is not Encoding.UINT8:
         return np.concatenate([random, flat])
     extreme = [np.where(first.weights == side, 255, 0).astype(np.uint8) for side in (1, -1)]
     return np.concatenate([random, flat, *extreme])

@@ -7,15 +7,15 @@ from pathlib import Path
 from signbit.qmodel import archive
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.input_quantization import quantization_kind
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
-from signbit.qmodel.model import GRAPH, WORDS_MAX, QuantizedModel
+from signbit.qmodel.model import GRAPH, INPUT_KINDS, WORDS_MAX, QuantizedModel
 from signbit.qmodel.untrusted import read_file
 
 FORMAT = "signbit-model"
 VERSION_MAX = 2
-PARTS = frozenset({GRAPH})
+PARTS = frozenset({GRAPH, INPUT_KINDS})
 """Optional parts that this signbit reads; a file of version 2 names those it uses."""
 
 FILE_BYTES_MAX = 64 << 20
@@ -87,8 +87,11 @@ def _read(content: archive.Archive) -> QuantizedModel:
         for name, entry in kind.entries(settings).items()
     }
     input_shape = _whole_numbers(header, "input_shape")
-    is_quantized = INPUT_QUANTIZATION in header and min(input_shape, default=0) > 0
-    quantized = InputQuantization.entries(input_shape[-1]) if is_quantized else {}
+    quantization = header.get(INPUT_QUANTIZATION)
+    if quantization is not None and min(input_shape, default=0) > 0:
+        quantized = quantization_kind(quantization).entries(quantization, input_shape[-1])
+    else:
+        quantized = {}
     wanted |= {_input_entry(name): entry for name, entry in quantized.items()}
     if sum(math.prod(shape) for _, shape in wanted.values()) > WORDS_MAX:
         raise SignbitError("the header asks for more data than any model has")
@@ -104,8 +107,8 @@ def _read(content: archive.Archive) -> QuantizedModel:
         labels=_texts(header, "labels"),
         logit_shift=header["logit_shift"],
         provenance=header["provenance"],
-        input_quantization=InputQuantization.restore(
-            header[INPUT_QUANTIZATION], {name: arrays[_input_entry(name)] for name in quantized}
+        input_quantization=quantization_kind(quantization).restore(
+            quantization, {name: arrays[_input_entry(name)] for name in quantized}
         )
         if quantized
         else None,

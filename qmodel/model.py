@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from signbit.qmodel import integer, ranges
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.graph import Graph
-from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.input_quantization import Affine, InputQuantization, to_inputs
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
 from signbit.qmodel.value import Encoding, Shape, Value, size_of
 
@@ -26,6 +26,8 @@ BATCH = 250
 
 GRAPH = "graph"
 """Part of the model file: layers that read other values than the one before them."""
+INPUT_KINDS = "input_kinds"
+"""Part of the model file: inputs from counts by other quantizations than an affine one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,10 @@ class QuantizedModel:
     """Integer layers in the order in which they run, with what is needed to feed them and to read their answer.
 
     Value 0 is the input, value i + 1 the output of layer i.
-    `input_shape` is (H, W, C) or shorter; inputs are uint8 and are shifted right by `input_shift` before the
-    first layer; a logit is worth logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by
-    nothing.  `input_quantization` makes inputs of a sensor's counts; it is None where the inputs are bytes as they
-    come.
+    `input_shape` is (H, W, C) or shorter; a caller hands over `input_size` bytes, 8-bit inputs that are shifted right
+    by `input_shift` before the first layer, or the packed words of one-bit inputs.  A logit is worth
+    logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
+    makes inputs of a sensor's counts; it is None where the inputs are bytes as they come.
     """
 
     name: str
@@ -48,9 +50,22 @@ class QuantizedModel:
     provenance: dict = field(default_factory=dict)
     input_quantization: InputQuantization | None = None
 
+    @cached_property
+    def input_value(self) -> Value:
+        """The input as a caller hands it over."""
+        if self.input_quantization is None:
+            return Value(self.input_shape, Encoding.UINT8, 0, 255)
+        return self.input_quantization.value(self.counts_shape)
+
     @property
     def input_size(self) -> int:
-        return size_of(self.input_shape)
+        """Bytes."""
+        return self.input_value.size_bytes
+
+    @property
+    def counts_shape(self) -> Shape:
+        """Shape of the sensor counts from which inputs are made."""
+        return (*self.input_shape[:-1], self.input_quantization.channels)
 
     @property
     def output_size(self) -> int:
@@ -63,7 +78,8 @@ class QuantizedModel:
     @cached_property
     def values(self) -> tuple[Value, ...]:
         """The input after `input_shift`, and every layer's output; raises SignbitError where a layer does not fit."""
-        values = [Value(self.input_shape, Encoding.UINT8, 0, 255 >> self.input_shift)]
+        taken = self.input_value
+        values = [replace(taken, high=taken.high >> self.input_shift)]
         for index, layer in enumerate(self.layers):
             with _named(index, layer):
                 values.append(checked_output(layer, values))
@@ -87,7 +103,11 @@ class QuantizedModel:
     @property
     def parts(self) -> tuple[str, ...]:
         """The model file's optional parts that the model uses, in order -- SPEC 9."""
-        return (GRAPH,) if any(layer.inputs != CHAIN for layer in self.layers) else ()
+        uses = {
+            GRAPH: any(layer.inputs != CHAIN for layer in self.layers),
+            INPUT_KINDS: not isinstance(self.input_quantization, Affine | None),
+        }
+        return tuple(part for part, is_used in uses.items() if is_used)
 
     @cached_property
     def hash(self) -> str:
@@ -111,15 +131,15 @@ class QuantizedModel:
         }
 
     def quantize_input(self, counts: np.ndarray) -> np.ndarray:
-        """Inputs, uint8, of int16 sensor `counts` (batch, *input_shape) or (batch, input_size) -- SPEC 11."""
+        """Inputs, uint8 (batch, input_size), of int16 sensor `counts` (batch, *counts_shape) or flat -- SPEC 11."""
         if self.input_quantization is None:
             raise SignbitError("the model takes bytes as they come; it has no quantization of sensor counts")
         counts = np.asarray(counts)
-        self._check_inputs(counts, "int16")
-        return self.input_quantization.run(counts.reshape(len(counts), *self.input_shape)).reshape(counts.shape)
+        _check_array("counts", counts, "int16", self.counts_shape, size_of(self.counts_shape))
+        return to_inputs(self.input_quantization, counts.reshape(-1, *self.counts_shape))
 
     def trace(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """Every layer's output for uint8 `inputs` of shape (batch, *input_shape) or (batch, input_size).
+        """Every layer's output for uint8 `inputs` of shape (batch, input_size), or (batch, *input_shape) of 8 bits.
 
         Hidden layers give uint8 arrays of shape (batch, ...), or for one-bit activations the packed channels of each
         pixel, uint32 (batch, ..., words); the last one gives the int32 logits (batch, classes).
@@ -147,6 +167,14 @@ class QuantizedModel:
         """Check everything a reader relies on; returns the model, or raises SignbitError with what is wrong."""
         check_name(self.name)
         _check_input(self.input_shape, self.input_shift)
+        if self.input_quantization is not None:
+            self.input_quantization.check()
+            if self.input_value.shape != self.input_shape:
+                raise SignbitError(
+                    f"input quantization gives {self.input_value.shape}, but the model takes {self.input_shape}"
+                )
+        if self.input_shift and self.input_value.encoding is not Encoding.UINT8:
+            raise SignbitError("input_shift is for 8-bit inputs")
         if not 1 <= len(self.layers) <= LAYERS_MAX:
             raise SignbitError(f"the model has {len(self.layers)} layers, but must have 1 to {LAYERS_MAX}")
         if sum(size_of(array.shape) for layer in self.layers for array in layer.arrays().values()) > WORDS_MAX:
@@ -156,27 +184,19 @@ class QuantizedModel:
         check_labels(self.labels, self.output_size)
         for value in self.graph.unread:
             raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
-        if self.input_quantization is not None:
-            self.input_quantization.check(self.input_shape[-1])
         _ = self.ranges
         return self
 
     def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
         """Value 0 for parts of the inputs, so that memory stays bounded whatever the data set."""
         inputs = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
-        self._check_inputs(inputs, "uint8")
+        _check_array("inputs", inputs, "uint8", self.input_value.shape, self.input_size)
         for start in range(0, len(inputs), BATCH):
-            batch = inputs[start : start + BATCH] >> np.uint8(self.input_shift)
-            yield batch.reshape(len(batch), *self.input_shape)
+            batch = self.input_value.from_bytes(inputs[start : start + BATCH])
+            yield batch >> np.uint8(self.input_shift) if self.input_shift else batch
 
     def _run_layer(self, index: int, arrays: list[np.ndarray]) -> np.ndarray:
         return self.layers[index].run(arrays, self.inputs_of(index))
-
-    def _check_inputs(self, inputs: np.ndarray, dtype: str) -> None:
-        if inputs.dtype != dtype:
-            raise SignbitError(f"inputs are {inputs.dtype}, but must be {dtype}")
-        if inputs.shape[1:] not in (self.input_shape, (self.input_size,)):
-            raise SignbitError(f"inputs have shape {inputs.shape[1:]} each, but the model takes {self.input_shape}")
 
 
 def checked_output(layer: Layer, values: list[Value]) -> Value:
@@ -235,6 +255,13 @@ class _named:
     def __exit__(self, kind, error, traceback) -> None:
         if isinstance(error, SignbitError):
             raise SignbitError(f"{self.place}: {error}") from None
+
+
+def _check_array(name: str, array: np.ndarray, dtype: str, shape: Shape, size: int) -> None:
+    if array.dtype != dtype:
+        raise SignbitError(f"{name} are {array.dtype}, but must be {dtype}")
+    if array.shape[1:] not in (shape, (size,)):
+        raise SignbitError(f"{name} have shape {array.shape[1:]} each, but the model takes {shape}")
 
 
 def _check_input(shape: Shape, shift: int) -> None:

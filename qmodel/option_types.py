@@ -62,6 +62,20 @@ def choice(choices: Collection[str]) -> OptionType:
     return OptionType(says, lambda value: isinstance(value, str) and value in choices, f"{{{','.join(choices)}}}")
 
 
+def counted(metavar: str, kinds: dict[str, tuple[int, int] | None]) -> OptionType:
+    """One of `kinds`; some take a whole number after a colon, from the least to the most that `kinds` has for them."""
+    says = "one of " + ", ".join(f"{kind}[:{span[0]}..{span[1]}]" if span else kind for kind, span in kinds.items())
+
+    def allows(value) -> bool:
+        kind, colon, count = value.partition(":") if isinstance(value, str) else ("", "", "")
+        span = kinds.get(kind)
+        if span is None or not colon:
+            return value in kinds
+        return count.isascii() and count.isdigit() and span[0] <= int(count) <= span[1]
+
+    return OptionType(says, allows, metavar)
+
+
 def flag() -> OptionType:
     return OptionType("True or False", lambda value: isinstance(value, bool))
 

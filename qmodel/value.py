@@ -54,6 +54,18 @@ class Value:
         """`array` as it lies in a device's memory: one-bit values become uint32 (batch, ..., words)."""
         return integer.pack_last_axis(array) if self.encoding is Encoding.BIT else array
 
+    def to_bytes(self, array: np.ndarray) -> np.ndarray:
+        """`array` as the bytes that a caller hands to a device, uint8 (batch, size_bytes), little-endian."""
+        packed = self.packed(array).reshape(len(array), -1)
+        return packed.astype(packed.dtype.newbyteorder("<")).view(np.uint8)
+
+    def from_bytes(self, octets: np.ndarray) -> np.ndarray:
+        """The array (batch, *shape) of a caller's bytes; bits after a pixel's last channel are ignored -- SPEC 5."""
+        if self.encoding is not Encoding.BIT:
+            return octets.reshape(len(octets), *self.shape)
+        words = np.ascontiguousarray(octets).reshape(len(octets) * size_of(self.shape[:-1]), -1).view("<u4")
+        return integer.unpack_bits(words, self.shape[-1]).reshape(len(octets), *self.shape)
+
 
 def size_of(shape: Shape) -> int:
     """Number of values in a shape."""

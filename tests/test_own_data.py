@@ -19,6 +19,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from signbit.trainer.command.cli import main as trainer
 from signbit.trainer.command.output import model_name
+from signbit.trainer.learning.settings import default_settings
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, save_npz
 from tests.test_input_quantization import FIXTURE
@@ -144,12 +145,13 @@ def test_groups_that_can_not_be_split_are_refused():
 
 def test_only_training_data_choose_the_quantization(tmp_path):
     path = save_npz(tmp_path, x=np.arange(120, dtype=np.int16).reshape(60, 2), y=Y)
-    data = load_dataset(str(path))
+    settings = default_settings()
+    data = settings.prepared(load_dataset(str(path)))
     samples = own_data.read(path, LoadingOptions())
     _, validation, test = split.split_samples(samples.classes)
     changed = samples.values.copy()
     changed[np.concatenate([validation, test])] = 30_000
-    other = load_dataset(str(save_npz(tmp_path, x=changed, y=Y)))
+    other = settings.prepared(load_dataset(str(save_npz(tmp_path, x=changed, y=Y))))
     assert np.array_equal(other.quantization.bias, data.quantization.bias)
     assert np.array_equal(other.train.x, data.train.x) and other.hash != data.hash
 

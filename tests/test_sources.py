@@ -15,6 +15,7 @@ from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import Samples
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.command.cli import main as trainer
+from signbit.trainer.learning.settings import default_settings
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, idx, save_npz
 
@@ -147,7 +148,7 @@ def test_npz_of_bytes_is_taken_as_it_comes(tmp_path, shape, expected):
 )
 def test_npz_of_counts_is_quantized(tmp_path, x, options, expected):
     path = str(save_npz(tmp_path, x=x, y=np.array(["b", "a", "c"])[Y]))
-    data = load_dataset(path, options=LoadingOptions(**options))
+    data = default_settings().prepared(load_dataset(path, options=LoadingOptions(**options)))
     assert data.input_shape == expected and data.labels == ("a", "b", "c")
     assert data.quantization.channels == expected[-1] and data.train.x.max() >= 254
 

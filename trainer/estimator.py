@@ -15,12 +15,12 @@ from signbit.qmodel.data.named import Dataset, Split
 from signbit.qmodel.data.split import split_fraction
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
-from signbit.qmodel.input_quantization import fit as fit_quantization
 from signbit.qmodel.model import check_labels, check_name
 from signbit.qmodel.value import size_of
+from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.loss import softmax
 from signbit.trainer.learning.run import Run, run
-from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
+from signbit.trainer.learning.settings import Settings
 from signbit.trainer.report.progress import Watch
 
 try:
@@ -90,7 +90,8 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         self.classes_, classes = np.unique(y, return_inverse=True)
         data = self._dataset(X, classes)
         # what was given, then what own data get by default, then the trainer's defaults
-        settings = default_settings(**(own_defaults(data) | self._given() | {"seed": self._seed()}))
+        settings, _ = settings_for(data, self._given() | {"seed": self._seed()})
+        data = settings.prepared(data)
         with Watch(settings.epochs, quiet=not self.verbose) as watch:
             done = run(settings, data, self.name, watch=watch)
         self.history_ = done.history
@@ -171,7 +172,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         train, validation = split_fraction(classes, self.validation_fraction)
         if not len(validation):
             validation = train
-        quantization, worth = None, {}
+        worth = {}
         if X.dtype == np.uint8:
             if self.lsb is not None:
                 raise SignbitError("X is uint8 and taken as it comes; leave out lsb")
@@ -181,15 +182,13 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
             self.lsb_ = self._find_lsb(values)
             self._warn_of_saturation(counts.check_range(values, self.lsb_, columns))
             X = counts.to_counts(values, self.lsb_)
-            quantization = fit_quantization(X[train])
-            X = quantization.run(X)
             pairs = zip(columns, self.lsb_.tolist(), strict=True)
             worth = {column: value for column, value in pairs if value != 1}
         X = X.reshape(len(X), -1)
         parts = [Split(X[part], classes[part]) for part in (train, validation, validation)]
         rule = f"a part of {self.validation_fraction:g} of the training samples for validation, stratified"
-        columns = columns if quantization else ()
-        return Dataset(self.name, shape, labels, *parts, rule, quantization, columns, lsb=worth)
+        columns = () if self.lsb_ is None else columns
+        return Dataset(self.name, shape, labels, *parts, rule, columns=columns, lsb=worth)
 
     def _warn_of_saturation(self, saturated: np.ndarray) -> None:
         for index in np.flatnonzero(saturated):

@@ -1,14 +1,15 @@
 """A data set in three parts."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.series import Windows
-from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.input_quantization import InputQuantization, Thermometer, to_inputs
+from signbit.qmodel.value import Encoding
 
 HASH_SAMPLES = 1000
 """Hashed at a time."""
@@ -16,7 +17,10 @@ HASH_SAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Inputs `x`, uint8 (n, input_size) in HWC order, and classes `y`, int64 (n,)."""
+    """Inputs `x` and classes `y`, int64 (n,).
+
+    Inputs are uint8 (n, bytes), as a device gets them, or int16 counts (n, counts) of which they are to be made.
+    """
 
     x: np.ndarray | Windows
     y: np.ndarray
@@ -54,6 +58,36 @@ class Dataset:
     def is_whole(self) -> bool:
         """All samples are in `test`: the data are new to the model."""
         return not len(self.train)
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether the inputs still have to be made of a sensor's counts (`with_inputs`)."""
+        return self.test.x.dtype == np.int16
+
+    @property
+    def encoding(self) -> Encoding:
+        """Of the inputs."""
+        return Encoding.BIT if isinstance(self.quantization, Thermometer) else Encoding.UINT8
+
+    @property
+    def training_rows(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The training part's counts (rows, ..., channels), and how often each row counts, None for once."""
+        x = self.train.x
+        return x.rows if isinstance(x, Windows) else (x.reshape(len(x), *self.input_shape), None)
+
+    def with_inputs(self, quantization: InputQuantization) -> "Dataset":
+        """The data set with the inputs that `quantization` makes of its counts."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        if isinstance(self.test.x, Windows):
+            rows = to_inputs(quantization, self.test.x.series)
+            made = {name: Split(part.x.of(rows), part.y) for name, part in parts.items()}
+        else:
+            made = {
+                name: Split(to_inputs(quantization, part.x.reshape(len(part), *self.input_shape)), part.y)
+                for name, part in parts.items()
+            }
+        shape = quantization.value(self.input_shape).shape
+        return replace(self, input_shape=shape, quantization=quantization, **made)
 
     @cached_property
     def hash(self) -> str:

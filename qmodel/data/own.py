@@ -35,7 +35,6 @@ from signbit.qmodel.data.split import (
     split_samples,
 )
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import InputQuantization, fit
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_labels
 from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import size_of
@@ -43,7 +42,6 @@ from signbit.qmodel.value import size_of
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 NOTES_MAX = 40
 """Columns that have a note of the same kind."""
-BLOCK_VALUES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +69,8 @@ class Inputs:
 def load_own(path: Path, options: LoadingOptions) -> Dataset:
     """The data set in `path`: a table, a .npz, a folder of recordings or of images a class, or one with IDX files.
 
-    Real numbers become counts, and counts uint8 inputs by a quantization fitted to the training part.  Raises
-    SignbitError with what is wrong with the data.
+    Real numbers become counts, of which inputs are still to be made (`Dataset.with_inputs`).  Raises SignbitError with
+    what is wrong with the data.
     """
     samples = read(path, options)
     if options.test_data is not None:
@@ -330,34 +328,27 @@ def _dataset(
     model: QuantizedModel | None = None,
     medians: dict[str, float] | None = None,
 ) -> Dataset:
-    """The parts as uint8 inputs; quantization and medians are the model's if there is one."""
+    """The parts as counts or bytes; a `model` fills them with its medians and makes inputs of them."""
     samples = inputs.samples
-    x, quantization, notes, worth = samples.values, None, samples.notes, {}
+    x, notes, worth = samples.values, samples.notes, {}
     if lsb is not None:
         columns = samples.columns
         notes += tuple(_count_notes(samples, lsb))
         x = counts.to_counts(x, lsb)
         medians = _fill_missing(inputs, x, parts[0], medians)
         worth = {name: value for name, value in zip(columns, lsb.tolist(), strict=True) if value != 1}
-        if model is None:
-            rows, weights = inputs.rows(parts[0])
-            quantization = fit(x[rows], weights)
-        else:
-            quantization = model.input_quantization
-        x = _quantized(quantization, x)
     if inputs.start is None:
         x = x.reshape(len(x), -1)
         splits = [Split(x[part], samples.classes[part]) for part in parts]
     else:
         starts = inputs.start.astype(np.int32)
         splits = [Split(series.Windows(x, starts[part], inputs.window), samples.classes[part]) for part in parts]
-    return Dataset(
+    data = Dataset(
         path.resolve().name,
         inputs.shape,
         samples.labels,
         *splits,
         split_rule=rule,
-        quantization=quantization,
         columns=samples.columns,
         options=options,
         label_columns=samples.label_columns,
@@ -365,15 +356,7 @@ def _dataset(
         medians=medians or {},
         notes=notes,
     )
-
-
-def _quantized(quantization: InputQuantization, x: np.ndarray) -> np.ndarray:
-    """Inputs of counts (samples, ..., channels), in pieces that take little memory."""
-    found = np.empty(x.shape, np.uint8)
-    step = max(1, BLOCK_VALUES // max(1, size_of(x.shape[1:])))
-    for start in range(0, len(x), step):
-        found[start : start + step] = quantization.run(x[start : start + step])
-    return found
+    return data if model is None or not data.has_counts else data.with_inputs(model.input_quantization)
 
 
 def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dict[str, float] | None) -> dict[str, int]:
@@ -426,8 +409,9 @@ def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
     if unknown:
         labels = ", ".join(map(shown, model.labels[:20]))
         raise SignbitError(f"class {shown(unknown[0])!r} is none of the model's, which are {labels}")
-    if inputs.shape != model.input_shape:
-        raise SignbitError(f"the data have inputs of {inputs.shape}, but the model takes {model.input_shape}")
+    wanted = model.input_shape if model.input_quantization is None else model.counts_shape
+    if inputs.shape != wanted:
+        raise SignbitError(f"the data have inputs of {inputs.shape}, but the model takes {wanted}")
     if (samples.values.dtype != np.uint8) != (model.input_quantization is not None):
         kinds = ["bytes as they come", "sensor counts"]
         wants, has = kinds if model.input_quantization is None else kinds[::-1]

@@ -26,6 +26,21 @@ class Windows:
         self._window = window
 
     @property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows (rows, channels) that are in any window, and in how many of them each is."""
+        weights = coverage(self._start, self._window, len(self._series))
+        used = np.flatnonzero(weights)
+        return self._series[used], weights[used]
+
+    def of(self, series: np.ndarray) -> "Windows":
+        """The same windows of other rows."""
+        return Windows(series, self._start, self._window)
+
+    @property
+    def series(self) -> np.ndarray:
+        return self._series
+
+    @property
     def shape(self) -> tuple[int, int]:
         return len(self._start), self._window * self._series.shape[1]
 

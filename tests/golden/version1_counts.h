@@ -34,6 +34,7 @@ extern "C" {
 #define MOTION_NAME "motion"
 #define MOTION_HASH "af6dfe1ce7d8953a065733b40b1047f002023880786dcbf73cf7fe6cb2aa5171"
 #define MOTION_ID 0xaf6dfe1cu /* the first 32 bits of the hash */
+#define MOTION_COUNTS_SIZE 60 /* int16_t, from which an input is made */
 #define MOTION_INPUT_SIZE 60 /* bytes */
 #define MOTION_OUTPUT_SIZE 3 /* classes */
 #define MOTION_LAYER_COUNT 2
@@ -48,7 +49,7 @@ typedef struct {
 } motion_scratch_t;
 
 /** Inputs from int16 sensor counts in the same order.  `counts` and `input` must not overlap. */
-void motion_quantize_input(const int16_t counts[MOTION_INPUT_SIZE], uint8_t input[MOTION_INPUT_SIZE]);
+void motion_quantize_input(const int16_t counts[MOTION_COUNTS_SIZE], uint8_t input[MOTION_INPUT_SIZE]);
 
 /** Class scores of one input.  Reads `input` (any alignment); writes `logits` and `scratch`, nothing else. */
 void motion_infer(const uint8_t input[MOTION_INPUT_SIZE], int32_t logits[MOTION_OUTPUT_SIZE],
@@ -211,9 +212,8 @@ void motion_infer(const uint8_t input[MOTION_INPUT_SIZE], int32_t logits[MOTION_
     MOTION_TRACE(1, logits, 12u);
 }
 
-/* clamp((count * multiplier + bias) >> 17, 0, 255), multiplier and bias by channel; all sums are in
- * -910393424..927207976 (SPEC 11). */
-void motion_quantize_input(const int16_t counts[MOTION_INPUT_SIZE], uint8_t input[MOTION_INPUT_SIZE])
+/* clamp((count * multiplier + bias) >> shift, 0, 255) by channel; all sums are in -910393424..927207976 (SPEC 11). */
+void motion_quantize_input(const int16_t counts[MOTION_COUNTS_SIZE], uint8_t input[MOTION_INPUT_SIZE])
 {
     static const int16_t multiplier[3] = {
         1046, 28040, 1117
@@ -221,7 +221,7 @@ void motion_quantize_input(const int16_t counts[MOTION_INPUT_SIZE], uint8_t inpu
     static const int32_t bias[3] = {
         16762049, 8421296, 12163
     };
-    for (uint32_t start = 0; start < MOTION_INPUT_SIZE; start += 3u) {
+    for (uint32_t start = 0; start < MOTION_COUNTS_SIZE; start += 3u) {
         for (uint32_t channel = 0; channel < 3u; channel++) {
             const int32_t scaled = (int32_t)counts[start + channel] * multiplier[channel] + bias[channel];
             const int32_t value = scaled >> 17;

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Requantize, Sign
-from signbit.qmodel.input_quantization import InputQuantization
+from signbit.qmodel.input_quantization import THRESHOLDS_MAX, Affine, InputQuantization, Pieces, Thermometer
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
@@ -63,7 +63,7 @@ def random_activation(
     return Logits(multiplier, bias) if kind == "logits" else Requantize(multiplier, bias, shift, high)
 
 
-def random_input_quantization(seed: int, channels: int) -> InputQuantization:
+def random_affine(seed: int, channels: int) -> Affine:
     """Any multipliers, biases that use the whole range of inputs or go to int32's very ends; `check` has passed."""
     rng = np.random.default_rng(seed)
     multiplier = rng.integers(INT16_MIN, INT16_MAX + 1, channels) >> rng.integers(0, 16, channels)
@@ -73,8 +73,32 @@ def random_input_quantization(seed: int, channels: int) -> InputQuantization:
     within = rng.integers(INT16_MIN, INT16_MAX + 1, channels) * -multiplier + (128 << min(shift, 23))
     kind = rng.random(channels)
     bias = np.where(kind < 0.1, room_low, np.where(kind < 0.2, room_high, np.clip(within, room_low, room_high)))
-    quantization = InputQuantization(multiplier.astype(np.int16), bias.astype(np.int32), shift)
-    quantization.check(channels)
+    quantization = Affine(multiplier.astype(np.int16), bias.astype(np.int32), shift)
+    quantization.check()
+    return quantization
+
+
+def random_pieces(seed: int, channels: int) -> Pieces:
+    """Knots near each other or at int16's ends, some of them equal, so that pieces are empty; 1 to 9 pieces."""
+    rng = np.random.default_rng(seed)
+    knots = rng.integers(INT16_MIN, INT16_MAX + 1, (channels, int(rng.integers(2, 11)))) >> rng.integers(0, 16)
+    knots = np.where(rng.random(knots.shape) < 0.2, rng.choice([INT16_MIN, 0, INT16_MAX], knots.shape), knots)
+    quantization = Pieces(np.sort(knots, axis=1).astype(np.int16))
+    quantization.check()
+    return quantization
+
+
+def random_thermometer(seed: int, bits: int) -> Thermometer:
+    """`bits` thresholds in all, in channels with none, few or many of them, int16's ends among them."""
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(rng.integers(0, int(rng.integers(-(-bits // 200), bits + 2)), bits))
+    if counts.max() > THRESHOLDS_MAX:
+        counts = np.array([len(part) for part in np.array_split(np.arange(bits), -(-bits // THRESHOLDS_MAX))])
+    ends = [INT16_MIN, INT16_MIN + 1, -1, 0, 1, INT16_MAX]
+    pools = [np.unique([*rng.integers(INT16_MIN, INT16_MAX, 300), *ends]) for _ in counts]
+    chosen = [np.sort(rng.choice(pool, count, replace=False)) for pool, count in zip(pools, counts, strict=True)]
+    quantization = Thermometer(np.concatenate(chosen).astype(np.int16), counts.astype(np.uint8))
+    quantization.check()
     return quantization
 
 
@@ -183,14 +207,27 @@ def _random_window(rng, shape, kernel) -> Window:
     return Window(stride, padding, pool)
 
 
-def with_counts(model: QuantizedModel, seed: int) -> QuantizedModel:
-    """The model with a random quantization of sensor counts before it."""
-    quantization = random_input_quantization(seed, model.input_shape[-1])
-    return dataclasses.replace(model, input_quantization=quantization).validate()
+RANDOM_QUANTIZATIONS = {Affine: random_affine, Pieces: random_pieces, Thermometer: random_thermometer}
+
+
+def with_counts(model: QuantizedModel, seed: int, kind: type[InputQuantization] = Affine) -> QuantizedModel:
+    """The model with a random quantization of sensor counts before it; its first layers must read what that gives."""
+    quantization = RANDOM_QUANTIZATIONS[kind](seed, model.input_shape[-1])
+    shift = 0 if kind is Thermometer else model.input_shift
+    return dataclasses.replace(model, input_quantization=quantization, input_shift=shift).validate()
+
+
+def quantizations_for(model: QuantizedModel) -> tuple[type[InputQuantization], ...]:
+    """The kinds whose inputs the model's first layers read."""
+    readers = (layer for layer, sources in zip(model.layers, model.graph.sources, strict=True) if 0 in sources)
+    reads_bits = all(Encoding.BIT in layer.encodings and len(layer.inputs) == 1 for layer in readers)
+    return (Affine, Pieces, Thermometer) if reads_bits else (Affine, Pieces)
 
 
 @st.composite
 def networks(draw) -> QuantizedModel:
-    """Models with layers of every kind every second one for sensor counts."""
+    """Models with layers of every kind, some of them for sensor counts."""
     seed = draw(st.integers(0, 2**32 - 1))
-    return with_counts(random_network(seed), seed) if draw(st.booleans()) else random_network(seed)
+    model = random_network(seed)
+    kind = draw(st.sampled_from([None, *quantizations_for(model)]))
+    return model if kind is None else with_counts(model, seed, kind)

@@ -22,12 +22,13 @@ from signbit.codegen.verify import Comparison, find_compiler
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import Thermometer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
 from tools.cores import emulated as cores
 from tools.cores.programs import STREAM_HERE, compare_all, write_program
 from tools.networks.forced import random_layer_model
-from tools.networks.random import random_network
+from tools.networks.random import quantizations_for, random_network, with_counts
 
 MODELS_A_PROGRAM = 50
 INPUTS_A_MODEL = 3
@@ -77,6 +78,8 @@ def run_program(place: str, count: int, seed: tuple[int, int]) -> list[Compariso
 
 def random_plan(rng: np.random.Generator, place: str, prefix: str) -> tuple[QuantizedModel, Plan]:
     model = random_network(int(rng.integers(2**32))) if rng.random() < 0.5 else random_layer_model(rng)
+    if rng.random() < 0.3 and Thermometer in quantizations_for(model):
+        model = with_counts(model, int(rng.integers(2**32)), Thermometer)
     target = PORTABLE if place == PORTABLE else f"cortex-{place}"
     forced = [kernel.name for kernel in KERNELS if target in kernel.targets]
     kernel = str(rng.choice(forced)) if rng.random() < 0.5 else None

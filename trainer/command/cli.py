@@ -17,16 +17,18 @@ from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
+from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import Confusion, evaluate
 from signbit.trainer.learning.run import Run, run
-from signbit.trainer.learning.settings import Settings, default_settings, own_defaults
+from signbit.trainer.learning.settings import AUTO, Settings, default_settings, own_defaults
 from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import look as look_report
 from signbit.trainer.report import results as report
 from signbit.trainer.report import summary
 from signbit.trainer.report.pictures import draw
-from signbit.trainer.report.progress import Watch
+from signbit.trainer.report.progress import Steps, Watch
+from signbit.trainer.report.results import print_choice
 
 EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
@@ -55,6 +57,7 @@ def train_command(arguments: list[str], prog: str) -> int | None:
     if checkpoint is None:
         output.prepare()
     settings = task.settings
+    data = settings.prepared(data)
     try:
         with Watch(settings.epochs, options.quiet) as watch, Keeper(output, task) as keeper:
             result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
@@ -94,9 +97,10 @@ def look_command(arguments: list[str], prog: str) -> None:
 
 def summary_command(arguments: list[str], prog: str) -> None:
     options = command_lines.summary_parser(prog).parse_args(arguments)
-    data, settings = _data_and_settings(options)
+    data, settings = _data_and_settings(options, chooses=False)
+    data = settings.prepared(data)
     layers = settings.architecture(data.input_shape, len(data.labels))
-    result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high)
+    result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high, data.quantization)
     if options.json:
         print(json.dumps(summary.summary_json(result)))
     else:
@@ -104,15 +108,17 @@ def summary_command(arguments: list[str], prog: str) -> None:
 
 
 def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
-    data, settings = _data_and_settings(options)
+    data, settings = _data_and_settings(options, chooses=True)
     name = model_name(settings.data) if options.name is None else options.name
     check_name(name)
     if options.out is not None and settings.binarize == "none":
         raise SignbitError("a float network has no integer model to save; leave out --out or choose --binarize")
-    architecture = settings.architecture(data.input_shape, len(data.labels))
+    prepared = settings.prepared(data)
+    architecture = settings.architecture(prepared.input_shape, len(data.labels))
     if settings.binarize != "none":
         # what no model can be is refused now, and not after hours of training
-        summary.untrained(architecture, data.input_shape, len(data.labels), settings.high)
+        shape, quantization = prepared.input_shape, prepared.quantization
+        summary.untrained(architecture, shape, len(data.labels), settings.high, quantization)
     # the folder may be another when the run goes on
     path = options.data if options.data in NAMES else str(Path(options.data).resolve())
     loading = _loading(options)
@@ -131,8 +137,11 @@ def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task
     return task, data
 
 
-def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
-    """The data set, and the settings for it; what own data are has a say in them."""
+def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Dataset, Settings]:
+    """The data set, and the settings for it; what own data are has a say in them.
+
+    Only a command that `chooses` trains candidates for `--model auto`; for others it is an mlp.
+    """
     options.data = options.data or command_lines.DEFAULT_DATA
     given = Settings.given_in(options)
     if options.data in NAMES:
@@ -140,8 +149,14 @@ def _data_and_settings(options: argparse.Namespace) -> tuple[Dataset, Settings]:
         return load_dataset(options.data, options.data_dir, _loading(options)), settings
     data = load_dataset(options.data, options.data_dir, _loading(options))
     _print_notes(data)
-    # own data are known by their file's name, wherever that is
-    return data, default_settings(**(own_defaults(data) | given | {"data": data.name}))
+    if not chooses and given.get("model", own_defaults(data)["model"]) == AUTO:
+        given["model"] = "mlp"
+    is_quiet = getattr(options, "quiet", True)
+    with Steps("choosing among networks and encodings", is_quiet) as steps:
+        settings, choice = settings_for(data, given, steps)
+    if choice is not None and not is_quiet:
+        print_choice(console(stderr=True), choice)
+    return data, settings
 
 
 def _print_notes(data: Dataset) -> None:

@@ -13,7 +13,7 @@ PROG = "python -m trainer"
 DEFAULT_DATA = "digits"
 RESUME_OPTIONS = ("resume", "data", "data_dir", "json", "quiet")
 """What may be given with --resume: all else the checkpoint knows."""
-SHAPE_OPTIONS = ("model", "hidden", "high")
+SHAPE_OPTIONS = ("model", "hidden", "high", "input_encoding")
 """Settings that decide the integer model's shape."""
 
 

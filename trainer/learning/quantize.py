@@ -3,24 +3,39 @@
 from dataclasses import replace
 
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.value import Encoding, Value
 from signbit.trainer.learning.fold import fold
 from signbit.trainer.network.block import Block
 from signbit.trainer.network.frozen import IntegerActivation
 from signbit.trainer.network.network import Network
 
 
-def quantize(network: Network, name: str, input_shape: tuple[int, ...], labels: tuple[str, ...]) -> QuantizedModel:
+def quantize(
+    network: Network,
+    name: str,
+    input_shape: tuple[int, ...],
+    labels: tuple[str, ...],
+    quantization: InputQuantization | None = None,
+) -> QuantizedModel:
     """The integer model of a binarized, calibrated network, its ranges proved by `QuantizedModel.validate`.
 
+    `quantization` is how the inputs that the network was trained on were made of counts.
     Raises SignbitError for a float network, or where no shift keeps a layer inside int32.
     """
     blocks = freeze(network).blocks
     layers = tuple(block.integer_layer() for block in blocks)
     # the last layer's shift is what its logits are worth
     shift = blocks[-1].activation.folded.shift
-    return QuantizedModel(name, tuple(input_shape), network.input_shift, layers, tuple(labels), shift).validate()
+    return QuantizedModel(
+        name,
+        tuple(input_shape),
+        network.input_shift,
+        layers,
+        tuple(labels),
+        shift,
+        input_quantization=quantization,
+    ).validate()
 
 
 def freeze(network: Network, any_weights: bool = False) -> Network:
@@ -31,7 +46,7 @@ def freeze(network: Network, any_weights: bool = False) -> Network:
     """
     if not network.is_binarized:
         raise SignbitError("only a binarized network has an integer model; train with --binarize deterministic")
-    blocks, values = [], [Value(network.input_shape, Encoding.UINT8, 0, 255 >> network.input_shift)]
+    blocks, values = [], [network.value]
     for block in network.blocks:
         inputs = [values[back] for back in block.inputs]
         if isinstance(block, Block) and not block.is_frozen:
@@ -39,4 +54,4 @@ def freeze(network: Network, any_weights: bool = False) -> Network:
             block = replace(block, norm=None, activation=activation, dropout=None)
         blocks.append(block)
         values.append(block.integer_layer().output(*inputs))
-    return Network(blocks, network.input_shape, network.input_shift, dtype=network.dtype)
+    return Network(blocks, network.input_shape, network.input_shift, dtype=network.dtype, encoding=network.encoding)

@@ -48,7 +48,7 @@ def run(
     history = training.run(watch, lambda: between(training))
 
     network = training.trained
-    model = quantize(network, name, data.input_shape, data.labels) if network.is_binarized else None
+    model = quantize(network, name, data.input_shape, data.labels, data.quantization) if network.is_binarized else None
     scores = {
         "validation": score_all(network, model, data.validation),
         "test": score_all(network, model, data.test),
@@ -56,7 +56,7 @@ def run(
     if model is not None:
         command = settings.command(name, out_name, data.options.words() if data.options else ())
         provenance = _provenance(settings, data, history, scores, command)
-        model = replace(model, input_quantization=data.quantization, provenance=provenance)
+        model = replace(model, provenance=provenance)
     return Run(settings, network, model, history, scores)
 
 
@@ -72,6 +72,7 @@ def begin(settings: Settings, data: Dataset) -> Training:
         logit_gamma=settings.logit_gamma,
         norm_rate=settings.norm_rate,
         dropout=settings.dropout,
+        encoding=data.encoding,
     )
     return Training(network, data, settings, rng)
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from signbit.qmodel.data.named import NAMES, Dataset
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import PIECES_MAX, THRESHOLDS_MAX, Thermometer, fit
 from signbit.qmodel.integer import FAN_IN_MAX
 from signbit.qmodel.layer import LAYERS_MAX
-from signbit.qmodel.option_types import choice, joined, number, text, whole
+from signbit.qmodel.option_types import choice, counted, joined, number, text, whole
 from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
 from signbit.trainer.learning.augment import AUGMENTATIONS, FLIPS
@@ -21,10 +22,14 @@ from signbit.trainer.network.architecture import Architecture, architecture_text
 from signbit.trainer.network.weights import BINARIZATIONS
 
 PERCEPTRONS = ("logistic", "mlp")
+AUTO = "auto"
+"""The model that `signbit.trainer.learning.auto` puts another in the place of."""
 EPOCHS_MAX = 100_000
 IMAGE_OPTIONS = ("augment", "flip")
 OWN_SAMPLES_SHOWN = 150_000
 """Own training samples that a run shows the network by default, over all its epochs."""
+TABLE_SAMPLES_SHOWN = 400_000
+"""The same of a table, whose samples are small."""
 OWN_EPOCHS = 10, 120
 """Fewest and most by default."""
 
@@ -38,10 +43,16 @@ class Settings(Options):
 
     data: str = option(text("DATA"), f"{', '.join(NAMES)}, or the path of a .npz, .csv or folder")
     model: str = option(
-        text("MODEL"), f"{', '.join((*PERCEPTRONS, *presets.NAMES))}, a FILE.toml, or layers as a line of text"
+        text("MODEL"), f"{AUTO}, {', '.join((*PERCEPTRONS, *presets.NAMES))}, a FILE.toml, or layers as a line of text"
     )
     hidden: tuple[int, ...] = option(
         joined(whole(1, FAN_IN_MAX, "N,N,..."), ",", 0, LAYERS_MAX - 1), "sizes of an mlp's hidden layers"
+    )
+    input_encoding: str = option(
+        counted("KIND[:N]", {"affine": None, "pieces": (1, PIECES_MAX), "thermometer": (1, THRESHOLDS_MAX)}),
+        "how a sensor's counts become inputs: affine, 8 bits spread evenly over a column's range; pieces, the same in "
+        "N pieces of as many samples each; thermometer, one-bit comparisons with up to N thresholds",
+        "affine",
     )
     binarize: str = option(
         choice(BINARIZATIONS),
@@ -123,6 +134,19 @@ class Settings(Options):
             return resolve(mlp(self.hidden), input_shape, classes)
         return resolve(parse(presets.text(self.model, input_shape)), input_shape, classes)
 
+    def prepared(self, data: Dataset) -> Dataset:
+        """The data set with inputs by `input_encoding`, fitted to the training part.
+
+        Raises SignbitError for a set of bytes, which has nothing to encode.
+        """
+        if data.has_counts:
+            data = data.with_inputs(fit(self.input_encoding, *data.training_rows))
+        elif data.quantization is None and self.input_encoding != "affine":
+            raise SignbitError(f"--input-encoding is for a sensor's counts, but {data.name} has bytes; leave it out")
+        if self.input_noise and isinstance(data.quantization, Thermometer):
+            raise SignbitError("--input-noise is for 8-bit inputs; leave it out or choose another --input-encoding")
+        return data
+
     def recorded(self) -> dict:
         """All of them, so that other defaults give the same model."""
         return vars(self)
@@ -168,10 +192,12 @@ their rates; few data mean few steps, which have to be larger."""
 
 def own_defaults(data: Dataset) -> dict:
     """Settings for own data, by what they are: perceptrons for vectors, convolutions for images and time series."""
+    is_table = len(data.input_shape) == 1
+    shown = TABLE_SAMPLES_SHOWN if is_table else OWN_SAMPLES_SHOWN
     return {
         "data": data.name,
-        "model": "mlp" if len(data.input_shape) == 1 else "small",
-        "epochs": int(np.clip(OWN_SAMPLES_SHOWN // len(data.train), *OWN_EPOCHS)),
+        "model": AUTO if is_table else "small",
+        "epochs": int(np.clip(shown // len(data.train), *OWN_EPOCHS)),
         # what may happen to an image without changing its class only its owner knows
         "augment": "none",
     }

@@ -23,6 +23,7 @@ from signbit.trainer.network.weights import Weighted
 CALIBRATION_INPUTS = 10_000
 CALIBRATION_VALUES = 1 << 24
 """Values of the largest layer while batch norm's statistics are taken, so that memory stays bounded: 64 MB."""
+INPUT_RANGES = {Encoding.UINT8: (0, 255), Encoding.BIT: (-1, 1)}
 BATCH = 1000
 """Inputs evaluated at a time, so that memory stays bounded."""
 
@@ -33,7 +34,7 @@ WEIGHTLESS: dict[str, type[Weightless]] = {"avgpool": AveragePool, "add": Add, "
 
 
 class Network:
-    """Maps uint8 inputs (batch, input_size) to real-valued logits (batch, classes).
+    """Maps inputs as a device gets them, uint8 (batch, bytes), to real-valued logits (batch, classes).
 
     `blocks` are what the integer model has a layer for: a `Block` with weights, or a layer without.  `input_shape` is
     what the first one sees, (height, width, channels) for images.  The gradient of a value that several blocks read is
@@ -47,11 +48,13 @@ class Network:
         input_shift: int = 0,
         input_scale: float = 1.0,
         dtype=np.float32,
+        encoding: Encoding = Encoding.UINT8,
     ):
         self.blocks = tuple(blocks)
         self.input_shape = tuple(input_shape)
         self.input_shift = input_shift
         self.input_scale = input_scale
+        self.encoding = encoding
         self.dtype = dtype
         self.largest = size_of(self.input_shape)
         """Values an input has in the largest layer."""
@@ -64,6 +67,12 @@ class Network:
         is_exact = self.is_binarized and dtype == np.float32
         self._sum_grids = {value: Grid(1.0) for value in sorted(readers) if readers[value] > 1 and is_exact}
         self._buffers = Buffers()
+
+    @property
+    def value(self) -> Value:
+        """What the first block reads, before `input_scale`."""
+        low, high = INPUT_RANGES[self.encoding]
+        return Value(self.input_shape, self.encoding, low, high >> self.input_shift)
 
     @property
     def layers(self) -> list[Layer]:
@@ -88,10 +97,10 @@ class Network:
         return any(isinstance(layer, Weighted) and layer.binarize != "none" for layer in self.layers)
 
     def forward(self, inputs: np.ndarray, mode: Mode) -> np.ndarray:
-        x = (inputs >> np.uint8(self.input_shift)).astype(self.dtype)
+        x = self.value.from_bytes(inputs)
+        x = (x >> np.uint8(self.input_shift) if self.input_shift else x).astype(self.dtype)
         if self.input_scale != 1:
             x *= self.input_scale
-        x = x.reshape(len(x), *self.input_shape)
 
         def run(index: int, arrays: list[np.ndarray]) -> np.ndarray:
             y = self.blocks[index].forward(*arrays, mode=mode)
@@ -165,6 +174,7 @@ def build(
     norm_rate: float = 1.0,
     dropout: float = 0.0,
     dtype=np.float32,
+    encoding: Encoding = Encoding.UINT8,
 ) -> Network:
     """The network of a resolved architecture (`signbit.trainer.network.architecture.resolve`).
 
@@ -173,13 +183,14 @@ def build(
 
     In front of each dense layer, `dropout` is the part of its inputs that are left out in training.
 
-    In a binarized network activations go from 0 to `high`, and inputs lose their lowest bit where `high` has
-    7 bits or less, so that all layers can use the same kernel on the microcontroller.
+    In a binarized network activations go from 0 to `high`, and 8-bit inputs lose their lowest bit where `high` has
+    7 bits or less, so that all layers can use the same kernel on the microcontroller.  One-bit inputs are +1 and -1.
     """
     is_float = binarize == "none"
     # a float network has the values of the binarized one, so that it can be made of the same architectures
-    input_shift = 1 if high <= 127 else 0
-    values = values_of(architecture, Value(tuple(input_shape), Encoding.UINT8, 0, 255 >> input_shift), high)
+    input_shift = 1 if high <= 127 and encoding is Encoding.UINT8 else 0
+    low, highest = INPUT_RANGES[encoding]
+    values = values_of(architecture, Value(tuple(input_shape), encoding, low, highest >> input_shift), high)
     blocks: list[Block | Weightless] = []
     weight_count = 0
     for index, spec in enumerate(architecture):
@@ -207,8 +218,9 @@ def build(
         if not is_last:
             block.activation = _activation(spec, is_float, high)
     if is_float:
-        return Network(blocks, input_shape, input_scale=1 / 255, dtype=dtype)
-    return Network(blocks, input_shape, input_shift=input_shift, dtype=dtype)
+        scale = 1 / INPUT_RANGES[encoding][1]
+        return Network(blocks, input_shape, input_scale=scale, dtype=dtype, encoding=encoding)
+    return Network(blocks, input_shape, input_shift, dtype=dtype, encoding=encoding)
 
 
 def _weighted(

@@ -50,7 +50,37 @@ class Watch(AbstractContextManager):
         )
 
 
-def _bar(screen: Console) -> Progress:
+class Steps(AbstractContextManager):
+    """Called with how many of how many steps are done; shows `what` they are, in a terminal as a bar."""
+
+    def __init__(self, what: str, quiet: bool = False):
+        self._what = what
+        self._quiet = quiet
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, count: int) -> None:
+        if self._quiet:
+            return
+        screen = console(stderr=True)
+        if not screen.is_terminal or screen.is_dumb_terminal:
+            if done in (1, count):
+                print(f"{self._what}: {done}/{count} runs", file=sys.stderr, flush=True)
+            return
+        if self._bar is None:
+            self._bar = _bar(screen, self._what)
+            self._bar.start()
+            self._task = self._bar.add_task("", total=count, state="")
+        self._bar.update(self._task, completed=done)
+
+
+def _bar(screen: Console, what: str = "epoch") -> Progress:
     return Progress(
-        TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"), console=screen
+        TextColumn(what), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"), console=screen
     )

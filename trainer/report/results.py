@@ -1,5 +1,9 @@
 """What the commands print: text for people, plain JSON values for programs."""
 
+from rich.console import Console
+
+from signbit.console import Column, print_table
+from signbit.trainer.learning.auto import Choice
 from signbit.trainer.learning.evaluate import Score, scores_as_dict
 from signbit.trainer.learning.run import Run
 
@@ -56,3 +60,25 @@ def interval_text(score: Score) -> str:
 
 def interval_json(score: Score) -> list[float]:
     return [round(end, 6) for end in score.interval]
+
+
+def print_choice(screen: Console, choice: Choice) -> None:
+    """The candidates of `--model auto`, the best first, and which of them was taken."""
+    columns = (
+        Column("candidate", left=True),
+        Column("input encoding", 1, left=True),
+        *(Column("right"), Column("accuracy"), Column("± error", 2), Column("bytes"), Column("", left=True)),
+    )
+    rows = [
+        (
+            f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
+            candidate.settings.input_encoding,
+            f"{candidate.right}/{candidate.count}",
+            f"{candidate.accuracy:.2%}",
+            f"{candidate.standard_error:.2%}",
+            f"{candidate.size_bytes:,}",
+            "taken: fewest bytes within one error of the best" if candidate.settings == choice.settings else "",
+        )
+        for candidate in choice.candidates
+    ]
+    print_table(screen, columns, rows)

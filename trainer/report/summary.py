@@ -6,8 +6,9 @@ import numpy as np
 from rich.console import Console
 
 from signbit.console import Column, print_table
+from signbit.qmodel.input_quantization import InputQuantization, Thermometer
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.value import Shape
+from signbit.qmodel.value import Encoding, Shape
 from signbit.trainer.learning.quantize import quantize
 from signbit.trainer.network.architecture import Architecture, architecture_text
 from signbit.trainer.network.network import build
@@ -46,9 +47,15 @@ class Summary:
         return sum(row.macs for row in self.layers)
 
 
-def summarize(architecture: Architecture, input_shape: Shape, classes: int, high: int = 127) -> Summary:
+def summarize(
+    architecture: Architecture,
+    input_shape: Shape,
+    classes: int,
+    high: int = 127,
+    quantization: InputQuantization | None = None,
+) -> Summary:
     """Costs of a resolved architecture.  They don't depend on the weights, so random ones do."""
-    model = untrained(architecture, input_shape, classes, high)
+    model = untrained(architecture, input_shape, classes, high, quantization)
     # the only place where the trainer asks codegen, imported late so that training works without it
     from signbit.codegen.plan import make_plan
 
@@ -97,11 +104,16 @@ def summary_json(summary: Summary) -> dict:
     return {"command": "summary", **asdict(summary), "weight_bits": summary.weight_bits, "macs": summary.macs}
 
 
-def untrained(architecture: Architecture, input_shape: Shape, classes: int, high: int) -> QuantizedModel:
+def untrained(
+    architecture: Architecture, input_shape: Shape, classes: int, high: int, quantization: InputQuantization | None
+) -> QuantizedModel:
+    """A model of the architecture with random weights."""
     rng = np.random.default_rng(0)
-    network = build(architecture, input_shape, "deterministic", rng, high=high)
-    network.calibrate(rng.integers(256, size=(50, int(np.prod(input_shape))), dtype=np.uint8))
-    return quantize(network, "summary", input_shape, tuple(f"class {number}" for number in range(classes)))
+    encoding = Encoding.BIT if isinstance(quantization, Thermometer) else Encoding.UINT8
+    network = build(architecture, input_shape, "deterministic", rng, high=high, encoding=encoding)
+    network.calibrate(rng.integers(256, size=(50, network.value.size_bytes), dtype=np.uint8))
+    labels = tuple(f"class {number}" for number in range(classes))
+    return quantize(network, "summary", input_shape, labels, quantization)
 
 
 def _weight_bits(layer) -> int:

@@ -31,7 +31,7 @@ def console(stderr: bool = False) -> Console:
 def print_table(
     screen: Console, columns: Sequence[Column], rows: Iterable[Sequence[str]], styles: Sequence[str | None] = ()
 ) -> None:
-    """Print whole cells, a line a row, and of the columns what fits; `styles` has one for each row.
+    """Print one line per row, cells whole, and as many columns as fit; `styles` has one for each row.
 
     What does not fit is named below.  When no more columns may be left out, lines are as long as they must be.
     """

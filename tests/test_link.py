@@ -87,7 +87,7 @@ def test_the_self_test_runs_the_embedded_vectors(host_device):
 
 def test_a_dead_line_is_given_up(host_device):
     host_device.damage = lambda data: b""
-    with pytest.raises(LinkError, match="no sound answer after 3 attempts"):
+    with pytest.raises(LinkError, match="no valid answer after 3 attempts"):
         Link(host_device, timeout=0.01, retries=2).info()
 
 

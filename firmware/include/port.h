@@ -1,8 +1,8 @@
 /** What a board gives the firmware: its clock, one UART, one LED, a watchdog and the cause of the last reset.
  *
- * One file a family in src/ports/ implements this; boards/NAME.ini picks the file and the pins.  A port leaves the
+ * One file per family in src/ports/ implements this; boards/NAME.ini picks the file and the pins.  A port leaves the
  * clock as reset left it: every part then runs at a frequency its manual states, without PLL or flash set-up, and
- * the figures of two boards compare by cycles.
+ * the figures of two boards can be compared in cycles.
  */
 #ifndef PORT_H
 #define PORT_H
@@ -12,7 +12,7 @@
 /** 8 data bits, no parity, 1 stop bit. */
 #define PORT_BAUD 115200u
 
-/** What resets the device if the watchdog is not fed; a part's low-speed oscillator may be off by half. */
+/** A watchdog that is not fed for this long resets the device; a part's low-speed oscillator may be off by half. */
 #define PORT_WATCHDOG_SECONDS 8u
 
 /** A register by its address. */
@@ -35,7 +35,7 @@ void port_init(void);
 /** Frequency of the core, and so of the ticks. */
 uint32_t port_clock_hz(void);
 
-/** Why the device began anew.  Clears what the part keeps of it, so that it is to be asked once after reset. */
+/** Cause of the last reset.  Clears the part's record of it, so call this once after reset. */
 port_reset_t port_take_reset_cause(void);
 
 /** Fetches the next byte of the line; 0 when there is none. */
@@ -49,7 +49,7 @@ void port_sleep(void);
 
 void port_led(uint32_t on);
 
-/** From here on the watchdog has to be fed.  Parts whose watchdog can do so stop it while the core sleeps. */
+/** From here on the watchdog has to be fed.  It stops while the core sleeps on parts where it can. */
 void port_watchdog_start(void);
 void port_watchdog_feed(void);
 

@@ -18,7 +18,7 @@ TEST_VECTORS = 4
 
 def generate(python: str, project: Path, model: str, target: str) -> bytes:
     """Text of the header.  Raises ValueError with signbit's one line when there is none."""
-    # -P: a user's own files beside the project hide no module
+    # -P: so that files beside the project can't shadow a module
     command = [python, "-P", "-m", "signbit", "export", model, "-o", "-", "--prefix", "model", "--target", target]
     command += ["--test-vectors", str(TEST_VECTORS)]
     checkout = [str(project.parent)] if (project.parent / "signbit" / "__init__.py").is_file() else []

@@ -1,8 +1,8 @@
-/** Runs a file of inputs through the model on an emulated core and writes down all that it computes.
+/** Runs a file of inputs through the model on an emulated core and writes all that it computes to a file.
  *
  * Command line: INPUTS OUTPUTS, names without spaces.  INPUTS holds whole inputs, one after the other.  OUTPUTS gets
  * for each of them every layer's output in order (bytes of hidden layers, little-endian int32 of the last), then the
- * logits that model_infer returned, and at the end of all the stack's high-water mark, uint32.
+ * logits that model_infer returned, and, after the last input, the stack's high-water mark, uint32.
  */
 #include <stdint.h>
 

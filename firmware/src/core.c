@@ -24,7 +24,7 @@ void core_reset(void)
     }
 }
 
-/* The interrupt is enabled only while PRIMASK holds it back: WFI wakes on a pending interrupt even so, and a byte
+/* The interrupt is enabled only while PRIMASK masks it: WFI wakes on a pending interrupt even so, and a byte
  * that comes between the caller's check and WFI is not slept through.  No handler is needed, and the rest of the
  * program runs with PRIMASK clear, so that SysTick is counted. */
 void core_sleep_until(uint32_t irq)

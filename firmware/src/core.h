@@ -14,16 +14,16 @@ uint32_t core_id(void);
 /** Sleeps until interrupt `irq` or any other is pending; `irq` itself is never taken. */
 void core_sleep_until(uint32_t irq);
 
-/** Begins anew, as after power-on but with what RAM holds. */
+/** Restarts as after power-on, except that RAM keeps its contents. */
 void core_reset(void) __attribute__((noreturn));
 
-/** Room that the linker script gave the stack. */
+/** Size of the stack in the linker script. */
 uint32_t core_stack_bytes(void);
 
-/** Highest stack use since reset.  Start-up painted the stack; what is not painted any more was used. */
+/** Highest stack use since reset.  Start-up paints the stack; what has lost its paint was used. */
 uint32_t core_stack_used_bytes(void);
 
-/** What a fault leaves behind: exception number, r0 to r3, r12, lr, pc, xpsr, sp, CFSR, HFSR, MMFAR, BFAR.
+/** Record of a fault: exception number, r0 to r3, r12, lr, pc, xpsr, sp, CFSR, HFSR, MMFAR, BFAR.
  *
  * The eight registers that the core stacks are 0 when the stack was lost, and the last four on Armv6-M, which does
  * not have them.
@@ -35,7 +35,7 @@ uint32_t core_stack_used_bytes(void);
 #define CORE_FAULT_CFSR 10u
 
 typedef struct {
-    uint32_t mark; /* tells a record from what RAM holds after power-on */
+    uint32_t mark; /* distinguishes a record from what RAM holds after power-on */
     uint32_t words[CORE_FAULT_WORDS];
 } core_fault_t;
 

@@ -34,7 +34,7 @@ static model_scratch_t device_scratch;
 static uint32_t vectors_failed; /* in the last self-test */
 static port_reset_t reset_cause;
 
-/* What TRACE and PROFILE want of the layer that is observed. */
+/* What TRACE and PROFILE ask of the observed layer. */
 static struct {
     uint32_t wanted;
     uint32_t layer;
@@ -43,7 +43,7 @@ static struct {
     uint64_t ticks;
 } observed;
 
-/* Member by member: GCC copies a whole structure with memcpy, which is not there. */
+/* Member by member: GCC copies a whole structure with memcpy, which does not exist here. */
 static void start_observing(void)
 {
     ticks_t now = ticks_now();

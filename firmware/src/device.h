@@ -1,4 +1,4 @@
-/** The model of the generated header as the device behind the protocol. */
+/** The device that the protocol serves: the model of the generated header. */
 #ifndef DEVICE_H
 #define DEVICE_H
 
@@ -9,7 +9,7 @@ extern const protocol_device_t device;
 
 /** To be called once after reset: notes the reset's cause and runs the embedded test vectors.
  *
- * Returns how many of them gave other logits than Python; INFO tells it too.
+ * Returns how many of them gave other logits than Python; INFO reports it too.
  */
 uint32_t device_init(void);
 

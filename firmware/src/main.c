@@ -10,12 +10,12 @@
 #include "protocol.h"
 #include "ticks.h"
 
-/* What it takes until the transmitter has sent its last two bytes, with much to spare. */
+/* Time for the transmitter to send its last two bytes, with much to spare. */
 #define DRAIN_SECONDS_INVERSE 500u
 
 static protocol_t protocol;
 
-/* Sends the first `bytes` of the protocol's wire, and all that it has besides. */
+/* Sends the first `bytes` of the protocol's wire, and whatever follows them. */
 static void send(uint32_t bytes)
 {
     while (bytes > 0u) {

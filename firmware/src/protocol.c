@@ -61,7 +61,7 @@ uint32_t protocol_crc32(const uint8_t *bytes, uint32_t length)
     return ~crc;
 }
 
-/* Of the logits as they go over the line, whatever the byte order of the core. */
+/* CRC-32 of the logits as they go over the line, whatever the byte order of the core. */
 static uint32_t logits_crc32(const protocol_device_t *device)
 {
     uint32_t crc = 0xFFFFFFFFu;
@@ -98,7 +98,7 @@ uint32_t protocol_decode(uint8_t *wire, uint32_t length)
     if (length < 1u + HEADER_BYTES + CRC_BYTES || length >= PROTOCOL_WIRE_BYTES) {
         return 0;
     }
-    /* Each code is the distance to the next; between them stand no zeros, and the last one points at the end. */
+    /* Each code is the distance to the next; there are no zeros between them, and the last one points at the end. */
     while (at < length) {
         uint32_t distance = wire[at];
         wire[at] = 0;
@@ -168,8 +168,8 @@ static void put_logits(const protocol_device_t *device, protocol_window_t *windo
 
 /* -- requests ------------------------------------------------------------------------------------------------ */
 
-/* Each handler reads the request's payload, writes the answer's over it and tells the answer's length; an error is
- * told as its negative number. */
+/* Each handler reads the request's payload, writes the answer's over it and returns the answer's length; an error
+ * is returned as its negative number. */
 typedef int32_t answer_t;
 
 static answer_t fail(protocol_error_t error)
@@ -185,7 +185,7 @@ static uint32_t chunk_bytes(const protocol_window_t *window)
     return bytes < PROTOCOL_CHUNK_BYTES ? bytes : PROTOCOL_CHUNK_BYTES;
 }
 
-/* Ends the answer of a block, which `window` wrote behind the first four bytes of the payload. */
+/* Completes the answer with a block that `window` wrote after the first four bytes of the payload. */
 static answer_t finish_block(uint8_t *payload, const protocol_window_t *window)
 {
     if (window->offset >= window->total) {
@@ -234,7 +234,7 @@ static answer_t answer_input(const protocol_t *protocol, const uint8_t *payload,
     return 0;
 }
 
-/* INFER: CRC-32 of the input u32 -> what the result is, and CRC-32 of the logits. */
+/* INFER: CRC-32 of the input u32 -> the result, and CRC-32 of the logits. */
 static answer_t answer_infer(protocol_t *protocol, uint8_t *payload, uint32_t length)
 {
     const protocol_device_t *device = protocol->device;
@@ -309,7 +309,7 @@ static answer_t answer_profile(protocol_t *protocol, uint8_t *payload, uint32_t 
     return (answer_t)window.total;
 }
 
-/* SELFTEST, STATS and RESET: nothing -> what the device tells of itself. */
+/* SELFTEST, STATS and RESET: nothing -> what the device reports about itself. */
 static answer_t answer_self(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
 {
     protocol_window_t window = { payload, 0, 0 };
@@ -359,7 +359,7 @@ static answer_t answer_request(protocol_t *protocol, uint32_t length)
     }
 }
 
-/* A whole frame stands in `wire`.  Returns the bytes of the answer, 0 when there is to be none. */
+/* `wire` holds a whole frame.  Returns the bytes of the answer, 0 for no answer. */
 static uint32_t answer_frame(protocol_t *protocol, uint32_t wire_length)
 {
     uint8_t *wire = protocol->wire;
@@ -370,7 +370,7 @@ static uint32_t answer_frame(protocol_t *protocol, uint32_t wire_length)
         protocol->dropped += wire_length != 0u;
         return 0;
     }
-    /* An answer is never answered, or a line that echoes would keep the device talking to itself for ever. */
+    /* An answer is never answered: on a line that echoes the device would talk to itself for ever. */
     if ((wire[TYPE_AT] & PROTOCOL_ANSWER) != 0u) {
         return 0;
     }
@@ -429,7 +429,7 @@ uint32_t protocol_more(protocol_t *protocol)
     return chunk_bytes(&window);
 }
 
-/* Begins the text for a terminal.  A zero ends it: a terminal ignores it, a host drops the text as no frame. */
+/* Begins the text for a terminal.  A zero ends it: a terminal ignores it, a host drops the text as a broken frame. */
 static uint32_t print(protocol_t *protocol)
 {
     protocol->length = 0;
@@ -450,7 +450,7 @@ uint32_t protocol_receive(protocol_t *protocol, uint8_t byte)
     uint32_t length = protocol->length;
 
     protocol->silent = 0;
-    /* No frame begins with two newlines: behind the first code stands the version. */
+    /* No frame begins with two newlines: the version follows the first code. */
     if (newline_waits(protocol) && is_newline(byte)) {
         return print(protocol);
     }
@@ -458,7 +458,7 @@ uint32_t protocol_receive(protocol_t *protocol, uint8_t byte)
         protocol->length = 0;
         return answer_frame(protocol, length);
     }
-    /* A frame that is too long still counts on, so that its end is refused and not taken for a short one. */
+    /* A frame that is too long is still counted, so that its end is not taken for a short frame. */
     if (length < PROTOCOL_WIRE_BYTES) {
         protocol->wire[length] = byte;
         protocol->length = length + 1u;

@@ -1,6 +1,6 @@
 /** The request/answer protocol of docs/PROTOCOL.md: frames, checks, requests.  No hardware, no model, no heap.
  *
- * One 64-byte buffer holds the frame that comes in, its decoded form and the answer, one after the other.
+ * One 64-byte buffer holds in turn the incoming frame, its decoded form and the answer.
  */
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
@@ -23,11 +23,11 @@ enum {
     PROTOCOL_STATS = 0x07,
     PROTOCOL_RESET = 0x08,
     PROTOCOL_PROFILE = 0x09,
-    PROTOCOL_ANSWER = 0x80, /* this bit makes an answer of a request */
+    PROTOCOL_ANSWER = 0x80, /* this bit turns a request's type into its answer's */
     PROTOCOL_ERROR = 0xFF,
 };
 
-/** Up to 48 bytes of a block that is written from its beginning and never stands in RAM as a whole. */
+/** Up to 48 bytes of a block that is written from its beginning and is never in RAM as a whole. */
 typedef struct {
     uint8_t *bytes;
     uint32_t offset; /* of the first byte wanted */
@@ -46,7 +46,7 @@ void protocol_put_text(protocol_window_t *window, const char *text);
 /** The bytes of `text` alone. */
 void protocol_put_characters(protocol_window_t *window, const char *text);
 
-/** What one inference says besides the logits. */
+/** What one inference gives besides the logits. */
 typedef struct {
     uint64_t ticks;
     uint16_t class_index;
@@ -54,21 +54,21 @@ typedef struct {
     uint8_t tick_source;
 } protocol_result_t;
 
-/** What stands behind the line. */
+/** What the protocol asks of the device. */
 typedef struct {
     uint8_t *input;
     uint32_t input_bytes;
     const int32_t *logits;
     uint16_t outputs;
     uint16_t layers;
-    void (*infer)(protocol_result_t *result);     /* input -> logits, and what else is to be told */
+    void (*infer)(protocol_result_t *result);     /* input -> logits, and the rest of the result */
     void (*describe)(protocol_window_t *window);  /* writes the INFO block */
     void (*print)(protocol_window_t *window);     /* writes what a terminal shows, without zeros */
     void (*trace)(uint32_t layer, protocol_window_t *window); /* infers, and writes a layer's output */
-    uint64_t (*profile)(uint32_t layer);          /* infers, and tells the ticks of a layer */
+    uint64_t (*profile)(uint32_t layer);          /* infers, and returns the ticks of a layer */
     uint8_t (*tick_source)(void);
     void (*self_test)(protocol_window_t *window); /* writes SELFTEST's answer */
-    void (*measure)(protocol_window_t *window);   /* writes what STATS tells of the stack */
+    void (*measure)(protocol_window_t *window);   /* writes what STATS reports of the stack */
 } protocol_device_t;
 
 /** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */
@@ -76,11 +76,11 @@ typedef struct {
     const protocol_device_t *device;
     uint32_t length;
     uint32_t printed;  /* 1 and the bytes of the text for a terminal that went out; 0 when none is going out */
-    uint32_t answered; /* sound requests since reset, */
+    uint32_t answered; /* valid requests since reset, */
     uint32_t refused;  /* those of them that were answered with ERROR, */
-    uint32_t dropped;  /* and what was no frame */
+    uint32_t dropped;  /* and broken frames */
     uint8_t inferred;
-    uint8_t silent;    /* nothing came since protocol_idle was last called */
+    uint8_t silent;    /* nothing has come since protocol_idle was last called */
     uint8_t reset;     /* asked for: the caller resets the device when the answer is on its way */
     uint8_t wire[64];
 } protocol_t;
@@ -93,13 +93,13 @@ void protocol_init(protocol_t *protocol, const protocol_device_t *device);
  */
 uint32_t protocol_receive(protocol_t *protocol, uint8_t byte);
 
-/** To be called while nothing comes in, a tenth of a second to seconds apart.
+/** Call while nothing comes in, at intervals of a tenth of a second to seconds.
  *
- * Returns how many bytes are to be sent: a newline that stays alone is a person at a terminal.
+ * Returns how many bytes are to be sent: a newline on its own means a person at a terminal.
  */
 uint32_t protocol_idle(protocol_t *protocol);
 
-/** To be called when all of the last call's bytes are sent, until it returns 0: how many more are to be sent. */
+/** Returns how many more bytes are to be sent.  Call it when all of the last call's are, until it returns 0. */
 uint32_t protocol_more(protocol_t *protocol);
 
 /** CRC-32 of IEEE 802.3, the one of zlib: reflected polynomial 0xEDB88320. */
@@ -110,7 +110,7 @@ uint32_t protocol_encode(uint8_t *wire, uint32_t length);
 
 /** Undoes protocol_encode in place; `length` counts the bytes before the delimiter, none of which is 0.
  *
- * Returns the length of the frame that now stands at wire[1], without its CRC; 0 when COBS or CRC is broken.
+ * Returns the length of the frame that is now at wire[1], without its CRC; 0 when COBS or CRC is broken.
  */
 uint32_t protocol_decode(uint8_t *wire, uint32_t length);
 

@@ -43,7 +43,7 @@ uint32_t semihost_command_line(char *text, uint32_t capacity_bytes)
     return call(SYS_GET_CMDLINE, arguments) == 0u;
 }
 
-/* The one operation whose argument is no block of words. */
+/* The one operation whose argument is not a block of words. */
 void semihost_print(const char *text)
 {
     (void)call(SYS_WRITE0, (const uint32_t *)(uintptr_t)text);
@@ -59,7 +59,7 @@ int32_t semihost_open(const char *path, semihost_mode_t mode)
 uint32_t semihost_read(int32_t file, void *data, uint32_t bytes)
 {
     const uint32_t arguments[] = { (uint32_t)file, word(data), bytes };
-    uint32_t missing = call(SYS_READ, arguments); /* the call tells what it did not read */
+    uint32_t missing = call(SYS_READ, arguments); /* the call returns what it did not read */
 
     return missing <= bytes ? bytes - missing : 0u;
 }

@@ -51,7 +51,7 @@ static void stop(uint32_t code)
     semihost_exit(code);
 }
 #else
-/* A board starts again, so that it answers again, and tells then what happened. */
+/* A board restarts, so that it answers again and can report what happened. */
 static void stop(uint32_t code)
 {
     (void)code;
@@ -84,7 +84,7 @@ __attribute__((used)) static void end_of_fault(const uint32_t *frame, uint32_t e
     stop(FAULT_EXIT + exception);
 }
 
-/* A stack that has no room for end_of_fault is taken for lost: begin again at its top. */
+/* A stack without room for end_of_fault counts as lost: begin again at its top. */
 __attribute__((naked)) void Fault_Handler(void)
 {
     __asm volatile("mov r0, sp\n\t"
@@ -112,7 +112,7 @@ static uint32_t *stack_pointer(void)
     return pointer;
 }
 
-/* volatile keeps the compiler from making a call of memset or memcpy out of the loops: there is no C library. */
+/* volatile keeps the compiler from turning the loops into memset or memcpy: there is no C library. */
 void Reset_Handler(void)
 {
     volatile uint32_t *to;

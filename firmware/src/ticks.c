@@ -50,7 +50,7 @@ static uint64_t systick_ticks(void)
 }
 
 #if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
-/* These cores have no cycle counter, and its address need not even answer. */
+/* These cores have no cycle counter, and reading its address may even fault. */
 static uint32_t cyccnt(void)
 {
     return 0;
@@ -115,7 +115,7 @@ uint64_t ticks_since(const ticks_t *start)
     uint64_t elapsed = now.systick - start->systick;
 
     if (source == TICKS_DWT) {
-        /* CYCCNT has 32 bits: of all counts that end in its bits, take the one nearest to SysTick's. */
+        /* CYCCNT has 32 bits: of all counts with these low bits, take the one nearest to SysTick's. */
         uint32_t low = now.cyccnt - start->cyccnt;
         elapsed += (uint64_t)(int64_t)(int32_t)(low - (uint32_t)elapsed);
     }

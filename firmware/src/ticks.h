@@ -23,7 +23,7 @@ ticks_t ticks_now(void);
 /** Whether SysTick wrapped since it was last asked, which it does every 2^24 ticks. */
 uint32_t ticks_wrapped(void);
 
-/** Counts the wraps of SysTick; stands in the vector table. */
+/** Counts the wraps of SysTick; the vector table points to it. */
 void SysTick_Handler(void);
 
 /** Ticks since `start`.  The core must not have slept in between: some parts stop one counter in sleep. */

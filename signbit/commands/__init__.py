@@ -1,1 +1,1 @@
-"""Commands that have no room of their own, one file each."""
+"""Commands without a package of their own, one file each."""

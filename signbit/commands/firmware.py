@@ -1,4 +1,4 @@
-"""`signbit firmware init DIR`: the firmware as a PlatformIO project of one's own, with a model in it."""
+"""`signbit firmware init DIR`: the firmware as a PlatformIO project of your own, with a model in it."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ NOT_COPIED = {".pio", "__pycache__", "README.md"}
 
 
 def main(arguments: list[str], prog: str) -> int | None:
-    """Run the command named first."""
+    """Run the command that the first argument names."""
     return run_named(COMMANDS, arguments, prog)
 
 

@@ -1,4 +1,4 @@
-"""What a host finds out about the model on a device: is it the right one, does it compute right, where does time go."""
+"""A host's checks of the model on a device: is it the right one, does it compute correctly, where does time go?"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class LayerProfile:
 
 
 def core_target(info: Info) -> str:
-    """codegen's name of the core that INFO tells."""
+    """codegen's name for the core that INFO reports."""
     return TARGET_OF_PART.get(info.core_id >> 4 & 0xFFF, PORTABLE)
 
 
@@ -84,7 +84,7 @@ def model_on(info: Info, wanted: Path | None, folder: Path) -> QuantizedModel:
 
 
 def verify(link: Link, model: QuantizedModel, inputs: np.ndarray, progress: Callable[[], None]) -> Verification:
-    """Send `inputs`, uint8 (n, input_size), and hold class, confidence and every logit against Python."""
+    """Send `inputs`, uint8 (n, input_size), and compare class, confidence and every logit with Python's."""
     logits = model.run(inputs)
     confidence = model.confidence(logits)
     different, first, ticks = 0, "", []

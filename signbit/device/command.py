@@ -191,7 +191,7 @@ def _print_text(stream: Stream) -> None:
 
 
 def main(arguments: list[str], prog: str = "signbit device") -> int:
-    """Returns 0 when all is well, 1 when the device computes something else than Python."""
+    """Returns 0 when all is well, 1 when the device's results differ from Python's."""
     options = _parser(prog).parse_args(arguments)
     return options.run(options)
 

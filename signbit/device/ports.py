@@ -48,7 +48,7 @@ class Candidate:
 
 
 def candidates() -> list[Candidate]:
-    """Serial ports of this computer behind which a board may be, by their USB vendor."""
+    """Serial ports of this computer that may lead to a board, by their USB vendor."""
     found = _pyserial("serial.tools.list_ports").comports()
     ports = sorted((port for port in found if port.vid in VENDORS), key=lambda port: port.device)
     return [Candidate(port.device, f"{VENDORS[port.vid]}: {port.description}") for port in ports]
@@ -66,7 +66,7 @@ def find_port() -> str:
 
 @contextmanager
 def open_port(name: str) -> Iterator[Stream]:
-    """The line that `name` stands for, closed at the end; raises SignbitError or OSError when it can't be opened."""
+    """The line called `name`, closed at the end; raises SignbitError or OSError when it can't be opened."""
     if name.startswith(QEMU):
         machine, model = _emulated(name)
         elf = pio.build([machine.env], model, build_folder(load(model)))[machine.env]

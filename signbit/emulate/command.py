@@ -18,7 +18,7 @@ EXIT_NOT_RUN = 3
 
 
 def print_results(screen: Console, results: list[CoreResult]) -> None:
-    """One row a core."""
+    """One row per core."""
     columns = (
         *(Column("core", left=True), Column("machine", 2, left=True)),
         *(

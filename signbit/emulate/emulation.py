@@ -122,7 +122,7 @@ def _run_core(
 def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
     """Compare the file that firmware/src/batch.c writes with `QuantizedModel.trace`.
 
-    Returns how many values differ, and the stack's high-water mark in bytes.  The logits stand in the file twice, as
+    Returns how many values differ, and the stack's high-water mark in bytes.  The logits are in the file twice, as
     the last layer's output and as what infer returned; one that is wrong in either place counts as one.
     """
     names = [f"layer{index}" for index in range(len(trace))]
@@ -142,7 +142,7 @@ def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
 def _round_trips(
     machine: Machine, elf: Path, model: QuantizedModel, inputs: np.ndarray, logits: np.ndarray, trips: int
 ) -> tuple[int, float]:
-    """Inputs over the UART of the real firmware, from the first on again when they are used up.
+    """Inputs over the UART of the real firmware, starting over from the first when they are used up.
 
     Returns how many answers were wrong or had to be asked for again, and milliseconds from power-on to the first one.
     """

@@ -1,4 +1,4 @@
-"""Cortex-M machines that QEMU emulates, with their UART or their semihosting in hand."""
+"""Cortex-M machines that QEMU emulates, reached through their UART or through semihosting."""
 
 import shutil
 import socket
@@ -53,7 +53,7 @@ def read_machines(firmware: Path = pio.FIRMWARE) -> list[Machine]:
 
 
 EMULATED = "qemu_"
-"""What the names of boards begin with that exist in QEMU only."""
+"""Prefix of the names of boards that exist in QEMU only."""
 _FOUND = read_machines()
 MACHINES = {machine.env.removeprefix(EMULATED): machine for machine in _FOUND if machine.env.startswith(EMULATED)}
 BOARDS = [machine for machine in _FOUND if machine not in MACHINES.values()]
@@ -82,7 +82,7 @@ def missing() -> str | None:
 
 
 def command(machine: Machine, elf: Path, semihosting_arguments: str = "") -> list[str]:
-    """The command line that starts `elf` on `machine`, but for its UART; faults and exits end it with a code."""
+    """The command line that starts `elf` on `machine`, without its UART; faults and exits end it with a code."""
     return [
         *(QEMU, "-M", machine.machine, "-display", "none", "-monitor", "none"),
         *("-semihosting-config", f"enable=on,target=native{semihosting_arguments}"),
@@ -96,7 +96,7 @@ def run_batch(machine: Machine, elf: Path, inputs: bytes, folder: Path, timeout:
     `folder` holds the two files.  Raises SignbitError when the emulator ends with another code than 0, or writes
     nothing for `timeout` seconds.
     """
-    # the firmware gets file names on a command line that knows no quotes: short ones, relative to `folder`
+    # the firmware's command line has no quotes: file names are short and relative to `folder`
     (folder / "inputs").write_bytes(inputs)
     return run_program(machine, "batch", command(machine, elf, ",arg=inputs,arg=outputs"), folder, timeout)
 
@@ -190,7 +190,7 @@ class EmulatedUart:
         self.process.stderr.close()
 
     def _ended(self) -> SignbitError:
-        """What the machine's end says; a fault in the firmware shows as its exit code."""
+        """How the machine ended; a fault in the firmware shows as its exit code."""
         try:
             code = self.process.wait(5)
         except subprocess.TimeoutExpired:

@@ -29,7 +29,7 @@ COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"
 CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
 CHECKERS_APT = "apt install --no-install-recommends cppcheck clang-tidy"
-# PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C and does not say so
+# PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C, and does not report it
 CHECKER_SCRIPT = """#!/bin/sh
 for argument do
     shift
@@ -115,7 +115,7 @@ class Size:
 
 
 def size(elf: Path) -> Size:
-    """The sizes of the sections that firmware/ld/sections.ld lays out."""
+    """Sizes of the sections that firmware/ld/sections.ld lays out."""
     done = subprocess.run([SIZE_TOOL, "-A", "-d", str(elf)], capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"{elf}: {done.stderr.strip()}")
@@ -165,7 +165,7 @@ def register_scons() -> None:
 
 
 def register_checkers() -> None:
-    """Put packages into the core folder that hand over to the cppcheck and clang-tidy on PATH, as far as they are."""
+    """Put packages into the core folder that hand over to cppcheck and clang-tidy, where they are on PATH."""
     from platformio.dependencies import get_core_dependencies
 
     for package, program in CHECKERS.items():
@@ -195,7 +195,7 @@ def _write_package(name: str, version: str, description: str, files: dict[str, s
 
 
 def _first_error(output: str) -> str:
-    """The line that says most: our own `error:`, else the compiler's or linker's, else the last one."""
+    """The most telling line: our own `error:`, else the compiler's or linker's, else the last one."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern in (r"^error: ", r"error: (?!ld returned)|/ld: (?!warning)|undefined reference", r"Error\b"):
         for line in lines:
@@ -208,7 +208,7 @@ def main(arguments: list[str]) -> int:
     """Pass `arguments` on to PlatformIO; returns its exit code.
 
     The project is the one in the current folder, or else the checkout's; an installed package has none of its own.
-    Where no environment is named, those are meant that need nothing but the compiler on PATH.
+    Where no environment is named, it takes those that need only the compiler on PATH.
     """
     project = Path.cwd()
     if not (project / "platformio.ini").is_file():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Project:
-    """firmware/ as its files say, nothing resolved: platformio.ini, boards/*.ini and platform/boards/*.json."""
+    """firmware/ as its files have it, nothing resolved: platformio.ini, boards/*.ini and platform/boards/*.json."""
 
     def __init__(self, firmware: Path):
         self.firmware = firmware

@@ -1,4 +1,4 @@
-"""A host's end of the line: asks a device for what it is and for inferences, and asks again until the answer is sound.
+"""A host's end of the line: asks a device what it is and for inferences, and repeats requests without a valid answer.
 
 Every request may be repeated without harm (docs/PROTOCOL.md), so a lost or damaged frame, of either direction, costs a
 timeout and nothing else.
@@ -32,11 +32,11 @@ from signbit.line.protocol import (
 from signbit.qmodel.errors import SignbitError
 
 BLOCK_BYTES_MAX = 1 << 24
-"""Of INFO, LOGITS or a layer's TRACE: more than a core's memory has room for."""
+"""Size limit for INFO, LOGITS or a layer's TRACE: more than a core's memory has room for."""
 
 
 class Stream(Protocol):
-    """What a line has to do; a serial port, a socket or an emulator behind a few lines."""
+    """What a line has to do; a few lines of code wrap a serial port, a socket or an emulator."""
 
     def read(self, timeout: float) -> bytes:
         """Whatever has come in, after at most `timeout` seconds; b"" when nothing has."""
@@ -46,7 +46,7 @@ class Stream(Protocol):
 
 
 class LinkError(SignbitError):
-    """The device did not give a sound answer however often it was asked."""
+    """The device gave no valid answer, however often it was asked."""
 
 
 class DeviceError(LinkError):
@@ -94,7 +94,7 @@ class Link:
         return self._info
 
     def infer(self, x: bytes) -> Result:
-        """Run the model on `x`, an input's bytes (bytes or a uint8 array); raises LinkError without a sound answer."""
+        """Run the model on `x`, an input's bytes (bytes or a uint8 array); raises LinkError without a valid answer."""
         answer = self._infer(bytes(x))
         block = self._block(Request.LOGITS)
         if len(block) != 4 * answer.output_size or zlib.crc32(block) != answer.logits_crc:
@@ -111,7 +111,7 @@ class Link:
         return [self._block(Request.TRACE, head + struct.pack("<H", layer)) for layer in layers]
 
     def profile(self, x: bytes) -> list[LayerTicks]:
-        """What each layer takes for `x`, every layer in an inference of its own."""
+        """Time that each layer takes for `x`, each measured in an inference of its own."""
         data = bytes(x)
         self._infer(data)
         head = struct.pack("<I", zlib.crc32(data))
@@ -127,12 +127,12 @@ class Link:
         return _parsed(Stats, self.request(Request.STATS))
 
     def reset(self) -> None:
-        """Have the device begin anew; `info` asks again afterwards."""
+        """Restart the device; `info` asks again afterwards."""
         self.request(Request.RESET)
         self._info = None
 
     def request(self, kind: int, payload: bytes = b"") -> bytes:
-        """Payload of the answer to one request, which is repeated until a sound answer comes.
+        """Payload of the answer to one request, which is repeated until a valid answer comes.
 
         Raises DeviceError when the device refuses it, LinkError when it does not answer.
         """
@@ -149,7 +149,7 @@ class Link:
                 return answer.payload
             # a delimiter may have been lost: the next frame must not be taken for the rest of the last one
             self.stream.write(DELIMITER)
-        raise LinkError(f"no sound answer after {1 + self.retries} attempts of {self.timeout:g} s")
+        raise LinkError(f"no valid answer after {1 + self.retries} attempts of {self.timeout:g} s")
 
     def _answer(self, kind: int) -> Frame | None:
         """The answer to the current request; everything else that comes in is stale and skipped."""
@@ -179,7 +179,7 @@ class Link:
         raise LinkError("the input never arrived whole")
 
     def _block(self, kind: int, head: bytes = b"") -> bytes:
-        """A whole block (INFO, LOGITS, TRACE), chunk by chunk; `head` stands in front of the offset."""
+        """A whole block (INFO, LOGITS, TRACE), chunk by chunk; `head` precedes the offset."""
         block = b""
         while True:
             payload = self.request(kind, head + struct.pack("<I", len(block)))
@@ -194,7 +194,7 @@ class Link:
 
 
 def _parsed(kind, payload: bytes):
-    """`kind.parse(payload)`; sound bytes without sense are the device's fault."""
+    """`kind.parse(payload)`; intact bytes that make no sense are the device's fault."""
     try:
         return kind.parse(payload)
     except FrameError as error:

@@ -37,7 +37,7 @@ class Request(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """Why a device could not do what a sound frame asked for."""
+    """Why a device could not do what a valid frame asked for."""
 
     UNKNOWN_TYPE = 1
     BAD_LENGTH = 2
@@ -56,7 +56,7 @@ class TickSource(IntEnum):
 
 
 class ResetCause(IntEnum):
-    """Why the device began anew, as far as the part tells."""
+    """Cause of the device's last reset, as far as the part records it."""
 
     UNKNOWN = 0
     POWER = 1
@@ -65,7 +65,7 @@ class ResetCause(IntEnum):
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame, or not the one that was sent."""
+    """Bytes that are not a frame, or not the one that was sent."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def decode(encoded: bytes) -> Frame:
 def cobs_encode(plain: bytes) -> bytes:
     """Consistent overhead byte stuffing of at most 253 bytes: no zeros, one byte more.
 
-    Each code is the distance to the next code, which stands where a zero was; the last one points at the end.
+    Each code is the distance to the next code, which takes the place of a zero; the last one points at the end.
     """
     return b"".join(bytes([len(part) + 1]) + part for part in plain.split(b"\0"))
 
@@ -130,7 +130,7 @@ class FrameReader:
         self._rest = b""
 
     def feed(self, received: bytes) -> list[Frame]:
-        """The sound frames that `received` completes, in order."""
+        """The valid frames that `received` completes, in order."""
         *ended, self._rest = (self._rest + received).split(DELIMITER)
         # a frame that never ends must not fill the memory; one byte more than allowed is enough to refuse it
         self._rest = self._rest[: ENCODED_BYTES_MAX + 1]
@@ -207,7 +207,7 @@ class Info:
 
     @property
     def emulated(self) -> bool:
-        """Built for an emulator: ticks are then no cycles of silicon."""
+        """Built for an emulator: ticks are then not cycles of silicon."""
         return bool(self.flags & FLAG_EMULATED)
 
     @property
@@ -300,7 +300,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class LayerTicks:
-    """PROFILE's answer: what one layer took."""
+    """PROFILE's answer: the time one layer took."""
 
     ticks: int
     tick_source: TickSource

@@ -4,7 +4,7 @@
  * Arm's application notes AN385 (M3), AN386 (M4), AN500 (M7), AN505 (M33) and AN547 (M55).  From boards/NAME.ini:
  * CMSDK_UART, CMSDK_RX_IRQ, CMSDK_CLOCK_HZ, CMSDK_LED, CMSDK_WATCHDOG and its clock, CMSDK_WATCHDOG_HZ.  Run in QEMU.
  *
- * The watchdog first raises NMI, which start-up takes for a fault: the registers tell where the program hung.
+ * The watchdog first raises NMI, which start-up treats as a fault: the registers show where the program hung.
  */
 #include <stdint.h>
 
@@ -45,7 +45,7 @@ uint32_t port_clock_hz(void)
 
 port_reset_t port_take_reset_cause(void)
 {
-    return PORT_RESET_UNKNOWN; /* no register tells */
+    return PORT_RESET_UNKNOWN; /* no register holds it */
 }
 
 uint32_t port_uart_get(uint8_t *byte)

@@ -12,7 +12,7 @@ uint32_t host_idle(uint8_t *sent, uint32_t capacity);
 
 /** Lets the device read `length` bytes of the line.
  *
- * Returns how many bytes it sent.  They stand in `sent` as far as `capacity` goes.
+ * Returns how many bytes it sent.  The first `capacity` of them are in `sent`.
  */
 uint32_t host_serve(const uint8_t *line, uint32_t length, uint8_t *sent, uint32_t capacity);
 

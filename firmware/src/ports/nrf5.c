@@ -4,7 +4,7 @@
  * boards/NAME.ini: NRF_TX_PIN and NRF_RX_PIN on port 0, NRF_CLOCK_HZ, which is 16 MHz on nRF51 and 64 MHz on nRF52, and
  * the LED: it shines while NRF_LED_LOW_PIN is low and, on the micro:bit's matrix, NRF_LED_HIGH_PIN high.
  *
- * SysTick stops while the core sleeps, so nothing happens then; the watchdog is told to stop too.
+ * SysTick stops while the core sleeps, so nothing happens then; the watchdog is set to stop too.
  *
  * Compared: every address, bit and value with the SVD files nrf51 and nrf52840; memory with modm-devices; pins with
  * Zephyr's pin files of bbc_microbit and nrf52840dk.  Run in QEMU as micro:bit.
@@ -77,7 +77,7 @@ uint32_t port_clock_hz(void)
     return NRF_CLOCK_HZ;
 }
 
-/* The register gathers causes until they are written back; power-on sets none of them. */
+/* The register accumulates causes until they are written back; power-on sets none of them. */
 port_reset_t port_take_reset_cause(void)
 {
     uint32_t causes = REG32(POWER_RESETREAS);
@@ -118,7 +118,7 @@ void port_led(uint32_t on)
     REG32(on ? GPIO_OUTCLR : GPIO_OUTSET) = 1u << NRF_LED_LOW_PIN;
 }
 
-/* A watchdog that runs already keeps its set-up: a reset by software does not stop it. */
+/* A running watchdog keeps its set-up: a software reset does not stop it. */
 void port_watchdog_start(void)
 {
     REG32(WDT_CONFIG) = 0; /* stops while the core sleeps or a debugger holds it */

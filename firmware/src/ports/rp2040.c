@@ -1,7 +1,7 @@
 /** Raspberry Pi RP2040, from its datasheet (clocks, resets, GPIO, UART, watchdog).
  *
- * The ring oscillator that it starts with is too inexact for a UART: the core and the UART run from the board's 12 MHz
- * crystal, without PLL.  UART0 is on GPIO0 and GPIO1, the Pico's LED on GPIO25.
+ * The ring oscillator that it starts with is too inaccurate for a UART: the core and the UART run from the board's
+ * 12 MHz crystal, without PLL.  UART0 is on GPIO0 and GPIO1, the Pico's LED on GPIO25.
  *
  * Compared: addresses with the Pico SDK's addressmap.h, XOSC and watchdog with its xosc.h and watchdog.h, reset and
  * power-on bits with its resets.h and psm.h.  Never run on silicon; run in an emulator of the chip, rp2040py, which
@@ -110,7 +110,7 @@ uint32_t port_clock_hz(void)
     return CLOCK_HZ;
 }
 
-/* The registers keep old causes, and none tells of a reset by software. */
+/* The registers keep old causes, and none records a software reset. */
 port_reset_t port_take_reset_cause(void)
 {
     return REG32(WATCHDOG_REASON) ? PORT_RESET_WATCHDOG : PORT_RESET_UNKNOWN;
@@ -143,7 +143,7 @@ void port_led(uint32_t on)
     REG32(on ? SIO_OUT_SET : SIO_OUT_CLR) = 1u << LED_PIN;
 }
 
-/* It counts microseconds, each of them twice (erratum RP2040-E1). */
+/* It counts every microsecond twice (erratum RP2040-E1). */
 void port_watchdog_feed(void)
 {
     REG32(WATCHDOG_LOAD) = PORT_WATCHDOG_SECONDS * 2000000u;

@@ -1,7 +1,7 @@
 /** RP2040's second stage: what the boot ROM copies from the first 252 bytes of flash to RAM and runs.
  *
  * It sets up the flash for execution in place with the plain read command, 0x03, which every chip knows, and goes on to
- * the vector table behind it.  The four bytes that follow are a CRC-32, which scripts/rp2040_image.py fills in after
+ * the vector table after it.  The four bytes that follow are a CRC-32, which scripts/rp2040_image.py fills in after
  * the link.  RP2040 datasheet, "Boot Sequence" and "SSI".
  *
  * Compared: what is written to SSI with the Pico SDK's boot2_generic_03h.S, which does the same.  Never run on silicon;
@@ -26,7 +26,7 @@
 
 void boot2(void) __attribute__((section(".boot2"), used, noreturn));
 
-/* Runs from another place than it is linked at: nothing in it may name an address of its own. */
+/* Runs at another address than it is linked for: nothing in it may refer to an address of its own. */
 void boot2(void)
 {
     REG32(SSI_SSIENR) = 0;

@@ -40,8 +40,8 @@ static inline void usart_start(uint32_t usart, uint32_t clock_hz)
     REG32(usart + USART_CR1) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
 }
 
-/* An overrun keeps the interrupt raised until it is cleared: the core would never sleep again.  The newer USART wants
- * it written, the older one clears it when status and then data are read. */
+/* An overrun keeps the interrupt raised until it is cleared: the core would never sleep again.  On the newer USART
+ * a write clears it, on the older one reading status and then data. */
 static inline uint32_t usart_get(uint32_t usart, uint8_t *byte)
 {
     if (!(REG32(usart + USART_STATUS) & USART_RXNE)) {

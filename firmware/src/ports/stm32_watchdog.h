@@ -2,7 +2,7 @@
  *
  * ST's reference manuals RM0008, RM0368, RM0390, RM0351, RM0394, RM0433 and RM0444, chapter "Independent watchdog
  * (IWDG)"; the registers were compared with IWDG_TypeDef of stm32h743xx.h and the SVD files STM32F103xx, STM32F41x,
- * STM32L4x2 and STM32L4x5.  Its clock, the LSI oscillator, has 32 kHz, on F1 40 kHz.
+ * STM32L4x2 and STM32L4x5.  Its clock, the LSI oscillator, runs at 32 kHz, on F1 at 40 kHz.
  */
 #ifndef STM32_WATCHDOG_H
 #define STM32_WATCHDOG_H

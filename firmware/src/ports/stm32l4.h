@@ -1,9 +1,9 @@
 /** STM32L432 and L476, from ST's reference manuals RM0394 and RM0351 (RCC, GPIO, USART, vector table).
  *
- * After reset the core and both peripheral buses run from the multi-speed oscillator at 4 MHz; 115200 baud are then
- * 0.8 % slow, which a receiver bears.  USART2 sends on PA2.  From boards/NAME.ini: STM32_RX_PIN and STM32_RX_FUNCTION
- * of port A, PA3 with AF7 on the Nucleo-64 (UM1724), PA15 with AF3 on the Nucleo-L432KC (UM1956), and where the LED
- * is: PA5 on the former, PB3 on the latter.
+ * After reset the core and both peripheral buses run from the multi-speed oscillator at 4 MHz; 115200 baud is then
+ * 0.8 % slow, which a receiver tolerates.  USART2 sends on PA2.  From boards/NAME.ini: STM32_RX_PIN and
+ * STM32_RX_FUNCTION of port A, PA3 with AF7 on the Nucleo-64 (UM1724), PA15 with AF3 on the Nucleo-L432KC (UM1956), and
+ * where the LED is: PA5 on the former, PB3 on the latter.
  *
  * Compared: addresses, bits and interrupt with the SVD files STM32L4x2 and STM32L4x5; alternate functions and memory
  * with modm-devices; pins with Zephyr's nucleo_l432kc.dts and nucleo_l476rg.dts.

@@ -18,7 +18,7 @@ static void check(const char *name, uint32_t holds)
     semihost_print(holds ? ":PASS\n" : ":FAIL\n");
 }
 
-/* Sends a request without a payload and tells the type of its answer. */
+/* Sends a request without a payload and returns the type of its answer. */
 static uint8_t ask(protocol_t *protocol, uint8_t type)
 {
     static uint8_t wire[64];

@@ -188,9 +188,12 @@ class Plan:
     def input_layout(self) -> str:
         """Size and order of the inputs in words."""
         *sides, channels = self.layers[0].job.input_shape
-        size = f"{self.input_size} bytes in 0..255"
+        if self.input_copy is not None:
+            size, what = f"{self.input_size} bytes of packed signs", "comparisons"
+        else:
+            size, what = f"{self.input_size} bytes in 0..255", "features"
         if not sides:
-            return f"{size}: {channels} features"
+            return f"{size}: {channels} {what}"
         order = f"{'x'.join(map(str, (*sides, channels)))}, row by row"
         return f"{size}: {order}, the {channels} values of a pixel side by side" if channels > 1 else f"{size}: {order}"
 
@@ -199,9 +202,10 @@ class Plan:
         return self.scratch_bytes // WORD_BYTES
 
     @property
-    def input_max(self) -> int:
-        """The largest input that layer 0 sees."""
-        return 255 >> self.input_shift
+    def input_range(self) -> tuple[int, int]:
+        """Of the inputs that layers see, after the shift."""
+        value = next(source.value for layer in self.layers for source in layer.job.sources)
+        return value.low, value.high
 
     @property
     def negligible_distance(self) -> int:

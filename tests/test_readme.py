@@ -55,3 +55,11 @@ def test_line_about_the_same_bytes_is_that_of_the_record():
 def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["SECURITY", "EXTENDING"])
+def test_tests_that_a_document_names_exist(name):
+    sources = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"\btest_\w+", (ROOT / "docs" / f"{name}.md").read_text().replace("test_NAME", ""))
+    there = set(re.findall(r"def (test_\w+)", sources)) | {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    assert named and set(named) <= there

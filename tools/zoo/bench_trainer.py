@@ -101,7 +101,7 @@ def table(record: dict) -> str:
     columns = (
         ("network", "network"),
         ("batch", "batch_size"),
-        ("signbit, CPU s an epoch", lambda row: f"{row['numpy_s']:.2f}"),
+        ("signbit, CPU s per epoch", lambda row: f"{row['numpy_s']:.2f}"),
         (f"torch {record['torch']} eager", lambda row: f"{row['torch_s']:.2f}"),
         ("ratio", lambda row: f"{row['numpy_s'] / row['torch_s']:.2f}"),
         ("cost of exact sums", lambda row: f"{row['numpy_s'] / row['inexact_s']:.2f}"),
@@ -111,7 +111,7 @@ def table(record: dict) -> str:
 
 def _print_row(row: dict, first: bool) -> None:
     if first:
-        print(f"{'CPU seconds an epoch':<24}{'signbit':>10}{'torch':>10}{'ratio':>8}")
+        print(f"{'CPU seconds per epoch':<24}{'signbit':>10}{'torch':>10}{'ratio':>8}")
     cells = (
         "not installed" if row["torch_s"] is None else f"{row['torch_s']:>10.2f}{row['numpy_s'] / row['torch_s']:>8.2f}"
     )

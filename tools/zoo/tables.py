@@ -123,8 +123,8 @@ def tables_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
             rivals_table(rivals),
             sources,
             "Searches over 8-bit networks, such as SpArSe (Fedorov et al., NeurIPS 2019) and µNAS (Liberis, Dudziak "
-            "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables were not at hand to be "
-            "checked, so they are not drawn.",
+            "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables could not be checked, "
+            "so they are not drawn.",
         ]
     )
 
@@ -141,7 +141,7 @@ def first_page(rows: Sequence[dict]) -> dict[str, str]:
         f"- **{accuracy_text(headline)} of MNIST** by the integer model, so by the device too;",
         f"- **{build['flash_bytes']:,} bytes of flash,** code included, {build['scratch_bytes']:,} bytes of RAM and at "
         f"most {build['stack_bytes']:,} of stack;",
-        f"- **{build['instructions']:,} instructions** an inference on a Cortex-M0, about {milliseconds:.0f} ms at "
+        f"- **{build['instructions']:,} instructions** per inference on a Cortex-M0, about {milliseconds:.0f} ms at "
         f"{M0_MHZ} MHz.",
     )
     return {PROMISE_BLOCK: "\n".join(promise), MODELS_BLOCK: builds_table(chosen, "models/")}

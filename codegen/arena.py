@@ -1,4 +1,4 @@
-"""One arena for all that lives only while inference runs: what never lives together shares bytes."""
+"""One arena for everything needed only while inference runs: buffers that are never live together share bytes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def place(buffers: list[Buffer]) -> Arena:
 
 
 def needed(buffers: list[Buffer]) -> int:
-    """Bytes in use in the step that needs most."""
+    """Bytes in use in the step that needs the most."""
     return max(in_use(buffers, buffer.first) for buffer in buffers)
 
 

@@ -57,7 +57,7 @@ class Choice:
     options: tuple[Option, ...] = ()
 
     def with_option(self, option: Option, known: frozenset[str]) -> "Choice":
-        """One layer more; functions that are `known` are there already."""
+        """With one more layer; the functions in `known` are there already."""
         code_bytes = sum(size for name, size in option.functions.items() if name not in known)
         return Choice(
             self.flash_bytes + option.data_bytes + code_bytes,
@@ -73,10 +73,10 @@ def choose(
     limits: Limits = NO_LIMITS,
     code_bytes: CodeBytes | None = None,
 ) -> list[Option]:
-    """For each job the kernel that together cost least.
+    """For each job a kernel, so that together they cost the least.
 
-    `speed` minimizes instructions, `size` bytes of flash: weights, parameters, and code where `code_bytes` says how
-    much; the other breaks ties.  Raises SignbitError that says what does not fit, and by how much.
+    `speed` minimizes instructions, `size` bytes of flash: weights, parameters, and code where `code_bytes` gives its
+    size; the other breaks ties.  Raises SignbitError that says what does not fit, and by how much.
     """
     options = [
         _within(index, job, [_option(index, kernel, job, code_bytes) for kernel in choices], limits.ram_bytes)
@@ -130,7 +130,7 @@ def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | No
 
 
 def _check(options: list[list[Option]], front: list[Choice], allowed: int | None, cost: str, message: str) -> None:
-    """Raise where even the least `cost` of all choices is more than allowed; `message` has places for the figures."""
+    """Raise where even the least `cost` of all choices exceeds what is allowed; `message` has fields for figures."""
     least = ceil(min(getattr(choice, cost) for choice in front))
     if allowed is not None and least > allowed:
         of_layers = [ceil(min(getattr(option, cost) for option in choices)) for choices in options]
@@ -157,7 +157,7 @@ def _front(options: list[list[Option]]) -> list[Choice]:
 
 
 def _pareto(choices: list[Choice]) -> list[Choice]:
-    """By bytes, each with fewer instructions than all before."""
+    """Sorted by bytes, each with fewer instructions than all before."""
     front: list[Choice] = []
     for choice in sorted(choices, key=lambda choice: (choice.flash_bytes, choice.instructions)):
         if not front or choice.instructions < front[-1].instructions:

@@ -1,6 +1,6 @@
-"""How many bytes of code a plan is, without a compiler: what the text of its functions says, weighed.
+"""How many bytes of code a plan takes, without a compiler: estimated from the text of its functions.
 
-An instruction of assembly has a width, which its text shows; of C the calls, loops and other parts are counted, and how
+An instruction of assembly has a width, which its text shows; in C the calls, loops and other parts are counted, and how
 many bytes a part becomes was measured for each core.
 """
 
@@ -25,7 +25,7 @@ NAME = re.compile(r"\w+")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 INSTRUCTION = re.compile(r"\s*(?:[\w%=.]+:)?\s*([a-z]\w*)(\.w\b)?([^@]*)")
 REPEATED = re.compile(r"\.rept +(\d+)\n(.*?)\.endr", re.DOTALL)
-# what a compiler's bytes go by
+# what a compiler's code size depends on
 C_TERMS = {
     "call": re.compile(r"\b[a-z]\w*\("),
     "loop": re.compile(r"\b(?:for|while)\b"),
@@ -39,7 +39,7 @@ WIDE = re.compile(
     r"v|bl$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
 )
 FREE_OF_FLAGS = {"add", "and", "bic", "eor", "lsl", "lsr", "asr", "mov", "mvn", "orr", "rsb", "sub"}
-"""Wide in Thumb-2 without the s of "adds", but for registers that are added or moved."""
+"""Wide in Thumb-2 without the s of "adds", unless registers are added or moved."""
 HIGH_SHIFTED_OR_INDEXED = re.compile(r"\b(?:r8|r9|r1[0-2]|ip|sl|fp)\b|\], #|#-|\b(?:lsl|lsr|asr|ror) #")
 NARROW_WITH_HIGH_REGISTERS = {"add", "mov", "cmp", "bx", "blx"}
 
@@ -88,7 +88,7 @@ def weights_for(target: str, optimize: str) -> dict[str, float] | None:
 
 @lru_cache(TEXTS_KEPT)
 def terms(text: str) -> Counter[str]:
-    """What the bytes of a function go by: those of its assembly, and the parts of its C."""
+    """What the size of a function depends on: the bytes of its assembly, and the parts of its C."""
     strings = [string for string in STRING.findall(text) if r"\n" in string]  # no operand's constraint, no clobber
     assembly = REPEATED.sub(lambda match: match[2] * int(match[1]), re.sub(r"\\n|;", "\n", "".join(strings)))
     instructions = filter(None, map(INSTRUCTION.match, assembly.splitlines()))

@@ -1,4 +1,4 @@
-"""The only way for names and texts to become C."""
+"""The only way that names and texts get into C."""
 
 import re
 
@@ -14,9 +14,9 @@ def prefix_from(name: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """`prefix` itself, if it can stand in front of every symbol; raises SignbitError otherwise.
+    """`prefix` itself, if every symbol can begin with it; raises SignbitError otherwise.
 
-    Every symbol is the prefix, '_' and more, so that no keyword, macro or function of the C library can be hit.
+    Every symbol is the prefix, '_' and more, so that none can be a keyword, macro or function of the C library.
     """
     if not PREFIX_PATTERN.fullmatch(prefix) or prefix.endswith("_"):
         raise SignbitError(

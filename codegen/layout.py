@@ -1,6 +1,6 @@
-"""How C is written down: indentation, lines of at most 120 columns, assembly in columns, no operator that does nothing.
+"""How C is laid out: indentation, lines of at most 120 columns, assembly in columns, no operator that does nothing.
 
-Templates say what is in a line; where the line begins, and where it is broken, is decided here.
+Templates say what is in a line; where it begins and where it is broken is decided here.
 """
 
 import re
@@ -87,7 +87,7 @@ def _wrap(comment: str, first: str, margin: str) -> list[str]:
 
 
 def _break(line: str, limit: int) -> int:
-    """Where to break `line`: inside as few brackets as can be, as far to the right as can be."""
+    """Where to break `line`: inside as few brackets and as far to the right as possible."""
     best, depth = (1000.0, False, 0), 0
     for match in BREAKS.finditer(STRINGS_AND_COMMENTS.sub(_blank, line)):
         if match.end() > limit:
@@ -108,7 +108,7 @@ def _blank(match: re.Match) -> str:
 
 
 def assembly(text: str) -> str:
-    """Instructions as C strings, one a line, in columns.
+    """Instructions as C strings, one per line, in columns.
 
     In `text` an instruction ends with its line or with ';', "1:" before it is a label, and a comment follows '@'.
     """
@@ -136,7 +136,7 @@ def assembly(text: str) -> str:
 
 
 def index(name: str, count: int, step: int = 1) -> str:
-    """C for the variable of a loop from 0 to `count`, which is no loop where it runs once."""
+    """C for the variable of a loop from 0 to `count`, which is a plain 0 where the loop runs once."""
     return name if count > step else "0"
 
 
@@ -192,7 +192,7 @@ def shifted_right(expression: str, bits: int, suffix: str = "") -> str:
 
 
 def _grouped(expression: str) -> str:
-    """`expression` in brackets if it is a sum or anything else that binds less than a product."""
+    """`expression`, in brackets if it is a sum or anything else that binds less tightly than a product."""
     outer = expression
     while (inner := re.sub(r"\([^()]*\)|\[[^][]*\]", "", outer)) != outer:
         outer = inner

@@ -81,6 +81,6 @@ def _deepest_path(graph: str, entry: str) -> int:
     def depth(node: str) -> int:
         return frames.get(node, 0) + max((depth(callee) for callee in calls.get(node, ())), default=0)
 
-    # static functions carry their file's name in front
+    # names of static functions begin with their file's
     start = next(node for node in frames if node == entry or node.endswith(f":{entry}"))
     return depth(start)

@@ -16,7 +16,7 @@ from signbit.qmodel.layers import Dense, Weighted
 PICTURES_MAX = 64
 PICTURE_PIXELS = 84
 NEGATIVE, NOTHING, POSITIVE = (178, 88, 22), (247, 247, 247), (33, 102, 172)
-"""Brown, grey and blue: told apart by colour-blind eyes, too."""
+"""Brown, grey and blue: colour-blind readers can tell them apart, too."""
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ class LayerPlan:
 
 
 def _pointer(ctype: str, offset: int) -> str:
-    """C for what lies `offset` words into the arena."""
+    """C for the address `offset` words into the arena."""
     place = plus("arena", offset)
     return place if ctype.endswith("uint32_t") else f"({ctype} *)({place})" if offset else f"({ctype} *){place}"
 
@@ -131,7 +131,7 @@ class SelfTestVector:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All that the header says.  `prefix` stands in front of every symbol, `macro_prefix` of every macro."""
+    """All that the header says.  Every symbol begins with `prefix`, every macro with `macro_prefix`."""
 
     tool_version: str
     model_name: str
@@ -151,7 +151,7 @@ class Plan:
     test_vectors: tuple[SelfTestVector, ...]
     accuracy: str | None
     input: InputPlan | None
-    """None if the model takes bytes as they come."""
+    """None if the model takes raw bytes."""
     input_copy: InputCopy | None
     """None if the first layers read what the caller has."""
 
@@ -209,7 +209,7 @@ class Plan:
 
     @property
     def negligible_distance(self) -> int:
-        """How far below the best a logit is whose probability counts as 0 (SPEC 7)."""
+        """Distance below the best logit from which a probability counts as 0 (SPEC 7)."""
         return 16 << self.logit_shift
 
     @property
@@ -257,14 +257,14 @@ def make_plan(
 
     `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
     `kernel` forces a kernel by its name wherever it fits; `limits` bounds the scratch, the flash (without code for the
-    portable target, whose compiler nobody knows) and the instructions.  Raises SignbitError for a prefix or a number
-    that can't be, and where the model does not fit.
+    portable target, whose compiler nobody knows) and the instructions.  Raises SignbitError for an invalid prefix or
+    number, and where the model does not fit.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     if target == PORTABLE and limits.instructions is not None:
-        raise SignbitError("--max-instructions is for a core; choose one with --target")
+        raise SignbitError("--max-instructions needs a core; choose one with --target")
     held = _held(model)
     taken = list(held.values())
     jobs = [_job(model, index, in_use(taken, index), target, optimize) for index in range(len(model.layers))]

@@ -1,6 +1,6 @@
 """The Jinja2 environment: filters for C, no decisions.
 
-A `plan` is a `plan.Plan`, which this module can't import: what is planned is rendered to be weighed.
+A `plan` is a `plan.Plan`, which this module can't import: planning renders code to estimate its size.
 """
 
 from functools import cache
@@ -67,7 +67,7 @@ def range_text(bounds: tuple[int, int]) -> str:
 
 
 def values(array: CArray, indent: int = 4) -> str:
-    """An array's values, as many to a line as fit."""
+    """An array's values, as many per line as fit."""
     literal = {"uint32_t": hexadecimal, "int32_t": int32_literal}.get(array.ctype, str)
     texts = [literal(int(value)) for value in array.values]
     width = max(map(len, texts)) + 2

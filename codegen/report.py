@@ -12,7 +12,7 @@ INPUTS_SHOWN = 64
 
 
 def print_layers(screen: Console, plan: Plan) -> None:
-    """One row a layer; instructions and their share where the target is a core."""
+    """One row per layer; instructions and their share where the target is a core."""
     predicted = plan.instructions
     work = (Column("instructions"), Column("share", 3)) if predicted else ()
     columns = (

@@ -1,4 +1,4 @@
-"""Run the generated C on this computer and hold every value against Python."""
+"""Run the generated C on this computer and compare every value with Python's."""
 
 import importlib.util
 import os
@@ -25,7 +25,7 @@ COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
 RANDOM_INPUTS = 256
 SWEEP_VALUES = 1 << 23
-"""Counts that a check of the input quantization goes through at most: all of them for up to 128 channels."""
+"""The most counts that a check of the input quantization goes through: all of them for up to 128 channels."""
 TIMEOUT_S = 600
 
 
@@ -52,7 +52,7 @@ def verify(
 ) -> Comparison:
     """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
 
-    Compared are every layer's every output, each logit, the class and the confidence.
+    It compares every output of every layer, each logit, the class and the confidence.
     """
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
         program = build(plan, Path(folder), compiler, flags)
@@ -123,7 +123,7 @@ def run_program(program: Path, inputs: np.ndarray) -> bytes:
 
 
 def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes) -> Comparison:
-    """Hold a harness's output against `model.trace(inputs)`; a short or long output counts as all different."""
+    """Compare a harness's output with `model.trace(inputs)`; a short or long output counts as all different."""
     expected = expected_output(model, inputs)
     values = sum(array[0].size for array in expected.values()) * len(inputs)
     record_bytes = sum(array[0].nbytes for array in expected.values())

@@ -1,4 +1,4 @@
-"""`verify`: the generated C against Python, every layer's every output."""
+"""`verify`: the generated C against Python, every output of every layer."""
 
 import json
 
@@ -13,7 +13,7 @@ from signbit.qmodel.data.named import dataset_for
 def main(arguments: list[str], prog: str) -> int:
     parser = Parser(
         prog=prog,
-        description="Compile the generated C for this computer and compare every layer's every output with Python: "
+        description="Compile the generated C for this computer and compare every output of every layer with Python: "
         "over a whole test set, over random and extreme inputs, and over the counts that a sensor can give.",
     )
     add_plan_options(parser)

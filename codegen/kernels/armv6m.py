@@ -22,7 +22,7 @@ class DenseTables(FinishingKernel):
     groups_a_pass: ClassVar[int]
     group_code_bytes: ClassVar[int]
     differences: ClassVar[tuple[str, ...]]
-    """The registers with what leads from each eight entries of a table to the next."""
+    """The registers that hold the differences from each eight entries of a table to the next."""
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         k = self.inputs_a_group

@@ -16,7 +16,7 @@ LANES = 32
 class DenseBits(FinishingKernel):
     """Counters in 32 lanes at once, for each input that is -1.
 
-    The prediction takes half of the inputs to be.
+    The prediction assumes that half of the inputs are.
     """
 
     name = "m0_bits"
@@ -72,7 +72,7 @@ class DenseBits(FinishingKernel):
         return Cost(instructions, scratch, stack_bytes=32)
 
     def _chunks(self, job: Job) -> int:
-        """Fives of planes that hold any count, times 4."""
+        """Groups of five planes that hold any count, times 4."""
         return -(-(job.layer.fan_in.bit_length() + self.ZERO_PLANES) // self.PLANES_A_CHUNK)
 
     def _planes(self, job: Job) -> int:

@@ -156,7 +156,7 @@ class ConvTables(FinishingKernel):
         return job.layer.kernel[1] * cut.units * cut.table_bytes
 
     def _constant(self, job: Job, cut: Layout) -> int:
-        """What the accumulators have too much."""
+        """The excess in the accumulators."""
         return job.layer.kernel[0] * job.layer.kernel[1] * cut.units * (2 << _constant_shift(job))
 
 
@@ -394,7 +394,7 @@ class ConvWindows(FinishingKernel):
 
     @staticmethod
     def _cut(job: Job) -> tuple[tuple[int, ...], int]:
-        """Sizes of the groups in a kernel's row, and the one-bit rows, filled up to a multiple of 4."""
+        """Sizes of the groups in a kernel's row, and the one-bit rows, padded to a multiple of 4."""
         inputs = job.layer.kernel[1] * job.input_shape[2]
         groups = min(count for count in CAPACITY if CAPACITY[count] >= inputs)
         return _units(inputs, groups)[1], -(-len(job.rows) // 4) * 4

@@ -6,7 +6,7 @@ from signbit.qmodel.activations import Sign
 
 
 class FinishingKernel(Kernel):
-    """Leaves accumulators in scratch, and ends with the shared assembly requantize or the common C."""
+    """Leaves accumulators in scratch, and finishes with the shared assembly requantize or the common C."""
 
     targets = CORTEX_M0
 

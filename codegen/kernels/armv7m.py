@@ -26,7 +26,7 @@ from signbit.qmodel.value import WORD_BYTES
 
 STACK_BYTES = 36
 MANY_NEURONS = 32
-"""From here on a weight may take little more than a bit."""
+"""With at least so many neurons, a weight may not take much more than a bit."""
 
 
 def start_word(packed: bool, offset: int, groups: int) -> int:

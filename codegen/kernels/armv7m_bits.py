@@ -20,7 +20,7 @@ from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES, size_of
 
 NEURONS_MIN = 20
-"""Below, most bits of a word would be empty."""
+"""With fewer neurons, most bits of a word would be empty."""
 
 BATCH = 16
 LOW_PLANES = 4
@@ -28,7 +28,7 @@ POSITIONS_MAX = 16_000
 """Offsets of an input's weights fit 16 bits."""
 
 EXTRACT_INSTRUCTIONS = 850
-"""For 32 sums from their planes, as compiled."""
+"""Instructions for 32 sums from their planes, as compiled."""
 
 STACK_BYTES = 40
 

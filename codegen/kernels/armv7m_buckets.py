@@ -1,6 +1,6 @@
 """Buckets for Cortex-M3: a dense layer of few neurons, by the inputs that share a pattern of signs.
 
-Among m neurons an input has one of 2^m patterns of signs.  Its index stands in its pattern's bucket, and the buckets in
+Among m neurons an input has one of 2^m patterns of signs.  Its index is in its pattern's bucket, and the buckets are in
 Gray order, so that from one to the next a single neuron's sign changes: one running sum over all buckets, added to or
 subtracted from that neuron's register at each border, gives every neuron the sum of its negative inputs.
 """
@@ -19,7 +19,7 @@ from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
 NEURONS_MAX = 31
-"""From 32 neurons on a weight may take little more than a bit."""
+"""With 32 neurons or more, a weight may not take much more than a bit."""
 WIDTH_MAX = 7
 """Registers for neurons."""
 
@@ -45,7 +45,7 @@ class Variant:
 
     @property
     def more(self) -> int:
-        """Entry for a bucket that goes on behind a whole chain."""
+        """Entry for a bucket that goes on after a whole chain."""
         return CHAIN * self.element_bytes + 2
 
     @property

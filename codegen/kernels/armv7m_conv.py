@@ -1,7 +1,7 @@
 """Convolutions for Cortex-M3 by tables of sums: each input is read once and added to every output that sees it.
 
-Rows of sums roll: a row begins with the first row of inputs under its kernel, and is pooled, requantized and forgotten
-behind the last one.  What stands at one column and is looked up together is a cell: the channels of a pixel, or, with
+Rows of sums roll: a row begins with the first row of inputs under its kernel, and is pooled, requantized and discarded
+after the last one.  What is at one column and is looked up together is a cell: the channels of a pixel, or, with
 few channels, the kernel's width of pixels at a place.
 """
 
@@ -52,7 +52,7 @@ class Frame:
 
     @property
     def position(self) -> list[int]:
-        """Where each tap stands in that order."""
+        """Position of each tap in that order."""
         return [self.order.index(tap) for tap in range(self.taps)]
 
     def outputs(self, column: int, count: int) -> range:

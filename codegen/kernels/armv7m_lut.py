@@ -84,7 +84,7 @@ class Chunk:
         return np.concatenate(tables)[: self.groups]
 
     def indices(self, positive: np.ndarray) -> np.ndarray:
-        """Table indices, uint8 (..., groups), of weights (..., n <= inputs), True where +1; what is missing is +0."""
+        """Table indices, uint8 (..., groups), of weights (..., n <= inputs), True where +1; missing ones add 0."""
         octets = np.zeros((*positive.shape[:-1], 4 * self.words_read), np.int64)
         rank = np.empty(4 * self.words_read, np.int64)
         used = np.sort(self.order(), axis=None)
@@ -93,7 +93,7 @@ class Chunk:
         return (octets[..., self.order()] << np.arange(self.bits)).sum(axis=-1).astype(np.uint8)
 
     def places(self) -> list[int]:
-        """Byte of the chunk's words at which each input stands, in the inputs' order."""
+        """Byte of the chunk's words that holds each input, in the inputs' order."""
         return [int(place) for place in np.sort(self.order(), axis=None)]
 
     @property
@@ -177,7 +177,7 @@ def block_for(neurons: int, packed: bool) -> Block:
 
 
 COPY_INSTRUCTIONS = 5
-"""For each input that is copied so that nothing is read behind the last one."""
+"""Instructions for each input that is copied so that nothing is read after the last one."""
 
 
 @cache

@@ -18,7 +18,7 @@ BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, En
 
 @dataclass(frozen=True, eq=False)
 class CArray:
-    """A `static const` array in flash; `name` is its symbol behind the layer's."""
+    """A `static const` array in flash; its symbol is the layer's, then `name`."""
 
     name: str
     ctype: str
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A layer in its place: all that a kernel may ask.  No kernel reads behind a source's last byte or word.
+    """A layer in its place: all that a kernel may ask.  No kernel reads past a source's last byte or word.
 
     `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read;
     `optimize` is SIZE or SPEED.
@@ -116,7 +116,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """What a kernel takes for a job.
+    """What a kernel costs for a job.
 
     `instructions` is predicted for one inference on the job's target, requantize included, or None where the
     compiler decides (portable).  `scratch_bytes` are taken from the arena while the layer runs, beside its input
@@ -201,7 +201,7 @@ class Kernel(ABC):
 def activation_arrays(job: Job, constant: np.ndarray | int = 0) -> tuple[CArray, ...]:
     """Parameters of the job's activation for accumulators that come as acc - `constant` from the kernel.
 
-    The constant (one a neuron, or one for all) goes into the bias, B' = B + M * constant, or the threshold.  Modulo
+    The constant (one per neuron, or one for all) goes into the bias, B' = B + M * constant, or the threshold.  Modulo
     2^32 the result is the same as with acc itself, and the true result is proved to fit.
     """
     activation = job.layer.activation

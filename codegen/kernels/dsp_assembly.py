@@ -1,7 +1,7 @@
 """Assembly for the DSP extension (Cortex-M4, M7, M33).
 
 A block of assembly is a statement whose only operand is `%[arguments]`, a pointer to its arguments.  The statement
-saves r0 and r7, of which one holds it, and declares all other registers as lost.  Masks are made from words of sign
+saves r0 and r7, one of which holds it, and declares all others as clobbered.  Masks are made from words of sign
 bits: r3 holds 0x80808080, or 0x01010101 for a full scale of 255; the mask goes to r2, and USADA8 adds |x - mask|.
 """
 
@@ -9,7 +9,7 @@ from signbit.qmodel.activations import Activation, Requantize, Sign
 
 POOL = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 COUNT_ONE = "#0x1000000"
-"""One in the upper 8 bits of a sum, where loops count up to 0."""
+"""A 1 in the upper 8 bits of a sum, where loops count up to 0."""
 
 OFFSET_MAX = 4095
 PATCH_STRAIGHT_BYTES = 120
@@ -17,7 +17,7 @@ PATCH_STRAIGHT_BYTES = 120
 
 
 def counted(rounds: int) -> str:
-    """What a sum begins with that counts `rounds` of a loop."""
+    """Initial value of a sum that counts `rounds` of a loop."""
     return f"#{(256 - rounds) % 256 << 24 if rounds > 1 else 0}"
 
 
@@ -191,7 +191,7 @@ def tables(shifted: bool) -> str:
 
 
 def look_up(words: int) -> str:
-    """Add the entries of 4 tables a word; arguments: weights, tables, sums, end of sums."""
+    """Add the entries of 4 tables per word; arguments: weights, tables, sums, end of sums."""
     lines = ["ldm %[arguments], {r0-r3}", "1:", f"ldm r0!, {{r4-r{3 + words}}}" if words > 1 else "ldr r4, [r0], #4"]
     lines.append("ldr r12, [r2]")
     entries = ("r8", "r9", "r10", "r11")
@@ -282,7 +282,7 @@ def _tile_inputs(walk, pair: bool, ends_run: bool, moves: bool) -> list[str]:
 
 
 def _move(distance: int, temporary: str, *registers: str) -> list[str]:
-    """Move addresses by `distance` bytes, with `temporary` for what no immediate holds."""
+    """Move addresses by `distance` bytes, with `temporary` for what does not fit an immediate."""
     operation, size = ("sub", -distance) if distance < 0 else ("add", distance)
     if size <= OFFSET_MAX:
         return [f"{operation} {register}, {register}, #{size}" for register in registers]
@@ -290,7 +290,7 @@ def _move(distance: int, temporary: str, *registers: str) -> list[str]:
 
 
 def _outputs(sums: list[list[str]], neurons: int, activation: Activation) -> list[str]:
-    """Outputs of a tile, for the pixels whose sums are in `sums`, one list a neuron; then the loop over tiles."""
+    """Outputs of a tile, for the pixels whose sums are in `sums`, one list per neuron; then the loop over tiles."""
     signs = isinstance(activation, Sign)
     value_bytes = 1 if isinstance(activation, Requantize) else 4
     lines = ["ldr r0, [sp, #8]", *(["ldrd r4, r5, [sp, #12]"] * (not signs))]

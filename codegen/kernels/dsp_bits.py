@@ -24,7 +24,7 @@ class Counter:
     falls wherever it was set and d_k is set, and it has to rise before it can fall again.  So the number of differences
     at a bit is twice the falls plus the last p, and of two words the falls never meet: three instructions give the
     carry that a full adder needs five for.  Carries of the same weight go through full adders, three to one and a
-    carry; in the end one word a weight is left, whose bits are counted.
+    carry; in the end one word per weight is left, whose bits are counted.
     """
 
     def __init__(self, words: int):
@@ -73,7 +73,7 @@ class Counter:
         self.free = sorted([*self.free, *registers], key=lambda name: 14 if name == "lr" else int(name[1:]))
 
     def _push(self, word: str, weight: int) -> None:
-        """One more word of a weight; a full adder makes three of them one, and a carry."""
+        """One more word of a weight; a full adder turns three of them into one and a carry."""
         while len(self.levels) <= weight:
             self.levels.append([])
         level = self.levels[weight]

@@ -24,7 +24,7 @@ from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import size_of
 
 UNROLLED_STEPS = 24
-"""Up to so many words of inputs a kernel is unrolled; more go in a loop, a few hundred bytes of code."""
+"""A kernel of up to so many words of inputs is unrolled; more go in a loop, a few hundred bytes of code."""
 
 RUN_STEPS_MAX = 100
 TILE_ROWS = 2
@@ -33,7 +33,7 @@ PLACES_MAX = 64
 LOAD_OFFSET_MAX = 1020
 STACK_BYTES = 40
 FIXED_ARGUMENTS = 5
-"""Of the assembly of a pooled pixel, before the inputs of its places."""
+"""Arguments of the assembly of a pooled pixel, before the inputs of its places."""
 
 PATCH_INSTRUCTIONS = 18
 
@@ -50,7 +50,7 @@ class Walk:
 
     @property
     def words(self) -> int:
-        """Of weights, in one iteration for two rows."""
+        """Words of weights in one iteration for two rows."""
         return -(-TILE_ROWS * self.runs * self.steps // 8)
 
     @property
@@ -59,7 +59,7 @@ class Walk:
 
     @property
     def advance_bytes(self) -> int:
-        """From the last load of a run to the next run."""
+        """Bytes from the last load of a run to the next run."""
         return self.stride_bytes - 4 * (self.steps - self.last_words)
 
     @property
@@ -89,7 +89,7 @@ class Walk:
         return np.concatenate([pack_steps(taken[row, iteration, step]) for iteration in range(self.iterations)])
 
     def instructions(self, mask: int) -> int:
-        """Of the loop over all inputs of two pixels, for two rows."""
+        """Instructions of the loop over all inputs of two pixels, for two rows."""
         step_count = self.runs * self.steps
         pair_loads = 2 * self.runs * (-(-self.steps // 2))
         moves = self.runs if self.iterations > 1 else self.runs - 1
@@ -106,7 +106,7 @@ class DspConv(Kernel):
 
     The sums are those of `dsp_dense`, fused with max-pool and activation.
 
-    Inputs in the arena with a multiple of four channels and no padding are read in their place.  All others are
+    Inputs in the arena with a multiple of four channels and no padding are read in place.  All others are
     copied, pixel by pixel, into patches: what the kernel sees, shifted, in order.
     """
 

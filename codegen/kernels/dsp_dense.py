@@ -34,7 +34,7 @@ def adjacent_rows(job: Job) -> np.ndarray:
 
 
 def raw_constant(job: Job) -> np.ndarray:
-    """What stands between acc and a kernel's sums of |x - mask|, halved for two planes: acc - (its sum)."""
+    """Difference between acc and a kernel's sums of |x - mask|, halved for two planes: acc - (its sum)."""
     negative = (job.rows.reshape(job.planes, job.neurons, -1) < 0).sum(axis=(0, 2), dtype=np.int64)
     return -(full_scale(job) * negative // job.planes)
 
@@ -51,17 +51,17 @@ def pack_steps(steps: np.ndarray) -> np.ndarray:
 
 
 def mask_instructions(job: Job) -> int:
-    """AND for 7 bits; AND and RSB for 8."""
+    """Instructions of a mask: AND for 7 bits; AND and RSB for 8."""
     return 1 if full_scale(job) == 128 else 2
 
 
 def clamp_instructions(high: int) -> int:
-    """USAT for all bits set, and compare, IT and move for others."""
+    """Instructions to clamp: USAT for all bits set, and compare, IT and move for others."""
     return 1 if (high + 1) & high == 0 else 4
 
 
 def output_instructions(job: Job) -> int:
-    """Load multiplier and bias, multiply, clamp and store; a sign is stored raw."""
+    """Instructions to load multiplier and bias, multiply, clamp and store; a sign is stored raw."""
     activation = job.layer.activation
     combine = 2 * (job.planes - 1)
     if isinstance(activation, Requantize):

@@ -34,7 +34,7 @@ CALL = 4
 POPCOUNT = Piece(
     "mve_popcount", values={"counts": CArray("popcount", "uint8_t", np.array([*map(int.bit_count, range(256))]))}
 )
-"""The table that bits are counted by."""
+"""The table of counts of set bits."""
 
 
 def finish_piece(job: Job) -> Piece:
@@ -43,7 +43,7 @@ def finish_piece(job: Job) -> Piece:
 
 
 def finish_instructions(job: Job) -> int:
-    """Of one place, call included."""
+    """Instructions of one place, call included."""
     rounds = -(-job.neurons // LANES)
     if job.layer.activation.kind == "requantize":
         return CALL + 9 + 10 * rounds
@@ -53,7 +53,7 @@ def finish_instructions(job: Job) -> int:
 
 
 def driver_instructions(job: Job) -> int:
-    """Of a dense layer's C function, and of `infer` that calls it."""
+    """Instructions of a dense layer's C function, and of `infer` that calls it."""
     return 11 if job.from_caller else 6
 
 

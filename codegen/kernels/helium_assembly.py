@@ -55,7 +55,7 @@ def _group(place, slots: int) -> list[str]:
 
 
 def _walk(place, slots: int) -> list[str]:
-    """Go over all inputs of a place: sum them up, or with `slots` multiply them."""
+    """Go over all inputs of a place: add them up, or with `slots` multiply them."""
     lines = [] if place.starts_with_block else [f"mov {register}, #0" for register in EVEN[: max(slots, 1)]]
     gap = advance("r1", place.gap_bytes)
     if not place.straight and place.runs > 1:
@@ -150,7 +150,7 @@ def _write(place, result: str, address: str, step: str, t: str) -> list[str]:
 
 
 def _signed_differences(pairs: int) -> list[str]:
-    """U in q0 and T in q1, a pair a lane: q2 = U - T, and q1 = 2 (U + T) - (U of the pair below)."""
+    """U in q0 and T in q1, one pair per lane: q2 = U - T, and q1 = 2 (U + T) - (U of the pair below)."""
     lines = []
     for lane in range(min(pairs, 2)):
         upper = 2 * lane + 4 if pairs > lane + 2 else 2 * lane
@@ -162,7 +162,7 @@ def _signed_differences(pairs: int) -> list[str]:
 
 
 def _unsigned_differences(slots: int) -> list[str]:
-    """A in q0 and q1, a bit a lane: 2 A - (A of the bit below), in q2 and q1."""
+    """A in q0 and q1, one bit per lane: 2 A - (A of the bit below), in q2 and q1."""
     second = slots > 4
     lines = ["vmov q0[2], q0[0], r0, r4", "vmov q0[3], q0[1], r2, r6"]
     lines += ["vmov q1[2], q1[0], r8, r12", "vmov q1[3], q1[1], r10, lr"] * second

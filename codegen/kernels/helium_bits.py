@@ -12,10 +12,10 @@ from signbit.codegen.kernels.portable import pixel_words
 VECTOR_BYTES = 16
 ROWS = 4
 STRAIGHT_BLOCKS = 8
-"""Up to so many vectors of inputs in one run, code without loops."""
+"""Code has no loops for up to so many vectors of inputs in one run."""
 
 SEGMENT_BLOCKS = 32
-"""Up to so many in a place of several runs."""
+"""The same limit for a place of several runs."""
 
 PUSHED_BYTES = 40
 TERNARY_PUSHED_BYTES = 56
@@ -26,7 +26,7 @@ class BitPlaces:
     """acc = n - 2 * (number of bits in which weights and inputs differ), for 4 rows at a time and 128 bits each.
 
     The differing bits of a byte are looked up: a gather loads 16 of 256 counts, and VADDVA adds them up.  Inputs lie in
-    `segments` runs of `segment_bytes`, `pitch_bytes` apart.  The weights stand in the order of the work: groups of 4
+    `segments` runs of `segment_bytes`, `pitch_bytes` apart.  The weights are in the order of the work: groups of 4
     rows (for ternary weights, first of plane a, then of b), vectors, rows.
     """
 
@@ -112,7 +112,7 @@ class BitPlaces:
         }
 
     def instructions(self) -> int:
-        """Of one place, from the call to the return."""
+        """Instructions of one place, from the call to the return."""
         total = 9 + (2 if self.tail_bytes else 0) + (2 if self.job.planes == 2 else 0)
         if self.full_groups > 1:
             total += 1 + 2 * self.full_groups

@@ -20,8 +20,8 @@ PUSHED_BYTES = 24
 class ChannelPlaces:
     """acc_c = sum over taps of w_c * x_c in 16-bit lanes, which hold 128 products of 255.
 
-    A weight stands as a byte, -1, 0 or +1, for each group of 8 channels tap by tap: there are few of them, and so
-    ternary ones cost nothing more.
+    A weight is a byte, -1, 0 or +1, for each group of 8 channels tap by tap: there are few of them, and ternary
+    ones cost no more.
     """
 
     job: Job
@@ -42,7 +42,7 @@ class ChannelPlaces:
 
     @property
     def accumulator_words(self) -> int:
-        """Accumulators of whole groups, and behind them half a word for each."""
+        """Words for the accumulators of whole groups, and after them half a word for each."""
         return self.groups * LANES * 3 // 2
 
     def weights(self) -> np.ndarray:
@@ -60,7 +60,7 @@ class ChannelPlaces:
         }
 
     def instructions(self) -> int:
-        """Of one place, from the call to the return."""
+        """Instructions of one place, from the call to the return."""
         height, width = self.job.layer.kernel
         gap_bytes = self.pitch_bytes - width * self.job.neurons
         tap = 5 + bool(self.job.input_shift)

@@ -23,7 +23,7 @@ from signbit.codegen.kernels.base import Job
 VECTOR_BYTES = 16
 SLOTS = 8
 STRAIGHT_BLOCKS = 20
-"""Up to so many vectors of inputs, code without loops."""
+"""Code has no loops for up to so many vectors of inputs."""
 
 PUSHED_BYTES = 40
 
@@ -71,7 +71,7 @@ class Places:
 
     @cached_property
     def last_group(self) -> Group | None:
-        """What is left behind the full groups, in as few slots as the code can do."""
+        """The rows that are left after the full groups, in as few slots as the code can do."""
         left = self.job.neurons % self.full_group.outputs
         if not left:
             return None
@@ -111,7 +111,7 @@ class Places:
 
     @property
     def gap_bytes(self) -> int:
-        """From the end of a run to the next one."""
+        """Bytes from the end of a run to the next one."""
         return 0 if self.gathered else self.pitch_bytes - self.segment_bytes
 
     @property
@@ -174,7 +174,7 @@ class Places:
         }
 
     def instructions(self) -> int:
-        """Of one place, from the call to the return."""
+        """Instructions of one place, from the call to the return."""
         setup = 5 + (2 if self.tail_bytes else 0) + (2 if self._segment_loop else 0)
         total = setup + self._walk(2) + (1 if self.gathered else 2)
         if self.full_groups > 1:

@@ -16,7 +16,7 @@ PASS_INPUTS = TABLE_INPUTS * PASS_TABLES
 LANES = 8
 BUILD_INSTRUCTIONS = 84
 PASS_INSTRUCTIONS = 74
-"""Of one table, and of a pass beside its tables and groups."""
+"""Instructions of one table, and of a pass beside its tables and groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Tables:
 
     @property
     def last_tables(self) -> int:
-        """Tables in the pass behind the full ones, 0 for none."""
+        """Tables in the pass after the full ones, 0 for none."""
         return -(-(self.job.layer.fan_in % PASS_INPUTS) // TABLE_INPUTS)
 
     @property
@@ -82,7 +82,7 @@ class Tables:
         return (Piece("mve_tables"), *map(_pass_piece, passes), *mean)
 
     def instructions(self) -> int:
-        """Of all accumulators, calls included."""
+        """Instructions for all accumulators, calls included."""
         groups = self.rows // LANES
         total = 8 + 2 * -(-self.rows // 4)
         for tables, passes in ((PASS_TABLES, self.full_passes), (self.last_tables, int(self.last_tables > 0))):

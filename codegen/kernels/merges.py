@@ -9,7 +9,7 @@ from signbit.qmodel.value import WORD_BYTES, Encoding, size_of
 
 VECTOR_BYTES = 16
 CALL = 11
-"""Instructions of a call of an assembly function, of its first and last lines, and of the layer's own function."""
+"""Instructions of a call to an assembly function, of its first and last lines, and of the layer's own function."""
 
 
 class MergeLoops(PortableKernel):
@@ -99,7 +99,7 @@ class AddWords(PairwiseAdd, MergeLoops):
 
 
 class DspAdd(PairwiseAdd):
-    """UQADD8 adds four values, and UQSUB8 and USUB8 take away what is above the limit."""
+    """UQADD8 adds four values, and UQSUB8 and USUB8 subtract the excess over the limit."""
 
     name = "dsp_add"
     targets = CORTEX_DSP

@@ -1,4 +1,4 @@
-"""Kernels in plain C99, one for every kind of layer: the fallback on each core, and all there is elsewhere."""
+"""Kernels in plain C99, one for every kind of layer: the fallback on each core, and the only ones elsewhere."""
 
 import json
 from abc import abstractmethod

@@ -1,11 +1,11 @@
-"""What code can be generated for: each core with its compiler flags and the macros that tell it."""
+"""What code can be generated for: each core with its compiler flags and the macros that identify it."""
 
 from dataclasses import dataclass
 
 PORTABLE = "portable"
 SIZE, SPEED = "size", "speed"
 LEVELS = {SIZE: "-Os", SPEED: "-O2"}
-"""What gcc and clang are told by what a plan is optimized for."""
+"""Options of gcc and clang for what a plan is optimized for."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ extern "C" {
 #define VERSION1_SCRATCH_BYTES 20
 #define VERSION1_TEST_VECTORS 2
 
-/** Memory that inference needs while it runs; its content means nothing before and after. */
+/** Memory that inference needs while it runs; its content is meaningless before and after. */
 typedef struct {
     uint32_t words[5];
 } version1_scratch_t;
@@ -64,7 +64,7 @@ uint32_t version1_confidence(const int32_t logits[VERSION1_OUTPUT_SIZE]);
 /** Name of a class in UTF-8; "" if there is no such class. */
 const char *version1_label(uint32_t index);
 
-/** Runs the embedded test vectors; returns how many gave other logits than the model in Python: 0 is good. */
+/** Runs the embedded test vectors; returns how many gave logits that differ from Python's: 0 is good. */
 uint32_t version1_self_test(version1_scratch_t *scratch);
 
 #ifdef __cplusplus

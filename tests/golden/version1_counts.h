@@ -43,7 +43,7 @@ extern "C" {
 #define MOTION_SCRATCH_BYTES 20
 #define MOTION_TEST_VECTORS 0
 
-/** Memory that inference needs while it runs; its content means nothing before and after. */
+/** Memory that inference needs while it runs; its content is meaningless before and after. */
 typedef struct {
     uint32_t words[5];
 } motion_scratch_t;

@@ -1,5 +1,6 @@
 """Accuracy with its interval, figures of each class, and how a confusion matrix is shown."""
 
+import dataclasses
 import json
 from fractions import Fraction
 
@@ -119,3 +120,20 @@ def test_command_fits_the_terminal(repository, capsys, monkeypatch):
         monkeypatch.setenv("COLUMNS", columns)
         assert run_command(main, ["evaluate", model]) == 0
         assert capsys.readouterr().out.count("predicted") == blocks
+
+
+def test_columns_of_the_result_do_not_run_together(digits):
+    """From five digits on they did."""
+    result = run(default_settings(epochs=1, model="logistic"), digits)
+    many = Score(39794, 40000, None)
+    scores = {part: {figure: many for figure in figures} for part, figures in result.scores.items()}
+    text = run_text(dataclasses.replace(result, scores=scores), None)
+    (line,) = [line for line in text.splitlines() if line.startswith("integer")]
+    assert line.split("  ")[-1].strip() == "99.48% (39794/40000)" and line.count("  ") >= 2
+    assert len({len(line) for line in text.splitlines() if line.startswith(("accuracy", "integer", "float"))}) == 1
+
+
+def test_the_model_file_names_no_version_of_numpy(digits):
+    """So that it is the same file with each."""
+    model = run(default_settings(epochs=1, model="logistic"), digits).model
+    assert np.__version__ not in json.dumps(model.provenance) and "numpy" not in model.provenance

@@ -1,8 +1,11 @@
 """Readers of own data: every format, and what is wrong with bad files."""
 
 import gzip
+import os
 import re
+import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -230,6 +233,76 @@ def test_other_files_beside_images_do_not_matter(photos):
     assert len(read(photos).values) == 24
 
 
+def save_images(folder, images, suffix="png", **words):
+    """`images` by class: Pillow's images, each a file of its own."""
+    for kind, pictures in images.items():
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(pictures):
+            picture.save(folder / kind / f"{number}.{suffix}", **words)
+    return folder
+
+
+def drawing(mask):
+    """Black where `mask` is, transparent elsewhere: RGBA, and a palette whose entries all are black."""
+    from PIL import Image
+
+    palette = Image.fromarray(mask.astype(np.uint8))
+    palette = Image.frombytes("P", palette.size, palette.tobytes())
+    palette.putpalette([0, 0, 0] * 256)
+    return {"rgba": Image.fromarray(np.dstack([mask * 0] * 3 + [mask * 255]).astype(np.uint8)), "palette": palette}
+
+
+@pytest.mark.parametrize("kind", ["rgba", "palette"])
+def test_transparent_pixels_get_a_background(tmp_path, kind):
+    pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'signbit[images]')")
+    masks = [np.arange(64).reshape(8, 8) % 8 == n for n in range(4)]
+    images = {label: [drawing(mask)[kind] for mask in masks] for label in "ab"}
+    folder = save_images(tmp_path / "d", images, **({"transparency": 0} if kind == "palette" else {}))
+    white, black = read(folder), read(folder, background="black")
+    assert [np.array_equal(white.values[n, ..., 0], np.where(masks[n], 0, 255)) for n in range(4)] == [True] * 4
+    assert black.values.max() == 0 and white.values.shape[-1] == 1
+    assert white.notes == ("8 images have transparent pixels, which are white here; see --background",)
+    assert black.notes == ()
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_grey_images_are_grey_however_they_are_stored(tmp_path, suffix):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'signbit[images]')")
+    grey = image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3)
+    stored = grey.convert("P") if suffix == "gif" else grey.convert("RGB")
+    folder = save_images(tmp_path / "g", {"a": [stored], "b": [stored]}, suffix)
+    assert read(folder).values.shape == (2, 8, 8, 1) and np.array_equal(
+        read(folder).values[0, ..., 0], np.asarray(grey)
+    )
+
+
+def test_images_of_16_bits_are_refused_coloured_or_not(tmp_path):
+    """Pillow cuts coloured ones to 8 bits without a word; this PNG is written by hand, since it can't write them."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'signbit[images]')")
+    from signbit.codegen.page import png
+
+    save_images(tmp_path / "d", {"a": [image.new("RGB", (2, 1))], "b": [image.new("RGB", (2, 1))]})
+    deep = bytearray(png(np.zeros((1, 4, 3), np.uint8)))
+    # the same bytes are two pixels of 16 bits; IHDR's checksum is made anew
+    deep[16:20], deep[24] = (2).to_bytes(4, "big"), 16
+    deep[29:33] = zlib.crc32(deep[12:29]).to_bytes(4, "big")
+    (tmp_path / "d" / "a" / "0.png").write_bytes(deep)
+    assert image.open(tmp_path / "d" / "a" / "0.png").mode == "RGB"
+    with pytest.raises(SignbitError, match=r"a/0.png: has more than 8 bits a value; save it with 8"):
+        read(tmp_path / "d")
+
+
+def test_no_image_is_left_out_without_a_word(photos):
+    (photos / "cat" / "more").mkdir()
+    (photos / "cat" / "0.png").rename(photos / "cat" / "more" / "0.png")
+    from PIL import Image
+
+    Image.new("RGB", (8, 6)).save(photos / "dog" / "x.jfif", format="JPEG")
+    (photos / "dog" / "notes.txt").write_text("hello")
+    samples = read(photos)
+    assert len(samples.values) == 25 and samples.notes == ("left out 1 files: 1 .txt",)
+
+
 def test_bad_images_are_refused_by_name(photos):
     from PIL import Image
 
@@ -294,3 +367,42 @@ def test_bad_idx_folders_are_refused(tmp_path):
         read(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
     assert run_command(trainer, ["--data", str(tmp_path)]) == 2
+
+
+def test_idx_files_with_a_dot_in_their_names(tmp_path):
+    """As some programs unpack them."""
+    idx_pair(tmp_path, "train", 60, packed=False)
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    assert len(load_dataset(str(tmp_path)).test) == 12
+
+
+def test_of_a_packed_file_and_its_twin_one_is_read(tmp_path):
+    idx_pair(tmp_path, "my", 60)
+    idx_pair(tmp_path, "my", 60, packed=False)
+    assert len(read(tmp_path).values) == 60
+
+
+def test_a_word_that_holds_test_is_no_test_part(tmp_path):
+    idx_pair(tmp_path, "latest", 60)
+    assert read(tmp_path).part is None
+
+
+# --- labels
+
+
+def test_the_order_of_labels_does_not_depend_on_the_hash_seed(parts):
+    """Numbers that are equal as float64, and 1 beside 1.0."""
+    tags = [f"90011800012345678{digit}" for digit in (7, 8, 9)]
+    path = parts("x,tag\n" + "".join(f"{n},{tags[n % 3]}\n" for n in range(9)), "tags.csv")
+    program = (
+        "from pathlib import Path; from signbit.qmodel.data import own\n"
+        "from signbit.qmodel.data.readers.loading import LoadingOptions\n"
+        "from signbit.qmodel.data.readers.samples import classes_of\n"
+        f"print(own.read(Path({str(path)!r}), LoadingOptions()).labels, classes_of(['2', '1.0', '1'])[1])"
+    )
+    expected = f"{tuple(tags)} ('1', '1.0', '2')\n"
+    for seed in "0123":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert done.stdout == expected, done.stderr

@@ -33,7 +33,8 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
 def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> None:
     """Write `files`, by their paths below `folder`, all or none; the folder must be new or empty.
 
-    Raises SignbitError when something is in it, or OSError.
+    Every file, and the folders that hold them, are on the disk before the folder has its name.  Raises SignbitError
+    when something is in it, or OSError that names the file.
     """
     folder = Path(folder)
     if is_new := not folder.exists():
@@ -48,9 +49,9 @@ def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> None:
         raise type(error)(error.errno, error.strerror, os.fspath(folder)) from None
     try:
         for name, data in files.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            _write_below(folder, temporary, name, data)
+        for path in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
+            _sync_folder(path)
         if is_new:
             temporary.chmod(0o755)
             temporary.rename(folder)
@@ -61,6 +62,20 @@ def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(temporary)
         raise
+    _sync_folder(folder.absolute().parent if is_new else folder)
+
+
+def _write_below(folder: Path, temporary: Path, name: str, data: bytes) -> None:
+    """Write and fsync the file that is going to be `folder / name`."""
+    path = temporary / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(folder / name)) from None
 
 
 def is_device(path: str | os.PathLike) -> bool:

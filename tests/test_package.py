@@ -1,8 +1,11 @@
 """`python -m codegen package`: each library is built, as far as that is possible without its own tools."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +161,34 @@ def test_folder_that_is_there_is_kept(model, tmp_path, capsys, name):
 def test_missing_parent_is_one_line(model, tmp_path, capsys):
     assert package(model, "cmake", tmp_path / "nowhere" / "wren") == 2
     assert "No such file" in capsys.readouterr().err
+
+
+def test_every_file_and_folder_is_on_the_disk_before_the_package_has_its_name(model, tmp_path, monkeypatch):
+    synced, renamed = [], []
+    real_sync, real_rename = os.fsync, Path.rename
+
+    def sync(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real_sync(descriptor)
+
+    def rename(path, target):
+        renamed.append(list(synced))
+        return real_rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    assert package(model, "arduino", tmp_path / "lib") == 0
+    files = [path for path in (tmp_path / "lib").rglob("*") if path.is_file()]
+    assert len(files) == 4 and {path.name for path in files} <= set(renamed[0])
+    assert {"src", "examples", "Classify"} <= set(renamed[0]) and synced[-1] == tmp_path.name
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(model, tmp_path, monkeypatch, capsys):
+    def sync(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert package(model, "cmake", tmp_path / "lib") == 2
+    path = tmp_path / "lib" / "CMakeLists.txt"
+    assert capsys.readouterr().err == f"error: {path}: No space left on device\n"
+    assert sorted(tmp_path.iterdir()) == [model]

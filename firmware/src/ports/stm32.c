@@ -18,6 +18,9 @@
 #else
 #error "STM32_FAMILY_F1, _F4, _G0, _H7 or _L4 has to be defined"
 #endif
+#ifndef STM32_FAMILY_F1
+#include "stm32_gpio.h"
+#endif
 #include "stm32_usart.h"
 #include "stm32_watchdog.h"
 

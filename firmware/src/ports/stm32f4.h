@@ -10,14 +10,12 @@
 #ifndef STM32F4_H
 #define STM32F4_H
 
-#include "stm32_gpio.h"
-
 #define CLOCK_HZ 16000000u
 
-#define RCC_AHB1ENR 0x40023830u
-#define RCC_APB1ENR 0x40023840u
-#define AHB1_GPIOA (1u << 0)
-#define APB1_USART2 (1u << 17)
+#define GPIO_CLOCK_REGISTER 0x40023830u /* RCC_AHB1ENR */
+#define GPIO_CLOCK_BITS (1u << 0) /* GPIOA */
+#define USART_CLOCK_REGISTER 0x40023840u /* RCC_APB1ENR */
+#define USART_CLOCK_BIT (1u << 17)
 
 #define RESET_FLAGS 0x40023874u /* RCC_CSR */
 #define RESET_REMOVE (1u << 24)
@@ -25,28 +23,14 @@
 #define RESET_BY_WATCHDOG (1u << 29)
 #define IWDG 0x40003000u
 
-#define GPIOA 0x40020000u
+#define USART_GPIO 0x40020000u /* GPIOA */
 #define USART 0x40004400u /* USART2 */
 #define USART_IRQ 38u
-#define USART_FUNCTION 7u
+#define TX_FUNCTION 7u
+#define RX_FUNCTION 7u
 #define TX_PIN 2u
 #define RX_PIN 3u
-#define LED_BSRR (GPIOA + GPIO_BSRR)
+#define LED_GPIO USART_GPIO
 #define LED_PIN 5u
-#define LED_LOW_IS_ON 0u
-
-static inline void family_clocks(void)
-{
-    REG32(RCC_AHB1ENR) |= AHB1_GPIOA;
-    REG32(RCC_APB1ENR) |= APB1_USART2;
-    (void)REG32(RCC_APB1ENR); /* a peripheral answers two bus cycles after its clock is on */
-}
-
-static inline void family_pins(void)
-{
-    gpio_use(GPIOA, TX_PIN, USART_FUNCTION);
-    gpio_use(GPIOA, RX_PIN, USART_FUNCTION);
-    gpio_drive(GPIOA, LED_PIN);
-}
 
 #endif

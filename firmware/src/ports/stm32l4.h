@@ -11,16 +11,13 @@
 #ifndef STM32L4_H
 #define STM32L4_H
 
-#include "stm32_gpio.h"
-
 #define STM32_USART_NEW
 #define CLOCK_HZ 4000000u
 
-#define RCC_AHB2ENR 0x4002104Cu
-#define RCC_APB1ENR1 0x40021058u
-#define AHB2_GPIOA (1u << 0)
-#define AHB2_GPIOB (1u << 1)
-#define APB1_USART2 (1u << 17)
+#define GPIO_CLOCK_REGISTER 0x4002104Cu /* RCC_AHB2ENR */
+#define GPIO_CLOCK_BITS ((1u << 0) | (1u << 1)) /* GPIOA, GPIOB */
+#define USART_CLOCK_REGISTER 0x40021058u /* RCC_APB1ENR1 */
+#define USART_CLOCK_BIT (1u << 17)
 
 #define RESET_FLAGS 0x40021094u /* RCC_CSR */
 #define RESET_REMOVE (1u << 23)
@@ -32,24 +29,12 @@
 #define GPIOB 0x48000400u
 #define USART 0x40004400u /* USART2 */
 #define USART_IRQ 38u
+#define USART_GPIO GPIOA
 #define TX_PIN 2u
+#define RX_PIN STM32_RX_PIN
 #define TX_FUNCTION 7u
-#define LED_BSRR (STM32_LED_GPIO + GPIO_BSRR)
+#define RX_FUNCTION STM32_RX_FUNCTION
+#define LED_GPIO STM32_LED_GPIO
 #define LED_PIN STM32_LED_PIN
-#define LED_LOW_IS_ON 0u
-
-static inline void family_clocks(void)
-{
-    REG32(RCC_AHB2ENR) |= AHB2_GPIOA | AHB2_GPIOB;
-    REG32(RCC_APB1ENR1) |= APB1_USART2;
-    (void)REG32(RCC_APB1ENR1); /* a peripheral answers two bus cycles after its clock is on */
-}
-
-static inline void family_pins(void)
-{
-    gpio_use(GPIOA, TX_PIN, TX_FUNCTION);
-    gpio_use(GPIOA, STM32_RX_PIN, STM32_RX_FUNCTION);
-    gpio_drive(STM32_LED_GPIO, LED_PIN);
-}
 
 #endif

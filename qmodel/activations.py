@@ -14,7 +14,7 @@ Entries = dict[str, tuple[str, tuple[int, ...]]]
 
 
 class PerNeuron:
-    """What has arrays of one number a neuron (or channel): `dtypes` names them."""
+    """What has arrays with one number per neuron (or channel): `dtypes` names them."""
 
     dtypes: ClassVar[dict[str, str]] = {"multiplier": "int16", "bias": "int32"}
 
@@ -51,7 +51,7 @@ class Activation(PerNeuron):
 class Requantize(Activation):
     """q = clamp((acc * multiplier + bias) >> shift, 0, high), uint8 -- SPEC 4.
 
-    `multiplier` int16 and `bias` int32, one a neuron; `bias` carries the rounding half.
+    `multiplier` int16 and `bias` int32, one per neuron; `bias` carries the rounding half.
     """
 
     kind: ClassVar[str] = "requantize"
@@ -99,7 +99,7 @@ class Logits(Activation):
 class Sign(Activation):
     """x = +1 if direction * acc >= threshold else -1, one bit -- SPEC 5.
 
-    `threshold` int32 and `direction` int8 of +1 and -1, one a neuron.
+    `threshold` int32 and `direction` int8 of +1 and -1, one per neuron.
     """
 
     kind: ClassVar[str] = "sign"

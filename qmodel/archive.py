@@ -120,9 +120,9 @@ class Archive:
 
 
 def plain_arrays(data: bytes, bytes_max: int) -> dict[str, np.ndarray]:
-    """The arrays of a .npz that a stranger wrote, of any names, numbers and texts, none of them pickled.
+    """The arrays of an untrusted .npz, of any names, numbers and texts, none of them pickled.
 
-    Raises SignbitError for what is no such file, or unpacks to more than `bytes_max`.
+    Raises SignbitError for any other file, and for one that unpacks to more than `bytes_max`.
     """
     with zip_errors(".npz of plain arrays"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
@@ -139,7 +139,7 @@ def _plain_array(name: str, content: bytes) -> np.ndarray:
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise SignbitError(f"entry {name!r} is in a version of .npy that is unknown")
-    # the same layout but for the header's length, of two or four bytes, and its encoding
+    # the layouts differ only in the header's encoding and in its length field, of two or four bytes
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, is_fortran, dtype = read_header(stream, max_header_size=NPY_HEADER_BYTES_MAX)
     size_bytes = math.prod(shape) * dtype.itemsize
@@ -148,7 +148,7 @@ def _plain_array(name: str, content: bytes) -> np.ndarray:
     if len(content) - stream.tell() != size_bytes:
         raise SignbitError(f"entry {name!r} has another size than its header says")
     array = np.frombuffer(content, dtype, offset=stream.tell()) if size_bytes else np.empty(math.prod(shape), dtype)
-    # numpy makes texts of any 32 bits, of which Python then can make none
+    # numpy takes any 32 bits for a character, which Python then can't read
     if dtype.kind == "U" and size_bytes and array.view(f"{dtype.str[0]}u4").max() > sys.maxunicode:
         raise SignbitError(f"entry {name!r} has texts with characters that there are not")
     return array.reshape(shape, order="F" if is_fortran else "C")

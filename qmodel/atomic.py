@@ -20,7 +20,7 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
     target = Path(os.path.realpath(path))
     try:
         if is_device(path):
-            # by the name that was given: a pipe behind /dev/stdout has no path of its own
+            # by the name that was given: a pipe that /dev/stdout leads to has no path of its own
             Path(path).write_bytes(data)
             return
         _replace(target, data)
@@ -109,7 +109,7 @@ def _mode_for(target: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable; some file systems have no fsync for folders, and then nothing is owed."""
+    """Make the rename itself durable; some file systems have no fsync for folders and don't need it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -22,7 +22,7 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 MESSAGE_CHARACTERS = 1000
 PLAIN = {"→": "->", "×": "x", "·": ".", "–": "-", "—": "-", "…": "...", "±": "+-", "≤": "<=", "≥": ">=", "µ": "u"}
-"""In place of characters that an output's encoding does not have."""
+"""Replacements for characters that an output's encoding lacks."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,7 +74,7 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
         return EXIT_OK
     except OSError as error:
         if sys.stdout is sys.__stdout__ and error.errno == errno.ENOSPC and error.filename is None:
-            # Python would try once more at exit, and complain in its own words
+            # Python would try once more at exit, and print an error of its own
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
@@ -99,7 +99,7 @@ def _prepare_streams() -> None:
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What is written for characters that can't be: a like one, the letter without its accent, or a question mark."""
+    """What replaces characters that can't be written: a similar one, the letter without its accent, or "?"."""
     texts = []
     for character in error.object[error.start : error.end]:
         letter = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
@@ -108,7 +108,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def note(message: str) -> None:
-    """One line on stderr that is no error."""
+    """One line on stderr that is not an error."""
     print("note:", shown(" ".join(message.split()), MESSAGE_CHARACTERS), file=sys.stderr)
 
 

@@ -4,6 +4,6 @@
 class SignbitError(ValueError):
     """Something the user gave is wrong.
 
-    The message is one line that says what is wrong and what to do; commands print it behind `error:` and
+    The message is one line that says what is wrong and what to do; commands print it after `error:` and
     exit with code 2.
     """

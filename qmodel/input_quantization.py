@@ -253,7 +253,7 @@ def fit(encoding: str, counts: np.ndarray, weights: np.ndarray | None = None) ->
 
     `weights`, whole numbers (samples,), say how often each counts for an affine one.
 
-    `affine`; `pieces:N` for N pieces, 8 if it is not said; `thermometer:N` for at most N thresholds per channel, or 15.
+    `affine`; `pieces:N` for N pieces, 8 by default; `thermometer:N` for up to N thresholds per channel, 15 by default.
     """
     kind, _, number = encoding.partition(":")
     if kind == Affine.kind:

@@ -28,7 +28,7 @@ def words_for(count: int) -> int:
 def pack_bits(weights: np.ndarray) -> np.ndarray:
     """Pack weights of +1 and -1, shape (rows, n), into uint32 words, shape (rows, ceil(n / 32)) -- SPEC 2.
 
-    The bit is the sign bit: 1 means -1.  Weight i of a row is bit i % 32 of word i // 32; the bits behind the
+    The bit is the sign bit: 1 means -1.  Weight i of a row is bit i % 32 of word i // 32; the bits after the
     last weight are 0.
     """
     rows, count = weights.shape

@@ -22,7 +22,7 @@ from signbit.qmodel.window import PLAIN, Window, sides
 
 
 class Weighted(Layer):
-    """What dense, convolutional and depthwise layers share: rows of weights, one a neuron, and an activation.
+    """What dense, convolutional and depthwise layers share: rows of weights, one per neuron, and an activation.
 
     Weights are +1 and -1, or with `ternary` also 0; then they are stored as two planes a and b of one-bit weights,
     w = (a + b) / 2 -- SPEC 2.
@@ -30,7 +30,7 @@ class Weighted(Layer):
 
     encodings: ClassVar[frozenset[Encoding]] = frozenset({Encoding.UINT8, Encoding.BIT})
     axes: ClassVar[int]
-    """Of the weights, the neurons' included."""
+    """Number of the weights' axes, the neurons' included."""
     weights: np.ndarray
 
     @staticmethod
@@ -44,7 +44,7 @@ class Weighted(Layer):
 
     @property
     def rows(self) -> np.ndarray:
-        """The weights as one row a neuron, shape (neurons, fan_in)."""
+        """The weights as one row per neuron, shape (neurons, fan_in)."""
         return self.weights.reshape(self.neurons, -1)
 
     @property
@@ -337,5 +337,5 @@ def _restore_rows(settings: dict, arrays: dict[str, np.ndarray], fan_in: int) ->
 def _unpack(words: np.ndarray, fan_in: int) -> np.ndarray:
     rows = integer.unpack_bits(words, fan_in)
     if not np.array_equal(integer.pack_bits(rows), words):
-        raise SignbitError("has bits set behind its last weight")
+        raise SignbitError("has bits set after its last weight")
     return rows

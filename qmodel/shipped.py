@@ -21,7 +21,7 @@ def shipped() -> list[dict]:
 
 
 def accuracy_text(row: dict) -> str:
-    """A model's accuracy wherever it is printed: mean and deviation over its runs, and that of the run which ships.
+    """A model's accuracy, as printed everywhere: mean and deviation over its runs, and that of the run which ships.
 
     `99.25 % ± 0.04 (shipped 99.28)`
     """

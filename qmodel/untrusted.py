@@ -18,7 +18,7 @@ from signbit.qmodel.errors import SignbitError
 
 BLOCK_BYTES = 1 << 20
 VALUE_CHARACTERS = 60
-"""Of a name, label or cell inside a message."""
+"""Characters of a name, label or cell inside a message."""
 
 HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 """Unicode's control, format (bidirectional marks too), surrogate, private and unassigned characters, line ends."""

@@ -15,7 +15,7 @@ class Encoding(Enum):
     """How values are laid out in memory.  The text names one in an error."""
 
     UINT8 = "8-bit values"
-    """One byte a value."""
+    """One byte per value."""
     BIT = "one-bit values"
     """+1 and -1, the sign bits of each pixel's channels packed into words of their own -- SPEC 5."""
     INT32 = "logits"

@@ -14,7 +14,7 @@ SIDE_MAX = 255
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """How a kernel moves over an image: its strides, the padding around the image, and the max-pool behind it.
+    """How a kernel moves over an image: its strides, the padding around the image, and the max-pool after it.
 
     `padding` is (top, bottom, left, right); a pixel of padding is 0, or -1 among one-bit inputs.  `pool` is the
     window (height, width) over which accumulators are maximized, with the same stride; (1, 1) is none.  Rows and

@@ -160,7 +160,7 @@ BAD_ENTRIES = {
     ),
     "bits behind the row": (
         {"replace": {"layer0.weights.npy": npy(np.full((6, 2), 0xFFFFFFFF, np.uint32))}},
-        "behind its last weight",
+        "after its last weight",
     ),
     "not an array": ({"replace": {"layer0.bias.npy": b"x" * 152}}, "npy"),
     "header not JSON": ({"replace": {"header.npy": npy(np.frombuffer(b"{", np.uint8))}}, "not JSON"),

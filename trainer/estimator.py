@@ -57,7 +57,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
     """Classifier with one-bit weights, whose predictions are those of the microcontroller, bit for bit.
 
     X is a matrix (samples, features), or with `input_shape` (height, width, channels) a matrix of flattened images or
-    windows.  uint8 is taken as it comes.  All else becomes int16 sensor counts rint(x / lsb) first, and those become
+    windows.  uint8 is used unchanged.  All else becomes int16 sensor counts rint(x / lsb) first, and those become
     uint8 by the model's own quantization, which is fitted to X and exported with the model.
 
     Parameters of the estimator alone:
@@ -69,8 +69,8 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
     `name`                  of the model, and in front of every C symbol
     `verbose`               show the progress on stderr
 
-    After `fit`: `classes_`, `n_features_in_`, `feature_names_in_` where X has names, `lsb_` (float64, a value a column;
-    None of uint8), `model_` (the `QuantizedModel`), `history_` (`signbit.trainer.learning.train.History`).
+    After `fit`: `classes_`, `n_features_in_`, `feature_names_in_` where X has names, `lsb_` (float64, one per column;
+    None for uint8), `model_` (the `QuantizedModel`), `history_` (`signbit.trainer.learning.train.History`).
 
     All others are the options of `python -m trainer`, where None leaves the choice to the data:\n
     """
@@ -163,7 +163,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return tuple(str(number) for number in range(1, self._input_shape()[-1] + 1))
 
     def _dataset(self, X: np.ndarray, classes: np.ndarray) -> Dataset:
-        """The training and the validation part, which stands in for the test part as well."""
+        """The training and the validation part, which also serves as the test part."""
         shape, columns = self._input_shape(), self._columns()
         if size_of(shape) != X.shape[1]:
             raise SignbitError(f"input_shape {shape} has {size_of(shape)} values, but X has {X.shape[1]} features")
@@ -228,7 +228,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _check_parameters(self) -> None:
-        """Raises SignbitError for the first parameter with a value that can't be."""
+        """Raises SignbitError for the first parameter with an impossible value."""
         check_name(self.name)
         if self._given()["binarize"] == "none":
             raise SignbitError("binarize is 'none', but float weights have no integer model; leave it out")
@@ -254,7 +254,7 @@ def _label(value) -> str:
 
 
 def _provenance(done: Run, data: Dataset) -> dict:
-    """How the model was made; no test part was there, and no command makes it again."""
+    """How the model was made; there was no test part, and no command makes it again."""
     record = done.model.provenance
     no_test = replace(data, test=Split(data.test.x[:0], data.test.y[:0]))
     return {

@@ -1,4 +1,4 @@
-"""Real numbers as sensor counts: what one is worth where nobody says so, and the counts themselves."""
+"""Real numbers as sensor counts: what one is worth if the user does not say, and the counts themselves."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,9 +8,9 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 
 COUNTS_FEW = 128
-"""Inputs have 7 or 8 bits; a column that moves over fewer counts does not fill them."""
+"""Inputs have 7 or 8 bits; a column that covers fewer counts does not fill them."""
 SATURATED_PART_MAX = 0.5
-"""Of a column's values: with more of them beyond int16 its lsb is wrong, and the sensor was not at its end."""
+"""Fraction of a column's values; if more are beyond int16 the lsb is wrong, not the sensor saturated."""
 BLOCK_VALUES = 1 << 18
 
 
@@ -53,9 +53,9 @@ def saturated(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
 
 
 def coarse_columns(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
-    """Indices of the columns that move, but over so few counts that these swallow part of what they say.
+    """Indices of the columns that vary, but over so few counts that rounding loses part of their information.
 
-    That is less than COUNTS_FEW counts, with values that are no multiples of the lsb.
+    That is less than COUNTS_FEW counts, with values that are not multiples of the lsb.
     """
     rows = values.reshape(-1, values.shape[-1])
     low, high = _ends(rows)
@@ -87,6 +87,6 @@ def _ends(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """`rows` in pieces, so that what is computed of them takes little memory."""
+    """`rows` in pieces, so that computing with them takes little memory."""
     step = max(1, BLOCK_VALUES // max(rows.shape[1], 1))
     return (rows[start : start + step] for start in range(0, len(rows), step))

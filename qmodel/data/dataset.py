@@ -19,7 +19,7 @@ HASH_SAMPLES = 1000
 class Split:
     """Inputs `x` and classes `y`, int64 (n,).
 
-    Inputs are uint8 (n, bytes), as a device gets them, or int16 counts (n, counts) of which they are to be made.
+    Inputs are uint8 (n, bytes), as a device gets them, or int16 counts (n, counts) to be converted to them.
     """
 
     x: np.ndarray | Windows
@@ -41,18 +41,18 @@ class Dataset:
     test: Split
     split_rule: str
     quantization: InputQuantization | None = None
-    """How the inputs were made of counts; None if the data are bytes as they come."""
+    """How the inputs were made from counts; None if the data are bytes already."""
     columns: tuple[str, ...] = ()
     """Names of the input's last axis, if it has names."""
     options: LoadingOptions | None = None
-    """How own data were read; None of a data set that has a name."""
+    """How own data were read; None for a data set that has a name."""
     label_columns: tuple[str, ...] = ()
     lsb: dict[str, float] = field(default_factory=dict)
     """What a count of a column is worth, where it is not 1."""
     medians: dict[str, int] = field(default_factory=dict)
-    """Counts that stand in for missing ones, by column."""
+    """Counts that replace missing ones, by column."""
     notes: tuple[str, ...] = ()
-    """What was guessed, chosen and left out in reading, a line each."""
+    """What was guessed, chosen and left out in reading, one line each."""
 
     @property
     def is_whole(self) -> bool:
@@ -61,12 +61,12 @@ class Dataset:
 
     @property
     def has_counts(self) -> bool:
-        """Whether the inputs still have to be made of a sensor's counts (`with_inputs`)."""
+        """Whether the inputs still have to be made from a sensor's counts (`with_inputs`)."""
         return self.test.x.dtype == np.int16
 
     @property
     def encoding(self) -> Encoding:
-        """Of the inputs."""
+        """How the inputs are encoded."""
         return Encoding.BIT if isinstance(self.quantization, Thermometer) else Encoding.UINT8
 
     @property
@@ -76,7 +76,7 @@ class Dataset:
         return x.rows if isinstance(x, Windows) else (x.reshape(len(x), *self.input_shape), None)
 
     def with_inputs(self, quantization: InputQuantization) -> "Dataset":
-        """The data set with the inputs that `quantization` makes of its counts."""
+        """The data set with the inputs that `quantization` makes from its counts."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         if isinstance(self.test.x, Windows):
             rows = to_inputs(quantization, self.test.x.series)

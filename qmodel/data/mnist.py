@@ -1,4 +1,4 @@
-"""MNIST: where its four IDX files are looked for, and how they are fetched when they are nowhere."""
+"""MNIST: where its four IDX files are looked for, and how they are fetched when not found."""
 
 import hashlib
 import os
@@ -96,7 +96,7 @@ def _read_pair(folder: Path, images_name: str, labels_name: str) -> tuple[np.nda
 
 
 def _existing(folder: Path, name: str) -> Path:
-    """The file, packed or not; some programs that unpack put a dot in the place of a hyphen."""
+    """The file, gzipped or not; some programs that unpack replace a hyphen by a dot."""
     dotted = name.replace("-idx", ".idx")
     names = (f"{name}.gz", name, dotted, f"{dotted}.gz")
     return next((folder / found for found in names if (folder / found).is_file()), folder / name)

@@ -67,15 +67,15 @@ class Inputs:
 
 
 def load_own(path: Path, options: LoadingOptions) -> Dataset:
-    """The data set in `path`: a table, a .npz, a folder of recordings or of images a class, or one with IDX files.
+    """The data set in `path`: a table, a .npz, or a folder of recordings, of images by class, or of IDX files.
 
-    Real numbers become counts, of which inputs are still to be made (`Dataset.with_inputs`).  Raises SignbitError with
-    what is wrong with the data.
+    Real numbers become counts, which are still to be converted to inputs (`Dataset.with_inputs`).  Raises SignbitError
+    with what is wrong with the data.
     """
     samples = read(path, options)
     if options.test_data is not None:
         samples = _joined(path, samples, Path(options.test_data), options)
-        # what the model keeps has no path
+        # the model keeps no path
         options = replace(options, test_data=Path(options.test_data).name)
     inputs, options = _inputs(path, samples, options)
     inputs, options = _without_rare(path, inputs, options)
@@ -86,7 +86,7 @@ def load_own(path: Path, options: LoadingOptions) -> Dataset:
 
 
 def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOptions) -> Dataset:
-    """The data set in `path` for a `model` that is there: its columns by name, its lsb, quantization and labels.
+    """The data set in `path` for an existing `model`: its columns by name, its lsb, quantization and labels.
 
     `record` is what the model says about its data.  If the data are those, the parts are too; otherwise all samples are
     in the test part.
@@ -118,7 +118,7 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
 
 
 def read(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Samples:
-    """The samples, or the rows of a time series, as they stand in `path`."""
+    """The samples, or the rows of a time series, as they are in `path`."""
     table = read_as_table(path, options, wanted)
     if table is not None:
         return samples_of(table, options)
@@ -199,7 +199,7 @@ def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptio
         samples,
         values=np.concatenate([samples.values, test.values]),
         classes=np.concatenate([samples.classes, index[test.classes]]),
-        # groups are for the split, which is there
+        # groups only serve the split, which is given here
         groups=None,
         part=np.repeat(np.int8([0, 2]), [len(samples.classes), len(test.classes)]),
         starts=starts,
@@ -301,7 +301,7 @@ def _split(samples: Samples, fold: int) -> tuple[Parts, str]:
 
 
 def lsb_of(samples: Samples, options: LoadingOptions) -> np.ndarray | None:
-    """What a count is worth in each column: as given, else chosen; None of bytes."""
+    """What a count is worth in each column: as given, else chosen; None for bytes."""
     if samples.values.dtype == np.uint8:
         return None
     lsb = counts.choose_lsb(samples.values)
@@ -360,7 +360,7 @@ def _dataset(
 
 
 def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dict[str, float] | None) -> dict[str, int]:
-    """Put in place of missing counts of `x` their column's median over the training part, or of `medians`."""
+    """Replace missing counts of `x` by their column's median over the training part, or by that in `medians`."""
     values, columns = inputs.samples.values, inputs.samples.columns
     found: dict[str, int] = {}
     if values.ndim != 2 or values.dtype.kind != "f":
@@ -385,7 +385,7 @@ def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dic
 
 
 def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
-    """What columns lose as counts, a line each."""
+    """What columns lose as counts, one line each."""
     columns, values = samples.columns, samples.values
     notes = []
     clamped = counts.check_range(values, lsb, columns)

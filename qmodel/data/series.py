@@ -15,7 +15,7 @@ PIECE_WINDOWS = 4
 
 
 class Windows:
-    """Inputs (windows, window * channels) of the rows of `series` (rows, channels), gathered when they are asked for.
+    """Inputs (windows, window * channels) of the rows of `series` (rows, channels), gathered on access.
 
     As a matrix, windows that overlap would take their rows' memory as often as they share them.
     """
@@ -62,7 +62,7 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Windows of a series: the row each begins with, its group, and how many rows are in none."""
+    """Windows of a series: the row that each begins with, its group, and how many rows are in no window."""
 
     start: np.ndarray
     groups: np.ndarray

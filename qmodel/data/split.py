@@ -8,7 +8,7 @@ from signbit.qmodel.errors import SignbitError
 TEST_EVERY = FOLDS
 VALIDATION_EVERY = 8
 SAMPLES_MIN = 2 * TEST_EVERY
-"""Of a class: every_nth then takes one or two of ten for the test, and one of the eight that are left at least."""
+"""Per class: of ten every_nth then takes one or two for the test, and at least one of the eight that are left."""
 
 PARTS = ("training", "validation", "test")
 
@@ -30,7 +30,7 @@ def split_samples(classes: np.ndarray, fold: int = 0) -> tuple[np.ndarray, np.nd
 
 
 def split_groups(classes: np.ndarray, groups: np.ndarray, fold: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same with all samples of a group in one part; `groups` is a whole number a sample.
+    """The same with all samples of a group in one part; `groups` is a whole number per sample.
 
     The groups are split like samples, in the order of their numbers; a group's class is its commonest, the lowest on a
     tie.  Raises SignbitError if there are too few groups to give each part one.
@@ -68,7 +68,7 @@ def every_nth(classes: np.ndarray, candidates: np.ndarray, n: int, first: int = 
 
 
 def split_fraction(classes: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of (rest, chosen) samples with a `fraction` (0..0.5) of all chosen, one at least, stratified by class.
+    """Indices of (rest, chosen) samples with a `fraction` (0..0.5) of all chosen, at least one, stratified by class.
 
     The same order as in `every_nth`, from which samples at even distances are chosen.  A class's only sample stays
     in the rest; where all classes have only one, none is chosen.

@@ -91,7 +91,7 @@ static void on_stop(unsigned int cpu, void *data)
     fputc('\n', out);
 }
 
-/* The instruction's own bits tell its size.  QEMU 7.2 also hands over what it read ahead at the end of a page, so that a
+/* The instruction's own bits give its size.  QEMU 7.2 also passes what it read ahead at the end of a page, so that a
  * short instruction there has two bytes too many. */
 static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint16_t halfwords[2])
 {
@@ -105,7 +105,7 @@ static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint1
     return halfwords[0] >= 0xe800 ? 4 : 2;
 }
 
-/* What is decoded here stays to the end: QEMU does not tell when it forgets a translation. */
+/* What is decoded here stays to the end: QEMU does not report when it drops a translation. */
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     size_t count = qemu_plugin_tb_n_insns(block);

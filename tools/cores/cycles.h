@@ -44,7 +44,7 @@ typedef enum {
     KINDS
 } kind_t;
 
-/* `cycles` and one for each register of a list; `refill` comes on top when the next instruction is not the one behind */
+/* `cycles` and one for each register of a list; `refill` comes on top when the next instruction is not the one after */
 static const struct {
     uint8_t cycles[CYCLE_MODELS], refill[CYCLE_MODELS];
 } COSTS[KINDS] = {
@@ -205,7 +205,7 @@ static void decode(instruction_t *it, const uint16_t halfwords[2], uint32_t addr
     }
 }
 
-/* Cycles of `it` behind `before` (or NULL): on M3 and M4 a load or an indexed store overlaps by one cycle with a load
+/* Cycles of `it` after `before` (or NULL): on M3 and M4 a load or an indexed store overlaps by one cycle with a load
  * before it, unless it needs what that loads for its address. */
 static unsigned cycles_of(const instruction_t *it, const instruction_t *before, int model)
 {
@@ -215,7 +215,7 @@ static unsigned cycles_of(const instruction_t *it, const instruction_t *before, 
     return COSTS[it->kind].cycles[model] + (unsigned)it->registers - overlaps;
 }
 
-/* What a jump costs on top, when the instruction at `address` comes behind `it`. */
+/* What a jump costs on top, when the instruction at `address` comes after `it`. */
 static unsigned refill_of(const instruction_t *it, uint32_t address, int model)
 {
     return address == it->next ? 0 : COSTS[it->kind].refill[model];

@@ -29,7 +29,7 @@ CORE_OF_TARGET = {f"cortex-{core}": core for core in MACHINES} | {"cortex-m0plus
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
 TIMEOUT_S = 600
-# columns behind the instructions in what counter.c writes, in the order of cycles.h
+# columns after the instructions in what counter.c writes, in the order of cycles.h
 CYCLE_MODELS = ("m0", "m0plus", "m3", "m4")
 CYCLE_MODELS_OF = {"m0": ("m0", "m0plus"), "m3": ("m3",), "m4": ("m4",)}
 # instructions and cycles of streams/core/calibration.h, worked out by hand
@@ -39,7 +39,7 @@ CALIBRATION = [[0, 0, 0, 0, 0], [201, 399, 300, 399, 399], [501, 699, 600, 699, 
 @dataclass(frozen=True)
 class CoreRun:
     """What a program wrote, and the exact instructions of each layer, in order: one number for each layer of each input
-    of each model, and behind them the few of `infer` itself.
+    of each model, and after them the few of `infer` itself.
 
     `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
     M4, and none on M7, M33 and M55, for which Arm publishes no timings that could be added up.
@@ -94,7 +94,7 @@ def build(
 ) -> Path:
     """The program `source` as an elf beside it, with the firmware's start-up code and memory map.
 
-    `flags` stand in the place of the target's.
+    `flags` replace the target's.
     """
     elf = source.with_name("program.elf")
     sources = [str(FIRMWARE / "src" / name) for name in SOURCES]
@@ -122,7 +122,7 @@ def build(
 
 
 def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> CoreRun:
-    """Run a program that reads `inputs` through streams/core/stream.h; its files stand beside `elf`.
+    """Run a program that reads `inputs` through streams/core/stream.h; its files are next to `elf`.
 
     Raises SignbitError when it ends with a fault, and when the counter does not read what is known.
     """

@@ -84,7 +84,7 @@ def write_program(
 ) -> Path:
     """The program's source and headers in `folder`; every plan has a prefix of its own.
 
-    Inputs lie `offset` bytes behind a word's beginning; by default 0, 1, 2 and 3 in turn, a model each.
+    Inputs lie `offset` bytes after a word's beginning; by default 0, 1, 2 and 3 in turn, model by model.
     `predict` checks PREFIX_predict too, which runs inference a second time.
     """
     names = [
@@ -107,7 +107,7 @@ def write_program(
 
 
 def compare_all(models: list[QuantizedModel], inputs: list[np.ndarray], output: bytes) -> list[Comparison]:
-    """Hold each model's part of the program's output against Python; a rest is a difference."""
+    """Compare each model's part of the program's output with Python; anything left over is a difference."""
     results, start = [], 0
     for model, x in zip(models, inputs, strict=True):
         record_bytes = sum(layer[0].nbytes for layer in model.trace(x[:1])) + VERDICT_BYTES

@@ -1,4 +1,4 @@
-"""Tables in the documents that commands write: each stands between two marks."""
+"""Tables in the documents that commands write, each between two marks."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ TABLES = ROOT / "bench" / "README.md"
 
 
 def block(name: str, document: Path = TABLES) -> str:
-    """What stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+    """The text between `<!-- NAME -->` and `<!-- /NAME -->`."""
     return _match(name, document.read_text(), document)[2].strip("\n")
 
 
@@ -31,7 +31,7 @@ Columns = Sequence[tuple[str, str | Callable[[Any], Any]]]
 
 
 def table_of(rows: Iterable[Any], columns: Columns, left: int = 1) -> str:
-    """A table of `rows`, a line each; whole numbers get separators, and None is an empty cell."""
+    """A table of `rows`, one line each; whole numbers get separators, and None is an empty cell."""
     cells = [[_cell(cell(row) if callable(cell) else row[cell]) for _, cell in columns] for row in rows]
     return markdown_table([heading for heading, _ in columns], cells, left)
 

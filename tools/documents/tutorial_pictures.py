@@ -54,7 +54,7 @@ RATES = [{"model": "logistic", "lr": 0.0001}, {"model": "logistic", "lr_scaling"
 
 @dataclass(frozen=True)
 class Row:
-    """One experiment with all its seeds; counts are of the test part, one a seed.
+    """One experiment with all its seeds; counts are of the test part, one per seed.
 
     `correct` is the integer model's, or the float network's where there is none; `correct_latent` is found with the
     latent weights used as real numbers, as the paper tests networks that were trained with stochastic ones.

@@ -1,6 +1,6 @@
 """Time on this computer: our portable C, emlearn's float network, and a plain loop over int8 weights of +1 and -1.
 
-One program runs the three by turns, so that whatever else the computer does falls on all of them.
+One program runs the three in turn, so that other load on the computer affects them all alike.
 """
 
 import subprocess
@@ -88,7 +88,7 @@ int main(void)
     return 0;
 }
 """
-# what one writes first: a byte a weight, a multiplication a weight
+# what one would write first: one byte and one multiplication per weight
 INT8 = """static void int8_dense(const uint8_t *x, int inputs, const int8_t *weights, int neurons, int32_t *acc)
 {
     for (int j = 0; j < neurons; j++) {

@@ -1,4 +1,4 @@
-"""The layers on which kernels are measured: name -> a model that holds the layer behind one that feeds it."""
+"""The layers on which kernels are measured: name -> a model that holds the layer after one that feeds it."""
 
 from dataclasses import asdict, dataclass
 
@@ -19,7 +19,7 @@ SEED = 2015
 
 
 class WrongOutput(Exception):
-    """Generated C computed something else than Python."""
+    """Generated C computed something other than Python."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _plan(name: str, core: str, kernel: str | None = None) -> Plan:
 
 
 def _layer_of(plan: Plan) -> LayerPlan:
-    """The layer under measurement stands before the last, which closes the model."""
+    """The layer under measurement is the last but one; the last closes the model."""
     return plan.layers[-2]
 
 

@@ -25,7 +25,7 @@ CMSIS_NN_COLUMN = {"m0": 0, "m3": 1, "m4": 2, "m7": 2, "m33": 2, "m55": 3}
 
 
 def print_rows(screen: Console, rows: list[dict]) -> None:
-    """Every row; the kernels that the plan picks stand out."""
+    """Every row; the kernels that the plan picks are highlighted."""
     columns = (
         *(Column("layer", left=True), Column("core", left=True), Column("kernel", 1, left=True)),
         *(Column("instructions"), Column("a MAC", 3), Column("predicted", 4)),

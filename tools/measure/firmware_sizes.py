@@ -1,4 +1,4 @@
-"""`python -m tools firmware_sizes`: what the firmware with the digits model takes on every board and emulated core.
+"""`python -m tools firmware_sizes`: the size of the firmware with the digits model on every board and emulated core.
 
 Writes bench/firmware_sizes.json and the table of bench/README.md.
 """

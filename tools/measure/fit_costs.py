@@ -53,7 +53,7 @@ def fit(kernel: Kernel, optimize: str) -> dict[str, dict[str, float]]:
         names = sorted({term for terms, _ in samples for term in terms})
         matrix = np.array([[terms.get(name, 0) for name in names] for terms, _ in samples], float)
         counted = np.array([count for _, count in samples], float)
-        # errors count in per cent, but of no less than SMALLEST: what the compiler makes of a tiny layer is its secret
+        # errors count in per cent, but of no less than SMALLEST: tiny layers depend on the compiler's whims
         weight = 1 / np.maximum(counted, SMALLEST)
         values = non_negative_least_squares(matrix * weight[:, None], counted * weight)
         error = np.abs(matrix @ values - counted) * weight

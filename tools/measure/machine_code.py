@@ -1,4 +1,4 @@
-"""The machine code of a linked firmware: its functions and instructions, as the compiler's own tools tell them."""
+"""The machine code of a linked firmware: its functions and instructions, as reported by the compiler's own tools."""
 
 import re
 import struct
@@ -21,7 +21,7 @@ CONDITIONAL = re.compile(
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of the disassembly; `next` is the address behind it, `mnemonic` has neither width nor condition."""
+    """One line of the disassembly; `next` is the address after it, `mnemonic` has neither width nor condition."""
 
     address: int
     next: int
@@ -40,7 +40,7 @@ class Function:
 
 
 class MachineCode:
-    """What stands in an elf: `functions`, `instructions` by address, and the `words` of the image."""
+    """What an elf holds: `functions`, `instructions` by address, and the `words` of the image."""
 
     def __init__(self, elf: Path):
         self.functions = _functions(_output(READELF, "-sW", elf))
@@ -78,7 +78,7 @@ def _functions(symbols: str) -> list[Function]:
 
 
 def _instructions(listing: str) -> dict[int, Instruction]:
-    """Lines of objdump by address, but for those of data."""
+    """Lines of objdump by address, except those of data."""
     found = {}
     for line in listing.splitlines():
         match = re.match(r"\s*([0-9a-f]+):\t((?:[0-9a-f]{4} ?){1,2})\s*\t(\S+)\s*(.*)$", line)

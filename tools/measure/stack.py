@@ -1,7 +1,7 @@
 """`python -m tools stack`: the stack's high-water mark on six emulated cores beside its static bound.
 
-The real firmware runs every kind of request, and STATS tells what is left of the painted stack; the bound is read from
-the machine code of the same image (`stack_depth`).  Writes bench/stack.json and the table in firmware/README.md.
+The real firmware runs every kind of request, and STATS reports what is left of the painted stack; the bound is read
+from the machine code of the same image (`stack_depth`).  Writes bench/stack.json and the table in firmware/README.md.
 """
 
 import json
@@ -73,7 +73,7 @@ def mark(name: str, machine: Machine, elf: Path) -> Mark:
 
 
 def exercise(uart: EmulatedUart) -> tuple[int, int]:
-    """Every kind of request, sound and unsound, and text; returns the high-water mark and the stack's size, bytes."""
+    """Every kind of request, valid and invalid, and text; returns the high-water mark and the stack's size, bytes."""
     link = Link(uart, timeout=10)
     rng = np.random.default_rng(0)
     for x in rng.integers(0, 256, (INPUTS, link.info().input_size), np.uint8):
@@ -91,7 +91,7 @@ def exercise(uart: EmulatedUart) -> tuple[int, int]:
 
 
 def table(marks: list[Mark]) -> str:
-    """One row a core, for each model in turn."""
+    """One row per core, for each model in turn."""
     columns = (
         ("core", lambda found: found.core),
         ("model", lambda found: found.model),
@@ -103,7 +103,7 @@ def table(marks: list[Mark]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line a core, write both files; 1 if a bound does not hold."""
+    """Print a line per core, write both files; 1 if a bound does not hold."""
     parser = Parser(prog="python -m tools stack", description=__doc__.partition(": ")[2].partition("\n\n")[0])
     parser.parse_args(arguments)
     if missing():

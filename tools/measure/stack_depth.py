@@ -3,7 +3,7 @@
 Every function is followed along its branches from its first instruction, and the stack pointer with it; where paths
 meet, the deeper one counts.  A call adds the callee's depth.  What is assumed, and is so in this firmware:
 
-- A call by register in C goes to a function whose address stands in the image, and to none of the vector table.
+- A call by register in C goes to a function whose address is in the image, and to none of the vector table.
 - The generated model has no function pointers: its assembly jumps and calls by register inside its own function, and
   such a jump changes no depth.
 
@@ -133,7 +133,7 @@ class _Path:
                 todo.append((line.next, depth))
 
     def _inside(self, target: int, line: Instruction) -> bool:
-        """Whether the path goes on at `target`; behind a call that never returns there may be none, but padding."""
+        """Whether the path goes on at `target`; after a call that never returns there may be only padding."""
         if self.function.start <= target < self.function.end and target in self.code.instructions:
             return True
         if target == line.next and line.mnemonic in ("bl", "blx", "bkpt", "udf", "nop"):

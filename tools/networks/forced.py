@@ -88,7 +88,7 @@ def _conv_layers(rng):
 
 
 def _closed(rng, shape, make_layer) -> QuantizedModel:
-    """The layer under test as the first layer, or behind a layer that brings it 7, 8 or 1 bits; then the logits."""
+    """The layer under test as the first layer, or after a layer that brings it 7, 8 or 1 bits; then the logits."""
     high = int(rng.choice([1, 15, 127, 127, 255]))
     place = rng.choice(["first", "behind values", "behind signs"], p=[0.3, 0.5, 0.2])
     layers, input_shift = [], int(rng.integers(0, 2))

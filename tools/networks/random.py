@@ -186,7 +186,7 @@ def _mergeable(rng, values: list[Value]) -> tuple[int, ...]:
 
 
 def random_merge(rng, values: list[Value], reads: tuple[int, ...]) -> Add | Concatenate:
-    """Of one scale or of several; a sum where all have one shape, or the channels side by side."""
+    """Inputs of one scale or of several: their sum, if all have one shape, or their channels side by side."""
     if values[0].encoding is Encoding.BIT:
         return Concatenate(reads, 1, (1,) * len(reads), 0)
     kind = Add if len({value.shape for value in values}) == 1 and rng.random() < 0.7 else Concatenate

@@ -105,7 +105,7 @@ def run_chunk(name: str, seed: int, count: int) -> Outcome:
         _write_good(kind, Path(folder))
         good = kind.make()
         path.write_bytes(good)
-        # what a library takes to be imported is no fault of the file
+        # the time to import a library must not count against the file
         kind.read(Path(folder) if kind.in_folder else path)
         for number in range(count):
             path.write_bytes(damage(good, rng))
@@ -130,7 +130,7 @@ def run_chunk(name: str, seed: int, count: int) -> Outcome:
 def prove(
     files: int, seed: int, names: tuple[str, ...] | None = None, workers: int = 2
 ) -> Iterator[tuple[str, Outcome]]:
-    """Damaged files of all formats by turns, in processes of their own."""
+    """Damaged files of all formats in turn, in processes of their own."""
     names = names or tuple(formats())
     context = multiprocessing.get_context("spawn")
     for index, name in enumerate(names):
@@ -198,7 +198,7 @@ def _double(content: bytearray, rng: np.random.Generator) -> bytearray:
 
 
 def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
-    """Put something extreme in the place of a number, or anywhere in a file without any."""
+    """Replace a number by something extreme, or put it anywhere in a file without numbers."""
     found = list(re.finditer(rb"-?\d+(\.\d+)?", content[:20_000]))
     extreme = EXTREMES[rng.integers(len(EXTREMES))]
     if found:

@@ -47,7 +47,7 @@ class Proof:
 
 
 def prove(models: int, seed: int, places: tuple[str, ...] = PLACES, step=lambda: None) -> Proof:
-    """Compare `models` random models, spread over `places` (this computer and the cores), 50 a program."""
+    """Compare `models` random models, spread over `places` (this computer and the cores), 50 per program."""
     programs = [
         (places[index % len(places)], min(MODELS_A_PROGRAM, models - start), (seed, index))
         for index, start in enumerate(range(0, models, MODELS_A_PROGRAM))

@@ -103,8 +103,8 @@ static uint32_t find_answer(const line_t *in, uint8_t type, uint16_t sequence, u
     return 0;
 }
 
-/* Asks until an answer is accepted.  Its payload replaces the request's, its type is told; returns the payload's bytes,
- * or -1 when the request is lost. */
+/* Asks until an answer is accepted.  Its payload replaces the request's, and *answer_type is its type; returns the
+ * payload's bytes, or -1 when the request is lost. */
 static int32_t ask(uint8_t type, uint8_t *payload, uint32_t length, uint8_t *answer_type)
 {
     static uint16_t sequence;
@@ -173,7 +173,7 @@ static void send_input(const uint8_t *input)
     }
 }
 
-/* One inference with all its requests.  Every accepted answer is held against the device behind the line. */
+/* One inference with all its requests.  Every accepted answer is compared with the device's own. */
 static void infer(const uint8_t *input, uint32_t input_bytes)
 {
     uint8_t payload[52], type, logits[LOGIT_BYTES];

@@ -1,7 +1,7 @@
 """`python -m tools faults`: millions of faults on the line between a host and the firmware's own protocol.
 
 Bits flip, bytes are lost, doubled, overwritten or drowned in bursts of noise, in both directions.  A wrong answer that
-is accepted, or a request that is never answered, fails.  So does the check itself if CRC-16 would have done.
+is accepted, or a request that is never answered, fails.  So does the check itself if CRC-16 would have sufficed.
 
 A run with at least the default numbers writes bench/faults.json and the table in docs/PROTOCOL.md.
 """
@@ -179,7 +179,7 @@ def table(outcomes: dict[str, dict]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Returns 1 when an answer was wrong or lost, or when CRC-16 would have done as well."""
+    """Returns 1 when an answer was wrong or lost, or when CRC-16 would have sufficed."""
     options = _parser().parse_args(arguments)
     model = load(MODEL)
     start = time.monotonic()
@@ -193,8 +193,8 @@ def main(arguments: list[str]) -> int:
         outcomes[CORE] = inject_core(MODEL, options.core_faults, options.seed)
         print(f"{CORE}, seed {options.seed}: {outcomes[CORE]}")
     weak = outcomes[WEAK]
-    sound = [outcome for outcome in outcomes.values() if outcome is not weak]
-    passed = bool(weak.wrong) and not any(outcome.wrong or outcome.lost for outcome in sound)
+    others = [outcome for outcome in outcomes.values() if outcome is not weak]
+    passed = bool(weak.wrong) and not any(outcome.wrong or outcome.lost for outcome in others)
     print(f"{'passed' if passed else 'FAILED'} in {time.monotonic() - start:.0f} s")
     if CORE in outcomes and options.faults >= FAULTS and options.core_faults >= CORE_FAULTS:
         rows = {name: asdict(outcome) for name, outcome in outcomes.items()}

@@ -43,7 +43,7 @@ class Outcome:
 
 
 def fuzz(runs: int, seed: int, protocol: Path | None = None) -> Outcome:
-    """Run libFuzzer, from one frame of each request; `protocol` stands in for protocol.c.
+    """Run libFuzzer, from one frame of each request; `protocol` replaces protocol.c.
 
     Raises SignbitError when there is no clang.
     """

@@ -24,7 +24,7 @@ def build(
 ) -> Path:
     """Compile the device with `options`, which may name more sources, to `output`, and write model.h beside it.
 
-    `protocol` stands in for the firmware's protocol.c.  Raises SignbitError when there is no compiler, or it complains.
+    `protocol` replaces the firmware's protocol.c.  Raises SignbitError when there is no compiler, or it complains.
     """
     if not shutil.which(compiler):
         raise SignbitError(f"{compiler} is missing: apt install {'clang' if compiler == 'clang' else 'gcc'}")

@@ -1,4 +1,4 @@
-"""Other machines as far as one can stand for them: BLAS kernels, thread counts, SIMD instructions, numpy versions."""
+"""Other machines, as far as one can imitate them: BLAS kernels, thread counts, SIMD instructions, numpy versions."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MACHINES: tuple[dict[str, str], ...] = (
     {"OPENBLAS_NUM_THREADS": "2"},
     NO_SIMD,
 )
-"""Environments that stand for other processors; an unknown name is ignored by OpenBLAS and by numpy."""
+"""Environments that imitate other processors; an unknown name is ignored by OpenBLAS and by numpy."""
 
 RUNS: dict[str, dict] = {
     "mlp": {"model": "mlp", "hidden": [64], "epochs": 4},
@@ -64,7 +64,7 @@ print(digest.hexdigest())
 
 
 MACHINES_MIN = 5
-"""In so many of the environments a run has to end; a BLAS kernel may crash on a processor that it was not made for."""
+"""Number of environments in which a run must end; a BLAS kernel may crash on a processor it was not made for."""
 
 
 @dataclass(frozen=True)

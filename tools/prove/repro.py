@@ -44,7 +44,7 @@ class Proof:
     settings: int
     different: int
     hashes_without_grid: int
-    """Of the control: how many different hashes the same settings gave without the grid; must be above 1."""
+    """The control: how many different hashes the same settings gave without the grid; must be above 1."""
     not_run: tuple[str, ...]
     """Where a BLAS kernel crashed, with the signal; `settings` does not count these."""
 
@@ -71,7 +71,7 @@ def prove(packages: dict[str, Path | None], seed: int, progress: Console | None 
 
 @contextmanager
 def numpy_folders(versions: list[str]) -> Iterator[dict[str, Path | None]]:
-    """Folders with those versions, installed by pip for as long as the context lasts; the environment's own is None."""
+    """Folders with those versions, which pip installs while the context lasts; None for the environment's own."""
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:

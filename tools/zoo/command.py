@@ -25,7 +25,7 @@ from tools.zoo.runs import runs_of, source_hash
 
 @dataclass(frozen=True)
 class Places:
-    """Where the zoo stands: recipes, and the files that are written."""
+    """Where the zoo is: recipes, and the files that are written."""
 
     recipes: tuple[Recipe, ...] = RECIPES
     models: Path = ROOT / "models"
@@ -59,7 +59,7 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
     source = None if options.any_source else source_hash()
     missing = [run for recipe in recipes for run in runs_of(recipe, places.cache) if run.record(source) is None]
     # the longest first, so that no core waits for one at the end; what was never run may be long, the more the later
-    # it stands in the table
+    # it is in the table
     taken_s = {file: row["train_cpu_s"] for file, row in rows.items()}
     missing.sort(
         key=lambda run: (taken_s.get(run.recipe.file, float("inf")), places.recipes.index(run.recipe)), reverse=True

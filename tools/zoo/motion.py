@@ -1,4 +1,4 @@
-"""A CSV to try: what an accelerometer on ten made-up people's wrists could say while they stand, walk and run.
+"""A CSV to try: what an accelerometer on ten made-up people's wrists could read while they stand, walk and run.
 
 Each person has a pace, a strength and a way to hold the arm, so that it is a question whether a network that has learnt
 from some understands others.
@@ -16,7 +16,7 @@ from signbit.qmodel.option_types import whole
 
 RATE_HZ = 50
 SECONDS = 12
-"""Of each activity."""
+"""Values for each activity."""
 PEOPLE = 10
 ACTIVITIES = {
     # steps a second, and acceleration in g
@@ -26,7 +26,7 @@ ACTIVITIES = {
 }
 NOISE_G = 0.03
 LIMIT_G = 1.99
-"""Of a sensor that is set to 2 g: one count is 0.000061 g."""
+"""Those of a sensor set to ±2 g: one count is 0.000061 g."""
 
 
 def motion_csv(seed: int = 0) -> str:

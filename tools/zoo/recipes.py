@@ -37,7 +37,7 @@ class Recipe:
         return Path(self.file).stem
 
     def options(self, seed: int) -> list[str]:
-        """The command's options but for data, output and form of the report."""
+        """The command's options except data, output and form of the report."""
         words = [*shlex.split(self.words), "--seed", str(seed)]
         if "--name" not in words:
             words += ["--name", self.stem]

@@ -178,5 +178,5 @@ def _own_data(name: str) -> str | None:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """A string that stands alone as a statement."""
+    """A string that is a statement by itself."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

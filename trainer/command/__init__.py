@@ -1,4 +1,4 @@
-"""The command lines of the trainer, and the files that a run leaves behind."""
+"""The command lines of the trainer, and the files that a run writes."""
 
 from signbit.qmodel.command import Command
 

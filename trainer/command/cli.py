@@ -116,10 +116,10 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     prepared = settings.prepared(data)
     architecture = settings.architecture(prepared.input_shape, len(data.labels))
     if settings.binarize != "none":
-        # what no model can be is refused now, and not after hours of training
+        # what can't become a model is refused now, and not after hours of training
         shape, quantization = prepared.input_shape, prepared.quantization
         summary.untrained(architecture, shape, len(data.labels), settings.high, quantization)
-    # the folder may be another when the run goes on
+    # the run may be resumed from another folder
     path = options.data if options.data in NAMES else str(Path(options.data).resolve())
     loading = _loading(options)
     if loading.test_data is not None:
@@ -138,7 +138,7 @@ def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task
 
 
 def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Dataset, Settings]:
-    """The data set, and the settings for it; what own data are has a say in them.
+    """The data set, and the settings for it, which depend on what own data are.
 
     Only a command that `chooses` trains candidates for `--model auto`; for others it is an mlp.
     """
@@ -160,7 +160,7 @@ def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Data
 
 
 def _print_notes(data: Dataset) -> None:
-    """What was guessed, left out and chosen in reading, a line each."""
+    """What was guessed, left out and chosen in reading, one line each."""
     given = data.options.lsb
     chosen = [column for column in data.lsb if column not in given and LSB_ALL not in given]
     worth = [f"a count of column {shown(column)!r} is worth {data.lsb[column]:g}; see --lsb" for column in chosen]

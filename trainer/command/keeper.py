@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class Keeper(AbstractContextManager):
-    """Called wherever a run may stop.  Inside, Ctrl-C and SIGTERM wait for that moment; a second one doesn't."""
+    """Called at each point where a run may stop.  Ctrl-C and SIGTERM wait for such a point; a second one doesn't."""
 
     def __init__(self, output: Output, task: Task):
         self._output = output

@@ -12,13 +12,13 @@ from signbit.trainer.network import architecture
 PROG = "python -m trainer"
 DEFAULT_DATA = "digits"
 RESUME_OPTIONS = ("resume", "data", "data_dir", "json", "quiet")
-"""What may be given with --resume: all else the checkpoint knows."""
+"""What may be given with --resume; the checkpoint holds all the rest."""
 SHAPE_OPTIONS = ("model", "hidden", "high", "input_encoding")
 """Settings that decide the integer model's shape."""
 
 
 def check_resume(parser: Parser, options: argparse.Namespace) -> None:
-    """Raises SignbitError for options that a run which goes on has already."""
+    """Raises SignbitError for options that a resumed run has already."""
     for name, value in vars(options).items():
         if value != parser.get_default(name) and name not in RESUME_OPTIONS:
             raise SignbitError(f"--{name.replace('_', '-')}: --resume goes on with what the run was started with")

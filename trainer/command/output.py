@@ -1,4 +1,4 @@
-"""What a run leaves behind: a model file, a run folder, both or nothing; a checkpoint while it is not finished."""
+"""What a run writes: a model file, a run folder, both or nothing; a checkpoint while it is not finished."""
 
 import re
 import tempfile
@@ -27,7 +27,7 @@ class Output:
 
     @property
     def model(self) -> str | None:
-        """Where the model is going to be; None of a float network, and where no place was named."""
+        """Where the model is going to be; None for a float network, or if no place was named."""
         if self._out is not None:
             return str(self._out)
         is_float = self._task.settings.binarize == "none"

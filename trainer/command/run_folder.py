@@ -1,7 +1,7 @@
 """The folder of a run: how it was started, its metrics epoch by epoch, and in the end model, scores and pictures.
 
 settings.json    command, settings, data
-metrics.csv      a row an epoch, written while the run goes on
+metrics.csv      one row per epoch, written while the run goes on
 checkpoint.npz   its state, until it is finished
 model.npz        the integer model
 result.json      accuracies, every epoch, figures of each class
@@ -37,7 +37,7 @@ class RunFolder:
         self.model = self.path / MODEL
 
     def create(self, task: Task) -> None:
-        """Make the folder and write down how the run begins; refuses one that holds something already."""
+        """Make the folder and record how the run begins; refuses a folder that holds something already."""
         if self.checkpoint.exists():
             raise SignbitError(f"--run {self.path}: holds a run that was stopped; go on with --resume {self.path}")
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):

@@ -1,7 +1,7 @@
 """exp and cos from additions and multiplications only.
 
 The C library's differ in their last bits from one system to another, and numpy's from one processor to another;
-IEEE 754 fixes + - * / and sqrt.  What decides about weights uses these.
+IEEE 754 fixes + - * / and sqrt.  Whatever affects weights uses these.
 """
 
 import math

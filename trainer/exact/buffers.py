@@ -1,4 +1,4 @@
-"""Arrays that are used again in every training step: fresh memory costs a page fault each 4 KiB."""
+"""Arrays that are used again in every training step: fresh memory costs a page fault per 4 KiB."""
 
 import numpy as np
 

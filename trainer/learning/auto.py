@@ -1,7 +1,7 @@
 """`--model auto`: perceptrons and input encodings compete on the validation part, and the smallest good one is trained.
 
 Candidates run for a share of the epochs, the better ones again for longer; then the run itself begins.  In all it takes
-about as long as five runs.  The test part is not there for any of them.
+about as long as five runs.  None of them sees the test part.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from signbit.trainer.learning.settings import AUTO, Settings, default_settings, 
 
 HIDDEN = ((), (32,), (64,), (128,), (64, 64), (128, 64))
 TABLE_HIDDEN = (64, 64)
-"""Of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
+"""Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
 ENCODINGS = ("affine", "thermometer:7", "thermometer:15")
 FEW_SAMPLES = 1000
 """Below, one validation part is too small to choose by: candidates are scored on every part of a cross-validation."""
 FOLDS = 4
 FEW_HIDDEN = ((), (32,), (64, 64))
 FIRST_SHARE, SECOND_SHARE = 1 / 10, 1 / 2
-"""Of the epochs, in the first and in the second round."""
+"""Shares of the epochs, in the first and in the second round."""
 FINALISTS = 4
 
 
@@ -46,7 +46,7 @@ class Candidate:
 
     @property
     def standard_error(self) -> float:
-        """Of the accuracy, with one success and one failure added, so that it is above 0 for a perfect score."""
+        """The accuracy's, with one success and one failure added, so that it is above 0 for a perfect score."""
         smoothed = (self.right + 1) / (self.count + 2)
         return sqrt(smoothed * (1 - smoothed) / self.count)
 
@@ -60,9 +60,9 @@ class Choice:
 
 
 def choose(entries: list[Settings], data: Dataset, step: Callable[[int, int], None] = lambda done, all: None) -> Choice:
-    """Of settings for `data` those with the fewest bytes within one standard error of the best accuracy.
+    """The settings for `data` with the fewest bytes within one standard error of the best accuracy.
 
-    `step` is told how many runs are done, and of how many.
+    `step` is called with how many runs are done, and of how many.
     """
     parts = _parts(data)
     rounds = [(FIRST_SHARE, len(entries)), (SECOND_SHARE, min(FINALISTS, len(entries)))]

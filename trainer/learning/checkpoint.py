@@ -90,7 +90,7 @@ COLUMNS = len(Epoch.__dataclass_fields__)
 
 
 class Checkpoint:
-    """A file that was read: `task` says what to start, and `restore` brings that to where the run stood."""
+    """A file that was read: `task` says what to start, and `restore` brings that to where the run was."""
 
     def __init__(self, path: str | os.PathLike):
         """Raises SignbitError with what is wrong with the file, or OSError."""
@@ -101,7 +101,7 @@ class Checkpoint:
             self.task = Task.from_dict(self._header["task"])
 
     def restore(self, training: Training) -> None:
-        """Bring `training`, freshly made of the same settings and data, to where the run stood."""
+        """Bring `training`, freshly made from the same settings and data, to where the run was."""
         with self._errors(), archive.opened(self._data, WHAT) as content:
             self._restore(content, training)
 
@@ -113,7 +113,7 @@ class Checkpoint:
             Epoch(int(row[0]), *map(float, row[1:]))
             for row in content.array("epochs", "float64", (header["epochs"], COLUMNS))
         ]
-        # the integers are made of batch norm as it was when it froze, which it still is
+        # the integers are made from batch norm as it was when it froze, and it has not changed since
         training.begin_last_epochs_if_due()
         for array, saved in zip(
             training.optimizer.arrays, _read(content, "optimizer", training.optimizer.arrays), strict=True
@@ -146,7 +146,7 @@ class Checkpoint:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Errors that name the file; what a wrong header makes of the code that trusts it is one of them."""
+        """Errors that name the file, also where a wrong header makes code fail that trusts it."""
         try:
             yield
         except SignbitError as error:
@@ -156,13 +156,13 @@ class Checkpoint:
 
 
 def _check_numbers(header: dict, training: Training) -> None:
-    """Raises SignbitError for whole numbers that no run has."""
+    """Raises SignbitError for whole numbers that no run can have."""
     epochs = header["epochs"]
     bounds = {
         "epochs": (0, training.settings.epochs),
         "chosen": (1, epochs),
         "order": (0, len(training.data.train)),
-        # the last block may end after the order does
+        # the last block may extend past the end of the order
         "position": (0, 2 * len(training.data.train) + POSITION_SPARE),
     }
     for name, (low, high) in bounds.items():
@@ -185,7 +185,7 @@ def _named(kind: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _read(content: archive.Archive, kind: str, like: list[np.ndarray]) -> list[np.ndarray]:
-    """The arrays that `_named` named, which have to have the dtypes and shapes of `like`."""
+    """The arrays that `_named` named, which must have the dtypes and shapes of `like`."""
     arrays = [content.array(f"{kind}{index}", array.dtype.name, array.shape) for index, array in enumerate(like)]
     if not all(np.isfinite(array).all() for array in arrays):
         raise SignbitError(f"an array of the {kind} holds what is no number")

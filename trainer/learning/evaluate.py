@@ -7,7 +7,7 @@ Three accuracies of the same binarized network, from the least to the most real:
     integer         the quantized model: what the microcontroller computes
 
 What rounding costs lies between the first two.  The last two are equal, label by label: the same integers, by the
-trainer's layers and by `qmodel`.  Of a float network there is only the first, with its real-valued weights.
+trainer's layers and by `qmodel`.  A float network has only the first, with its real-valued weights.
 """
 
 import math
@@ -55,7 +55,7 @@ class Score:
         middle = p + Z_95**2 / (2 * n)
         half = Z_95 * math.sqrt(p * (1 - p) / n + (Z_95 / (2 * n)) ** 2)
         low, high = ((middle + side * half) / (1 + Z_95**2 / n) for side in (-1, 1))
-        # the ends of 0 and of n right are 0 and 1, but for rounding
+        # with 0 right the lower end is 0, and with n right the upper end is 1, except for rounding
         return (low if self.right else 0.0), (high if self.right < n else 1.0)
 
 
@@ -86,23 +86,23 @@ def scores_as_dict(scores: dict[str, Score]) -> dict:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """How well one class was told from the others; None for a part of nothing."""
+    """How well one class was distinguished from the others; None for a fraction of nothing."""
 
     label: str
     right: int
     support: int
     """Inputs of the class."""
     predicted: int
-    """Inputs that were taken for it."""
+    """Inputs classified as it."""
 
     @property
     def precision(self) -> float | None:
-        """Part of the inputs taken for the class that are of it."""
+        """Fraction of the inputs classified as it that are of the class."""
         return self.right / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> Score | None:
-        """Part of the class's inputs that were found."""
+        """Fraction of the class's inputs that were found."""
         return Score(self.right, self.support) if self.support else None
 
     @property

@@ -1,4 +1,4 @@
-"""Batch norm folded into integers: what stands between a layer's accumulators and its outputs -- SPEC 4 to 6."""
+"""Batch norm folded into integers: what lies between a layer's accumulators and its outputs -- SPEC 4 to 6."""
 
 import numpy as np
 

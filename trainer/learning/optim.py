@@ -13,7 +13,7 @@ class Optimizer:
     """What optimizers share: running means for each parameter, and scratch of its shape."""
 
     MEANS = 1
-    """Arrays a parameter."""
+    """Arrays per parameter."""
 
     def __init__(self, parameters: Iterable[Parameter]):
         self._states = [
@@ -29,7 +29,7 @@ class Optimizer:
 
     @property
     def arrays(self) -> list[np.ndarray]:
-        """All that `step` changes beside the parameters."""
+        """All that `step` changes besides the parameters."""
         return [self.decay, *(mean for _, *means, _ in self._states for mean in means)]
 
 
@@ -94,7 +94,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "exponential": lambda done: arithmetic.power(EXPONENTIAL_END, done),
     "step": lambda done: STEP_FACTOR ** sum(done >= at for at in STEP_AT),
 }
-"""What the learning rate is multiplied by when the fraction `done` (0 to 1) of all steps lies behind."""
+"""What the learning rate is multiplied by after the fraction `done` (0 to 1) of all steps."""
 
 
 def glorot_rate(fan_in: int, fan_out: int, optimizer: str) -> float:

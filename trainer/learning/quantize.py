@@ -20,7 +20,7 @@ def quantize(
 ) -> QuantizedModel:
     """The integer model of a binarized, calibrated network, its ranges proved by `QuantizedModel.validate`.
 
-    `quantization` is how the inputs that the network was trained on were made of counts.
+    `quantization` is how the inputs that the network was trained on were made from counts.
     Raises SignbitError for a float network, or where no shift keeps a layer inside int32.
     """
     blocks = freeze(network).blocks

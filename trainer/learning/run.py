@@ -21,7 +21,7 @@ class Run:
     settings: Settings
     network: Network
     model: QuantizedModel | None
-    """None of a float network."""
+    """None for a float network."""
     history: History
     scores: dict[str, dict[str, Score]]
     """scores["validation" or "test"][figure], figures as `signbit.trainer.learning.evaluate` names them."""
@@ -36,7 +36,7 @@ def run(
     between: Callable[[Training], None] = lambda training: None,
     checkpoint: Checkpoint | None = None,
 ) -> Run:
-    """Train, quantize and score.  Every choice is made by the validation part; the test part is read last, once.
+    """Train, quantize and score.  Every choice is made on the validation part; the test part is read last, once.
 
     `name` (default: the data set's) and `out_name`, a bare file name, go into the model's provenance.  `watch` and
     `between` as in `Training.run`; with a `checkpoint` of the same settings and data the run goes on from there.

@@ -23,7 +23,7 @@ from signbit.trainer.network.weights import BINARIZATIONS
 
 PERCEPTRONS = ("logistic", "mlp")
 AUTO = "auto"
-"""The model that `signbit.trainer.learning.auto` puts another in the place of."""
+"""The model that `signbit.trainer.learning.auto` replaces by another."""
 EPOCHS_MAX = 100_000
 IMAGE_OPTIONS = ("augment", "flip")
 OWN_SAMPLES_SHOWN = 150_000
@@ -198,13 +198,13 @@ def own_defaults(data: Dataset) -> dict:
         "data": data.name,
         "model": AUTO if is_table else "small",
         "epochs": int(np.clip(shown // len(data.train), *OWN_EPOCHS)),
-        # what may happen to an image without changing its class only its owner knows
+        # only an image's owner knows what may happen to it without changing its class
         "augment": "none",
     }
 
 
 def default_settings(data: str = "digits", model: str | None = None, **given) -> Settings:
-    """Settings by default, with what is `given` (by the names of `Settings`) in their place.
+    """The default settings, replaced by what is `given` (by the names of `Settings`).
 
     `model` may also be the path of a TOML file, whose text form is kept.  Raises SignbitError for settings that can't
     be or don't go together.

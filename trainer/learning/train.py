@@ -64,7 +64,7 @@ class History:
 
 @dataclass(eq=False)
 class State:
-    """Where a run stands, beside the arrays of network and optimizer."""
+    """How far a run has come, besides the arrays of network and optimizer."""
 
     epochs: list[Epoch] = field(default_factory=list)
     """The finished ones."""
@@ -72,7 +72,7 @@ class State:
     chosen_arrays: list[np.ndarray] = field(default_factory=list)
     """`Network.arrays` after the chosen epoch."""
     order: np.ndarray | None = None
-    """Of the epoch under way: indices of the training inputs; None between epochs."""
+    """Indices of the training inputs in the current epoch; None between epochs."""
     position: int = 0
     """How many of `order` are done."""
     loss_sum: float = 0.0
@@ -113,8 +113,8 @@ class Training:
 
         That is the latest one that is not clearly worse than the best (`_tolerance`): the highest of many noisy
         figures is mostly luck, and a falling learning rate makes late epochs the good ones.  `watch` is called after
-        every epoch, `between` wherever the run may stop: what it raises stops it.  Raises SignbitError when the loss
-        is no longer finite.
+        every epoch, `between` at each point where the run may stop: what it raises stops it.  Raises SignbitError when
+        the loss is no longer finite.
         """
         self._start = time.perf_counter() - self.state.seconds
         state = self.state

@@ -5,13 +5,13 @@
 A layer is a kind, its options without a space, and after a colon how many outputs it has; then come words:
 
     convHxW[sN][pad|padN]:N    convolution, kernel H x W, stride N, padded to keep the size (pad) or by N pixels
-    depthwiseHxW[sN][pad|padN] one kernel a channel
+    depthwiseHxW[sN][pad|padN] one kernel per channel
     dense[:N]                  fully connected; the last layer has as many outputs as there are classes
     avgpoolN, avgpoolHxW       average over windows;  globalavg  over the whole image
     add(-N)                    the value before it plus the one N values back, of the same shape: a residual connection
     concat(-N)                 channels of the value before it, then those of the one N values back; vectors too
     flatten                    allowed where images become vectors; dense does it by itself
-    poolN, poolHxW             word: max-pool behind a convolution
+    poolN, poolHxW             word: max-pool after a convolution
     sign, relu                 word: activation of one bit, or of 0..high (the default)
     from(-N)                   word: reads the value N back
     ternary                    word: weights of +1, 0 and -1
@@ -43,7 +43,7 @@ from signbit.qmodel.window import Window
 
 TOML_BYTES_MAX = 1 << 20
 WEIGHTS_MAX = 1 << 27
-"""Of a layer.  Training holds several real numbers for each."""
+"""Most weights of a layer.  Training holds several real numbers for each."""
 VALUES_MAX = 1 << 22
 """That a layer gives for an input."""
 WEIGHTED = ("conv", "depthwise", "dense")
@@ -80,7 +80,7 @@ class LayerSpec:
         return (height - 1) // 2, height // 2, (width - 1) // 2, width // 2
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Of a layer with weights; raises SignbitError where it does not fit `shape`."""
+        """The output shape of a layer with weights; raises SignbitError where it does not fit `shape`."""
         if self.kind == "dense":
             return (self.outputs,)
         self.window.check(shape, self.kernel)
@@ -133,7 +133,7 @@ Architecture = tuple[LayerSpec, ...]
 
 
 def mlp(sizes: tuple[int, ...]) -> Architecture:
-    """Dense layers of `sizes`, and behind them one with an output for each class."""
+    """Dense layers of `sizes`, and after them one with an output for each class."""
     return (*(LayerSpec("dense", size) for size in sizes), LayerSpec("dense"))
 
 

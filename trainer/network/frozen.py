@@ -46,7 +46,7 @@ class IntegerActivation(Layer):
         unit = 2.0**-self.folded.shift
         if isinstance(integers, Logits):
             self._passes = True
-            # whole numbers below 2^31 times a power of two: exact in float64, so no tie appears that is none
+            # whole numbers below 2^31 times a power of two: exact in float64, so no false tie appears
             logits = integers.run(acc) * unit
             return logits.astype(x.dtype) if mode is Mode.TRAIN else logits
         return self._requantize(integers, acc, unit, mode).astype(x.dtype)

@@ -42,7 +42,7 @@ class BatchNorm(Layer):
     """y = gamma * (x - mean) / sqrt(variance + EPSILON) + beta, feature by feature (Ioffe and Szegedy, 2015).
 
     A feature is a neuron, or a channel over all pixels.  TRAIN takes mean and variance of the batch.  The other
-    modes take those of the last CALIBRATE pass, one large batch: running averages lag behind the weights and cost
+    modes take those of the last CALIBRATE pass, one large batch: running averages trail the weights and cost
     accuracy.  Statistics are sums of whole numbers in float64, exact below 2^53; the gradient for x goes through a
     `Grid` in float32 if `factor`, the largest input of the layer before, is given.
     """

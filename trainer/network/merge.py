@@ -1,4 +1,4 @@
-"""Layers without weights that make one value of several: residual addition and concatenation."""
+"""Layers without weights that make one value from several: residual addition and concatenation."""
 
 import numpy as np
 

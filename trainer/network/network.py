@@ -25,10 +25,10 @@ CALIBRATION_VALUES = 1 << 24
 """Values of the largest layer while batch norm's statistics are taken, so that memory stays bounded: 64 MB."""
 INPUT_RANGES = {Encoding.UINT8: (0, 255), Encoding.BIT: (-1, 1)}
 BATCH = 1000
-"""Inputs evaluated at a time, so that memory stays bounded."""
+"""Inputs evaluated at once, so that memory stays bounded."""
 
 WEIGHTS_MAX = 1 << 26
-"""Latent weights, their +-1 forms, gradients and Adam's three arrays take 24 bytes a weight: 1.6 GB."""
+"""Latent weights, their +-1 forms, gradients and Adam's three arrays take 24 bytes per weight: 1.6 GB."""
 
 WEIGHTLESS: dict[str, type[Weightless]] = {"avgpool": AveragePool, "add": Add, "concat": Concatenate}
 
@@ -36,7 +36,7 @@ WEIGHTLESS: dict[str, type[Weightless]] = {"avgpool": AveragePool, "add": Add, "
 class Network:
     """Maps inputs as a device gets them, uint8 (batch, bytes), to real-valued logits (batch, classes).
 
-    `blocks` are what the integer model has a layer for: a `Block` with weights, or a layer without.  `input_shape` is
+    `blocks` are what the integer model has layers for: a `Block` with weights, or a layer without.  `input_shape` is
     what the first one sees, (height, width, channels) for images.  The gradient of a value that several blocks read is
     the sum of theirs, which a `Grid` of its own makes fit for exact sums again.
     """
@@ -57,7 +57,7 @@ class Network:
         self.encoding = encoding
         self.dtype = dtype
         self.largest = size_of(self.input_shape)
-        """Values an input has in the largest layer."""
+        """Values per input in the largest layer."""
         self._graph = Graph.of(self.blocks)
         self._learns = [False]
         """For each value whether parameters lie before it: the others need no gradient."""
@@ -81,7 +81,7 @@ class Network:
 
     @property
     def grids(self) -> list[Grid]:
-        """Of all gradients, always in the same order."""
+        """The grids of all gradients, always in the same order."""
         return [*(layer.grid for layer in self.layers if layer.grid is not None), *self._sum_grids.values()]
 
     @property
@@ -181,13 +181,13 @@ def build(
     Float:      x / 255 -> [weights with bias -> max-pool -> ReLU]... -> dense with bias
     Binarized:  x >> shift -> [one-bit weights -> max-pool -> batch norm -> activation]... -> dense -> batch norm
 
-    In front of each dense layer, `dropout` is the part of its inputs that are left out in training.
+    Before each dense layer, `dropout` is the fraction of its inputs that are left out in training.
 
     In a binarized network activations go from 0 to `high`, and 8-bit inputs lose their lowest bit where `high` has
     7 bits or less, so that all layers can use the same kernel on the microcontroller.  One-bit inputs are +1 and -1.
     """
     is_float = binarize == "none"
-    # a float network has the values of the binarized one, so that it can be made of the same architectures
+    # a float network has the values of the binarized one, so that it can be made from the same architectures
     input_shift = 1 if high <= 127 and encoding is Encoding.UINT8 else 0
     low, highest = INPUT_RANGES[encoding]
     values = values_of(architecture, Value(tuple(input_shape), encoding, low, highest >> input_shift), high)

@@ -10,7 +10,7 @@ from signbit.trainer.network.layer import Layer, Mode, Weightless
 class MaxPool(Layer):
     """y = maximum over windows of `size`, which is also the stride; rows and columns that fill none are dropped.
 
-    It stands before batch norm, as in the integer model.  The gradient goes to the first maximum of the window.
+    It comes before batch norm, as in the integer model.  The gradient goes to the first maximum of the window.
     Rows are pooled first, then columns: two short passes over views instead of one over windows.
     """
 

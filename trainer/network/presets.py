@@ -1,14 +1,14 @@
 """Architectures by name: good ones at their size.
 
-Weights are stored in words of 32 bits a neuron, so a fan-in just below a multiple of 32 wastes no flash: 3×3 kernels on
-7, 14, 21, 28, 32, 42, 46, 56 or 60 channels.
+A neuron's weights are stored in words of 32 bits, so a fan-in just below a multiple of 32 wastes no flash: 3×3 kernels
+on 7, 14, 21, 28, 32, 42, 46, 56 or 60 channels.
 """
 
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.value import Shape
 
 LARGE_SIDE = 20
-"""Images from here on begin with a convolution of stride 2; smaller ones keep all their pixels."""
+"""Images of at least this size begin with a convolution of stride 2; smaller ones keep all their pixels."""
 
 IMAGES = {
     "tiny": "conv5x5s2:14, conv3x3:21 pool2, conv3x3:21, dense",

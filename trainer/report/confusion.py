@@ -8,7 +8,7 @@ from signbit.trainer.report.results import interval_json, interval_text
 LABEL_COLUMNS = 24
 """Longer labels are cut."""
 UNDEFINED = "–"
-"""A part of nothing, such as the recall of a class without inputs."""
+"""Shown for a fraction of nothing, such as the recall of a class without inputs."""
 
 
 def confusion_text(
@@ -68,7 +68,7 @@ def _class_json(figures: ClassFigures) -> dict:
 
 
 def _class_lines(confusion: Confusion) -> list[str]:
-    """Precision, recall, F1 and support, a line a class."""
+    """Precision, recall, F1 and support, one line per class."""
     labels = shown_labels(confusion.labels)
     width = max(map(cell_len, ["class", *labels]))
     lines = [f"{'class':<{width}}  precision   recall       F1  support"]
@@ -113,7 +113,7 @@ def _matrix_lines(confusion: Confusion, columns: int) -> list[str]:
 
 
 def _widths(labels: list[str], heads: list[str], count_columns: int) -> tuple[int, int]:
-    """Of the column of labels, and of one of counts."""
+    """Widths of the column of labels, and of a column of counts."""
     return max(map(cell_len, ["actual", *labels])) + 1, max(count_columns, *map(cell_len, heads)) + 1
 
 

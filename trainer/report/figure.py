@@ -44,7 +44,7 @@ def require_matplotlib():
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The project's style whatever the user's matplotlibrc says, and that again afterwards."""
+    """The project's style regardless of the user's matplotlibrc, which is restored afterwards."""
     matplotlib = require_matplotlib()
     with matplotlib.rc_context(), warnings.catch_warnings():
         # DejaVu Sans has no Chinese, for example; boxes are shown in its place

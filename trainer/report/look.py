@@ -24,7 +24,7 @@ ROWS_SHOWN = 64
 RUN_ROWS = 30
 """From this mean length of a stretch of one class on, rows look like a time series."""
 WINDOW = 64
-"""That is suggested for one without recordings."""
+"""The window suggested for one without recordings."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Look:
     samples: int
     """Samples, or rows of a time series."""
     columns: tuple[ColumnLook, ...]
-    """Of a table; otherwise empty."""
+    """Those of a table; otherwise empty."""
     classes: dict[str, int]
     recordings: int
     notes: tuple[str, ...]

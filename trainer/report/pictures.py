@@ -15,13 +15,13 @@ from signbit.trainer.report.results import interval_text
 from signbit.trainer.report.tiles import first_weights, misclassified
 
 CLASSES_WITH_COUNTS, CLASSES_WITH_LABELS = 40, 100
-"""Of a confusion matrix; numbers in more cells, and names of more classes, would be too small to read."""
+"""Most classes whose counts, and whose names, a confusion matrix shows; more would be too small to read."""
 
 
 def draw(
     history: History, confusion: Confusion | None, model: QuantizedModel | None, data: Dataset, folder: Path
 ) -> list[Path]:
-    """Write the pictures that there are into `folder`, and remove the others if an earlier run left them there.
+    """Write the pictures of this run into `folder`, and remove others that an earlier run left there.
 
     A float network has no `model` and no `confusion`, so only curves; samples that are vectors, or all of them
     classified right, have no picture.  Raises SignbitError where matplotlib is missing, OSError where `folder` is.
@@ -77,7 +77,7 @@ def curves(history: History):
 
 
 def _limits(train: list[float], validation: list[float]) -> tuple[float, float]:
-    """Of an axis that shows all but the first epochs, which would press the others together."""
+    """Limits of an axis that shows all but the first epochs, which would squeeze the others together."""
     first = len(train) // 10
     values = [*train[first:], *validation[first:]]
     low, high = min(values), max(values)
@@ -86,7 +86,7 @@ def _limits(train: list[float], validation: list[float]) -> tuple[float, float]:
 
 
 def confusion_matrix(confusion: Confusion, title: str):
-    """Counts by actual and predicted class; right ones blue, errors orange, each by its part of the actual class."""
+    """Counts by actual and predicted class; right ones blue, errors orange, each by its share of the actual class."""
     labels, counts = shown_labels(confusion.labels), confusion.counts
     size = len(labels)
     rotated = max(map(len, labels)) > 3

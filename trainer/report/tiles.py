@@ -17,20 +17,20 @@ ASPECT_MAX = 2
 """Room for a sample, its height by its width; a narrower one leaves some of it free."""
 TILES_MAX = 256
 WEIGHTS_MAX = 1 << 21
-"""In all tiles, so that time and memory stay bounded."""
+"""Total over all tiles, so that time and memory stay bounded."""
 PIXELS_MAX = 2400
 """Side of a mosaic; a larger one is shown smaller than it is."""
 TILE_MAX = 0.6
 """Side of a tile, in inches."""
 COLUMN_NAMES_MAX = 64
 WIDTH, MIN_WIDTH = 9.6, 5.2
-"""Of a figure, in inches."""
+"""Width of a figure, in inches."""
 BACKGROUND = 0.82, 0.87, 0.92
 """Between tiles: a pale blue that is neither +1 nor 0 nor -1."""
 BETWEEN = 2
 """Marks it among weights."""
 NAME_HEIGHT, LINE_MIN = 0.16, 0.02
-"""Of a line of a matrix with a name and without, in inches."""
+"""Height of a matrix's line with a name and without, in inches."""
 LINED_CELL = 0.09
 """Cells of this side, in inches, have lines between them; in smaller ones there would be nothing but lines."""
 
@@ -75,7 +75,7 @@ def misclassified(model: QuantizedModel, data: Dataset):
 
 
 def _sample(axis, values: np.ndarray) -> None:
-    """An image, or a time series with a line a channel."""
+    """An image, or a time series with one line per channel."""
     if values.shape[1] == 1:
         for channel in range(values.shape[2]):
             axis.plot(values[:, 0, channel], color=LINES[channel % len(LINES)], linewidth=1.2)
@@ -90,7 +90,7 @@ def _sample(axis, values: np.ndarray) -> None:
 
 
 def first_weights(model: QuantizedModel, columns: tuple[str, ...] = ()):
-    """The first layer that has weights: +1 white, -1 black, 0 grey; a tile a neuron, or a matrix for plain vectors."""
+    """The first layer with weights: +1 white, -1 black, 0 grey; one tile per neuron, or a matrix for plain vectors."""
     index, layer = next((index, layer) for index, layer in enumerate(model.layers) if hasattr(layer, "weights"))
     shape = model.inputs_of(index)[0].shape
     kind = {Dense: "neurons", Conv2D: "kernels", DepthwiseConv2D: "kernels"}[type(layer)]
@@ -162,7 +162,7 @@ def _mosaic(planes: np.ndarray, title: str, names: list[str] | None):
 
 
 def _columns(count: int, tile_aspect: float) -> int:
-    """Of a mosaic two to four times as wide as high; of such numbers the one that leaves the fewest places empty."""
+    """Columns of a mosaic two to four times as wide as high: the number that leaves the fewest places empty."""
     ideal = min(count, max(1, math.sqrt((4 if count <= 64 else 2) * count * tile_aspect)))
     near = range(math.ceil(0.75 * ideal), min(count, round(1.5 * ideal)) + 1)
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal)))

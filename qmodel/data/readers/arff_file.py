@@ -28,7 +28,7 @@ def read_arff(path: Path, options: LoadingOptions) -> Source:
             f"{path.name}: {shown(error, 200)}; only numeric and nominal attributes can be read"
         ) from None
     except Exception as error:
-        # SciPy raises errors of a dozen kinds for a file that is no ARFF
+        # SciPy raises errors of a dozen kinds for a file that is not ARFF
         raise SignbitError(f"{path.name}: not readable as ARFF ({shown(error, 200)})") from None
     names = meta.names()
     rows = (Row(number, [_cell(row[name]) for name in names]) for number, row in enumerate(data, start=1))

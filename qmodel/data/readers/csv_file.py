@@ -1,4 +1,4 @@
-"""A table of text: .csv and its relatives, with or without a header."""
+"""A table of text: .csv and the like, with or without a header."""
 
 import csv
 import math
@@ -24,7 +24,7 @@ CLASS_COLUMN = "class"
 def read_csv(path: Path, options: LoadingOptions) -> Source:
     """UTF-8; separator, decimal sign and header are guessed where `options` don't say them.
 
-    Rows are counted as in a spreadsheet: the first line of the file is row 1.  Raises SignbitError for what is no
+    Rows are counted as in a spreadsheet: the first line of the file is row 1.  Raises SignbitError for what is not a
     table.
     """
     text = lines(path)
@@ -32,7 +32,7 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
     separator = None if options.separator is None else WRITTEN.get(options.separator, options.separator)
     dialect = guess(sample, separator, {"comma": ",", "point": ".", None: None}[options.decimal])
     rows = _rows(path, dialect, chain(sample, text))
-    # the first rows decide what the first one is
+    # the first rows decide whether the first is a header
     head = list(islice(rows, max(2, len(sample))))
     if not head:
         raise SignbitError(f"{path.name}: is empty; it needs a header and rows below it")
@@ -109,7 +109,7 @@ def _is_header(first: Row, rest: Sequence[Row], dialect: Dialect, options: Loadi
 
 
 def _is_numbers(rows: Sequence[Row], place: int, dialect: Dialect) -> bool:
-    """Whether a column has numbers in its first rows, and nothing else but missing values."""
+    """Whether a column's first rows hold numbers, and otherwise only missing values."""
     cells = [row.cells[place] for row in rows if place < len(row.cells) and row.cells[place].lower() not in MISSING]
     return bool(cells) and not any(math.isnan(dialect.number(cell)) for cell in cells[:20])
 

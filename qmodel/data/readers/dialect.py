@@ -28,7 +28,7 @@ class Dialect:
         return ([cell.strip() for cell in row] for row in reader)
 
     def number(self, text: str) -> float:
-        """NaN for what is no number, or not finite."""
+        """NaN for what is not a number, or not finite."""
         return number(text.replace(",", ".") if self.decimal == "," and DECIMAL_COMMA.fullmatch(text) else text)
 
 
@@ -67,7 +67,7 @@ def guess(sample: Sequence[str], separator: str | None = None, decimal: str | No
         dialect = Dialect(candidate, decimal or ("," if candidate != "," and commas and not points else "."))
         numbers = sum(not math.isnan(dialect.number(cell)) for cell in cells)
         agreement = count / len(rows) if width > 1 else 0
-        # blanks are in dates and names too
+        # dates and names contain blanks too
         is_sure = agreement == 1 and (candidate != BLANK or numbers > 0)
         found.append(((is_sure, agreement, numbers / max(len(cells), 1), -order), dialect))
     if not found:
@@ -76,7 +76,7 @@ def guess(sample: Sequence[str], separator: str | None = None, decimal: str | No
 
 
 def _rows(dialect: Dialect, sample: Sequence[str]) -> list[list[str]] | None:
-    """Rows that are not empty; None where the lines can't be read so."""
+    """Rows that are not empty; None where the lines can't be read that way."""
     try:
         return [row for row in dialect.rows(sample) if any(row)]
     except csv.Error:

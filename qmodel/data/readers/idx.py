@@ -15,7 +15,7 @@ SIZE_BYTES_MAX = 1 << 30
 def read_idx(path: Path, axes: int) -> np.ndarray:
     """The uint8 array of an IDX file with `axes` axes; raises SignbitError if it is anything else.
 
-    Header: two zero bytes, the type (0x08), the number of axes, then one big-endian uint32 an axis.
+    Header: two zero bytes, the type (0x08), the number of axes, then one big-endian uint32 per axis.
     """
     with open_file(path, SIZE_BYTES_MAX + 1024) as stream:
         header = stream.read(4 + 4 * axes)

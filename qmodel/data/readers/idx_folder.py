@@ -11,7 +11,7 @@ from signbit.qmodel.data.readers.samples import Samples, classes_of
 from signbit.qmodel.errors import SignbitError
 
 IMAGES = re.compile(r"images[-.]idx3-ubyte", re.I)
-"""A dot in place of the hyphen comes from some programs that unpack."""
+"""Some programs that unpack replace the hyphen by a dot."""
 TEST = re.compile(r"(?<![a-z])test|t10k", re.I)
 
 
@@ -42,7 +42,7 @@ def read_idx_folder(folder: Path, options: LoadingOptions) -> Samples:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """Files of images; of a packed one and its unpacked twin the latter."""
+    """Files of images; where one exists both gzipped and not, the latter."""
     found = {
         file.name.removesuffix(".gz"): file
         for file in sorted(folder.iterdir(), reverse=True)

@@ -1,4 +1,4 @@
-"""Samples from a folder with a folder of images a class."""
+"""Samples from a folder with one folder of images per class."""
 
 import io
 from pathlib import Path
@@ -15,10 +15,10 @@ SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Of Pillow's; what a file is goes by its content, and others start programs or are rarely looked at."""
+"""Those of Pillow's that are read, told apart by content; others start programs or are rarely reviewed."""
 DEEP_MODES = ("I", "F")
 DEEP_DATA = ";16"
-"""In Pillow's name for how a file's pixels lie: it cuts coloured ones to 8 bits without a word."""
+"""In Pillow's name for a file's pixel layout: it silently cuts coloured pixels to 8 bits."""
 FILE_BYTES_MAX = 1 << 27
 PIXELS_MAX = 1 << 26
 GREYS = {"white": 255, "black": 0}
@@ -34,7 +34,7 @@ def has_images(path: Path) -> bool:
 def read_images(path: Path, options: LoadingOptions) -> Samples:
     """uint8 images (n, height, width, channels), one channel if all are grey or `options.grey`, else three.
 
-    The labels are the folders' names.  Files that are no images by their suffix are left out and counted.  Raises
+    The labels are the folders' names.  Files whose suffix is not an image's are left out and counted.  Raises
     SignbitError with the name of a file that can't be read or has another size than the first.
     """
     options.refuse("a folder of images", "fold", "resize", "grey", "background", "rare_classes")
@@ -100,7 +100,7 @@ def _read(pillow, path: Path, file: Path, options: LoadingOptions) -> tuple[np.n
 
 
 def _opaque(image_module, image, options: LoadingOptions):
-    """Whether the image has transparent pixels, and it in L or RGB, with the background behind them."""
+    """Whether the image has transparent pixels, and the image in L or RGB with `background` filled in."""
     if "A" not in image.getbands() and "transparency" not in image.info:
         return False, image.convert("L" if image.mode in ("1", "L") else "RGB")
     image = image.convert("RGBA")

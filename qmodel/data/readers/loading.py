@@ -6,7 +6,7 @@ from signbit.qmodel.option_types import choice, flag, joined, keyed, number, rep
 from signbit.qmodel.options import Options, option
 
 FOLDS = 5
-"""Parts that cross-validation takes by turns as the test part."""
+"""Parts that cross-validation uses as the test part in turn."""
 LSB_ALL = ""
 """Key of `lsb` for all columns without one of their own."""
 
@@ -16,7 +16,7 @@ SIDE_MAX = 1 << 12
 
 @dataclass(frozen=True)
 class LoadingOptions(Options):
-    """What the user says about own data beside its path.  Columns are named, or counted from 1."""
+    """What the user says about own data besides its path.  Columns are named, or counted from 1."""
 
     label_column: str | None = option(text("COLUMN"), "the class", None, default_text="the last, or what looks like it")
     group_column: str | None = option(text("COLUMN"), "whose samples stay on one side of the split", None)

@@ -21,7 +21,7 @@ def read_npz(path: Path, options: LoadingOptions) -> Samples:
 
     uint8 may be (n, features), (n, height, width) or (n, height, width, channels); counts (n, features), or windows
     (n, time, channels).  y is whole numbers, indices into `labels` if that is there, or texts.  `groups` is a text or
-    number a sample.  x_train, y_train, x_test and y_test may be in the place of x and y.  Nothing is unpickled.
+    number per sample.  x_train, y_train, x_test and y_test may replace x and y.  Nothing is unpickled.
     """
     options.refuse("a .npz", "fold", "window", "stride", "lsb", "rare_classes")
     arrays, part = _read_arrays(path)

@@ -1,4 +1,4 @@
-"""Rows of a time series from a folder of recordings: a file each, its class in the folder's name or its own."""
+"""Rows of a time series from a folder of recordings: one per file, its class in the folder's or file's name."""
 
 import re
 from collections import Counter
@@ -70,7 +70,7 @@ def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Files of recordings in a folder, tables or sound, and all others."""
     files = sorted(files_below(folder))
     found = [path for path in files if suffix_of(path) in RECORDINGS]
-    # a file beside the classes' folders is of no class
+    # a file next to the classes' folders has no class
     below = [path for path in found if path.parent != folder]
     found = below or found
     return found, [path for path in files if path not in set(found)]

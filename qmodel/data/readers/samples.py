@@ -10,7 +10,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
 BYTES_MAX = 1 << 30
-"""Of a file, and of what it unpacks to."""
+"""Largest size of a file, and of what it unpacks to."""
 
 
 @dataclass(frozen=True, eq=False)

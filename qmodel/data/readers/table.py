@@ -43,16 +43,16 @@ BEGIN = -1
 
 @dataclass(frozen=True)
 class Source:
-    """A table before its rows are read; `parse` makes a number of a cell, NaN of what is none."""
+    """A table before its rows are read; `parse` turns a cell into a number, NaN if it is not one."""
 
     name: str
     columns: tuple[str, ...]
     rows: Iterator[Row]
     parse: Callable[[str], float] = number
     label_names: tuple[str, ...] = ()
-    """Of the classes 0, 1, ... where the file says them apart from its rows."""
+    """Names of the classes 0, 1, ... where the file gives them apart from its rows."""
     row_count: int | None = None
-    """Where the file says it."""
+    """Where the file gives it."""
     notes: tuple[str, ...] = ()
 
 
@@ -112,9 +112,9 @@ class Table:
 
 
 def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = None, has_label: bool = True) -> Table:
-    """The table of `source`; for a model that is there, its `wanted` columns.
+    """The table of `source`; for an existing model, its `wanted` columns.
 
-    Raises SignbitError for a header or rows that make no table.
+    Raises SignbitError for a header or rows that don't form a table.
     """
     names, rows = source.columns, source.rows
     _check_names(source)
@@ -173,7 +173,7 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
 
 
 def samples_of(table: Table, options: LoadingOptions) -> Samples:
-    """What the rows of a table are; raises SignbitError with the place of a cell that is no number, or missing.
+    """What the rows of a table are; raises SignbitError with the place of a cell that is not a number, or missing.
 
     `options.missing` says what becomes of the latter.
     """
@@ -266,12 +266,12 @@ def _check_names(source: Source) -> None:
 def _numbers(
     place: str, cells: list[str], columns: list[int], parse: Callable[[str], float], odd: dict[int, tuple[str, str]]
 ) -> list[float]:
-    """The numbers of a row; what is none becomes NaN, and is noted unless it is a word for a missing value."""
+    """The numbers of a row; any other text becomes NaN, and is noted unless it is a word for a missing value."""
     try:
         found = list(map(float, cells))
     except ValueError:
         found = [math.nan]
-    # float() takes what is no number here too: nan, inf, 1_0
+    # float() also takes what is not a number here: nan, inf, 1_0
     if math.isfinite(sum(found)) and not any("_" in cell for cell in cells):
         return found
     found = [parse(cell) for cell in cells]
@@ -282,7 +282,7 @@ def _numbers(
 
 
 def _review(table: Table, options: LoadingOptions) -> None:
-    """What only all rows can say: labels of several columns, columns that count the rows."""
+    """What only all rows can show: labels of several columns, columns that count the rows."""
     labels = table.plan.find(Role.LABEL)
     if options.label_column is None and labels == [len(table.names) - 1] and not table.source.label_names:
         _find_one_hot(table, labels[0])
@@ -293,7 +293,7 @@ def _review(table: Table, options: LoadingOptions) -> None:
 
 
 def _find_one_hot(table: Table, last: int) -> None:
-    """The label of several last columns of which one is 1."""
+    """The label from several columns at the end of which one is 1."""
     if not set(map(table.source.parse, set(table.texts[last]))) <= {0, 1} or table.features[-1] != last - 1:
         return
     values = np.column_stack([table.values, np.array(list(map(table.source.parse, table.texts[last])))])
@@ -311,7 +311,7 @@ def _find_one_hot(table: Table, last: int) -> None:
 
 
 def _join_one_hot(table: Table, columns: list[int]) -> None:
-    """Make one column of texts, the first, of several of which one is 1."""
+    """Merge several columns of which one is 1 into one column of texts, the first."""
     hot = np.array([list(map(table.source.parse, table.texts[index])) for index in columns]) == 1
     wrong = np.flatnonzero(hot.sum(axis=0) != 1)
     if len(wrong):

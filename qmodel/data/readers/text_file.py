@@ -1,4 +1,4 @@
-"""Lines of a text file that a stranger wrote."""
+"""Lines of an untrusted text file."""
 
 import codecs
 import io
@@ -14,7 +14,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def lines(path: Path) -> Iterator[str]:
-    """Each line with its end, of UTF-8, or UTF-16 with a byte order mark, packed (.gz) or not."""
+    """Each line with its end, of UTF-8, or UTF-16 with a byte order mark, gzipped (.gz) or not."""
     try:
         with open_file(path, BYTES_MAX) as stream:
             encoding = "utf-16" if stream.peek(2)[:2] in UTF_16 else "utf-8-sig"

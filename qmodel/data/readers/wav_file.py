@@ -15,7 +15,7 @@ CHANNEL_NAMES = {1: ("amplitude",), 2: ("left", "right")}
 def read_wav(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
     """float64 (frames, channels) in whole numbers, the channels' names, and frames per second.
 
-    8 and 16 bits are taken as they are, 8-bit samples with their middle, 128, taken off.
+    8 and 16 bits are taken unscaled; 8-bit samples have their midpoint, 128, subtracted.
     """
     try:
         with open_file(path, BYTES_MAX) as stream, wave.open(stream) as sound:

@@ -1,6 +1,6 @@
 /* Code whose instructions and cycles are known: the first counts of every program, which tools/cores/emulated.py checks.
  *
- * The marks stand inside the assembly, so that the compiler can put nothing between them.
+ * The marks are inside the assembly, so that the compiler can put nothing between them.
  */
 #define CALIBRATION_START "mov r9, r9\n\t"
 #define CALIBRATION_STOP "mov r10, r10\n\t"

@@ -45,7 +45,7 @@ NARROW_WITH_HIGH_REGISTERS = {"add", "mov", "cmp", "bx", "blx"}
 
 
 def parts(plan, layer) -> dict[str, Counter[str]]:
-    """What `layer` needs of the plan's code, each part with its terms: `infer` itself, the call, and its functions.
+    """The parts of the plan's code that `layer` needs, with their terms: `infer` itself, the call, and its functions.
 
     A part that several layers need is there once; its key is its text.
     """
@@ -98,7 +98,7 @@ def terms(text: str) -> Counter[str]:
 
 
 def _compiled(text: str) -> str:
-    """The lines that are left of `text` for gcc on the target: neither the plain C beside assembly nor clang's."""
+    """The lines of `text` that gcc compiles for the target: neither the plain C beside assembly nor clang's."""
     lines: list[str] = []
     taken: list[bool] = []
     for line in text.splitlines():

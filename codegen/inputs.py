@@ -1,4 +1,4 @@
-"""How inputs are made of a sensor's counts, and how one-bit inputs get into the arena, resolved for the templates."""
+"""How a sensor's counts become inputs, and how one-bit inputs get into the arena, resolved for the templates."""
 
 import re
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def input_plan(model: QuantizedModel) -> InputPlan | None:
 
 
 def _described(model: QuantizedModel) -> tuple[InputChannel, ...]:
-    """What the model says about its channels; nothing if it says none, or what can't be understood."""
+    """The model's description of its channels; empty if it has none, or none that can be understood."""
     record = model.provenance.get("data")
     record = record if isinstance(record, dict) else {}
     names, lsb = record.get("columns"), record.get("lsb", {})
@@ -166,7 +166,7 @@ INPUTS = {Affine.kind: _affine, Pieces.kind: _pieces, Thermometer.kind: _thermom
 
 
 def input_copy(value: Value, offset: int) -> InputCopy:
-    """Of one-bit inputs `value` to `offset` words into the arena."""
+    """The copy of the one-bit inputs `value` to `offset` words into the arena."""
     pixel_words = integer.words_for(value.shape[-1])
     bits = value.shape[-1] - integer.WORD_BITS * (pixel_words - 1)
     return InputCopy(offset, value.size_bytes // WORD_BYTES, pixel_words, (1 << bits) - 1)

@@ -203,7 +203,7 @@ class Plan:
 
     @property
     def input_range(self) -> tuple[int, int]:
-        """Of the inputs that layers see, after the shift."""
+        """Range of the inputs that layers see, after the shift."""
         value = next(source.value for layer in self.layers for source in layer.job.sources)
         return value.low, value.high
 

@@ -15,7 +15,7 @@ from signbit.qmodel.shipped import add_model
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument("--prefix", metavar="NAME", help="in front of every C symbol (default: the model's name)")
+    parser.add_argument("--prefix", metavar="NAME", help="prefix of every C symbol (default: the model's name)")
     parser.add_argument(
         "--target", choices=list(TARGETS), default=PORTABLE, help="core to generate for (default: %(default)s)"
     )

@@ -12,7 +12,7 @@ def main(arguments: list[str], prog: str) -> None:
     parser = Parser(prog=prog, description="Write a model as a library that drops into other projects.")
     add_plan_options(parser)
     add_test_vectors(parser)
-    parser.add_argument("--format", choices=list(FORMATS), required=True, help="whose library")
+    parser.add_argument("--format", choices=list(FORMATS), required=True, help="kind of library")
     parser.add_argument("-o", "--out", metavar="FOLDER", help="new folder (default: the prefix)")
     options = parser.parse_args(arguments)
     _, plan = load_plan(options, options.test_vectors)

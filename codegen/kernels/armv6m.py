@@ -105,7 +105,7 @@ class DenseTables7(DenseTables):
 
 
 class DenseTables8(DenseTables):
-    """Tables of all sums over 8 inputs, looked up by one byte of weights: one bit a weight."""
+    """Tables of all sums over 8 inputs, looked up by one byte of weights: one bit per weight."""
 
     name = "m0_lut8"
     inputs_a_group = 8

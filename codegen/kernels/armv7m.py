@@ -115,7 +115,7 @@ class DenseLut(FinishingKernel):
 
 
 class DenseLut8(DenseLut):
-    """Tables of sums over 8 inputs, looked up by every neuron: one bit a weight."""
+    """Tables of sums over 8 inputs, looked up by every neuron: one bit per weight."""
 
     name = "m3_dense_lut8"
     few_bits = (BITS_MAX,)

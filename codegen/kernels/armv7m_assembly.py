@@ -1,4 +1,4 @@
-"""Assembly for Cortex-M3: tables of signed sums, their look-up, buckets, bit columns, and what ends a layer.
+"""Assembly for Cortex-M3: tables of signed sums, their look-up, buckets, bit columns, and a layer's outputs.
 
 A table holds the 2^bits sums of +x and -x over pairs of inputs, one of each group in a half of a word, plus 2048 in
 each half; bit j of an entry's index is 1 where input j counts positive.

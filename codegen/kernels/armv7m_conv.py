@@ -45,7 +45,7 @@ class Frame:
 
     @property
     def order(self) -> list[int]:
-        """Taps in the weights' order: those that one cell is seen through, by rising column of the output."""
+        """Taps in the weights' order: those through which one cell is seen, by increasing column of the output."""
         return [
             tap for phase in range(min(self.stride, self.taps)) for tap in range(phase, self.taps, self.stride)[::-1]
         ]

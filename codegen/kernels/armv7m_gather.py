@@ -54,7 +54,7 @@ class ConvGather(FinishingKernel):
         return (*self._functions(job), *pool)
 
     def _functions(self, job: Job) -> tuple[Piece, Piece]:
-        """What builds a table of two places, and what looks up a place."""
+        """The functions that build a table of two places and look up a place."""
         bits, step, shift = self.bits(job), self.step_bytes(job), job.input_shift
         rows, unrolled = job.layer.kernel[0], self.unrolled(job)
         text = assembly.places(bits, step, shift)
@@ -69,7 +69,7 @@ class ConvGather(FinishingKernel):
         return job.layer.kernel[1] * job.input_shape[2]
 
     def step_bytes(self, job: Job) -> int:
-        """From one place to the next."""
+        """Bytes from one place to the next."""
         return job.layer.window.stride[1] * job.input_shape[2]
 
     def unrolled(self, job: Job) -> int:

@@ -21,7 +21,7 @@ PASS_INSTRUCTIONS = 74
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The order of the work: passes of up to 8 tables; in a pass, groups of 8 rows; in a group, 8 bytes a table.
+    """The order of the work: passes of up to 8 tables; in a pass, groups of 8 rows; in a group, 8 bytes per table.
 
     A table holds all 256 sums of +x and -x over 8 inputs, at most 2,040 in magnitude, so that 16 bits hold a pass.
     """

@@ -201,7 +201,7 @@ def _first_error(output: str) -> str:
         for line in lines:
             if re.search(pattern, line):
                 return line.removeprefix("error: ")
-    return lines[-1] if lines else "PlatformIO ended without a word"
+    return lines[-1] if lines else "PlatformIO ended without a message"
 
 
 def main(arguments: list[str]) -> int:

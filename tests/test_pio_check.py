@@ -41,7 +41,7 @@ def tools_are_here():
         pytest.skip(pio.missing())
     for program in pio.CHECKERS.values():
         if not shutil.which(program):
-            pytest.skip(f"{program} is missing: {pio.CHECKERS_APT}")
+            pytest.skip(f"{program} is missing: apt install --no-install-recommends cppcheck clang-tidy")
 
 
 def check(project, *envs):

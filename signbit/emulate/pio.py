@@ -23,12 +23,10 @@ from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 
 CORE_DIR = workspace() / "core"
-STOCK_PLATFORMS = ("ststm32", "nordicnrf51", "nordicnrf52")
 INSTALL = "python -m pip install 'signbit[firmware]'"
 COMPILER = "arm-none-eabi-gcc"
 SIZE_TOOL = "arm-none-eabi-size"
 CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
-CHECKERS_APT = "apt install --no-install-recommends cppcheck clang-tidy"
 # PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C, and does not report it
 CHECKER_SCRIPT = """#!/bin/sh
 for argument do
@@ -132,15 +130,6 @@ def missing() -> str | None:
     if not shutil.which(COMPILER):
         return f"{COMPILER} is missing: {COMPILER_APT}"
     return None
-
-
-def stock_platforms_missing() -> dict[str, str]:
-    """Which of PlatformIO's own platforms are not here, each with the line that installs it."""
-    here = {json.loads(path.read_text()).get("name") for path in CORE_DIR.glob("platforms/*/platform.json")}
-    missing = [name for name in STOCK_PLATFORMS if name not in here]
-    return {
-        name: f"{name} is not installed: python -m signbit.emulate.pio pkg install -g -p {name}" for name in missing
-    }
 
 
 def register_scons() -> None:

@@ -18,20 +18,20 @@ class DenseTables(FinishingKernel):
     layer = Dense
     reads = BYTES
     template = "kernels/m0_lut.c.j2"
-    inputs_a_group: ClassVar[int]
-    groups_a_pass: ClassVar[int]
+    inputs_per_group: ClassVar[int]
+    groups_per_pass: ClassVar[int]
     group_code_bytes: ClassVar[int]
     differences: ClassVar[tuple[str, ...]]
     """The registers that hold the differences from each eight entries of a table to the next."""
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        k = self.inputs_a_group
+        k = self.inputs_per_group
         rows = np.pad(job.rows > 0, ((0, 0), (0, -job.layer.fan_in % k)))
         values = rows.reshape(len(rows), -1, k) @ (1 << np.arange(k)) * (2 if k == 7 else 1)
         blocked = len(rows) // 4 * 4
         parts = []
-        for start in range(0, values.shape[1], self.groups_a_pass):
-            groups = values[:, start : start + self.groups_a_pass]
+        for start in range(0, values.shape[1], self.groups_per_pass):
+            groups = values[:, start : start + self.groups_per_pass]
             blocks = groups[:blocked].reshape(-1, 4, groups.shape[1]).transpose(0, 2, 1)
             parts += [blocks.reshape(-1), groups[blocked:].reshape(-1)]
         return (CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8)), *activation_arrays(job))
@@ -40,7 +40,7 @@ class DenseTables(FinishingKernel):
         return {"rows": len(job.rows), "function": self.name}
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        k, slots = self.inputs_a_group, self.groups_a_pass
+        k, slots = self.inputs_per_group, self.groups_per_pass
         shifted_table = k == 7 and job.input_shift
         table = Piece(
             "m0_table",
@@ -69,9 +69,9 @@ class DenseTables(FinishingKernel):
         return (table, lut, *super().pieces(job))
 
     def cost(self, job: Job) -> Cost:
-        k, rows = self.inputs_a_group, len(job.rows)
+        k, rows = self.inputs_per_group, len(job.rows)
         groups = -(-job.layer.fan_in // k)
-        passes = -(-groups // self.groups_a_pass)
+        passes = -(-groups // self.groups_per_pass)
         blocks, left = divmod(rows, 4)
         lookup = 3 if k == 7 else 4
         copied = k if job.layer.fan_in % k else 0
@@ -89,7 +89,7 @@ class DenseTables(FinishingKernel):
             + finish_instructions(job)
             + 10
         )
-        scratch = WORD_BYTES * rows + 2 * min(groups, self.groups_a_pass) * 2**k
+        scratch = WORD_BYTES * rows + 2 * min(groups, self.groups_per_pass) * 2**k
         return Cost(instructions, scratch, stack_bytes=36)
 
 
@@ -97,8 +97,8 @@ class DenseTables7(DenseTables):
     """Tables of all sums over 7 inputs, looked up by one byte of weights: an offset in bytes."""
 
     name = "m0_lut7"
-    inputs_a_group = 7
-    groups_a_pass = 8
+    inputs_per_group = 7
+    groups_per_pass = 8
     group_code_bytes = 26
     differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2", "lr", "r2", "r3", "r2", "r0", "r2", "r3", "r2")
     table_instructions = 109
@@ -108,8 +108,8 @@ class DenseTables8(DenseTables):
     """Tables of all sums over 8 inputs, looked up by one byte of weights: one bit per weight."""
 
     name = "m0_lut8"
-    inputs_a_group = 8
-    groups_a_pass = 4
+    inputs_per_group = 8
+    groups_per_pass = 4
     group_code_bytes = 34
     differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2")
     table_instructions = 224

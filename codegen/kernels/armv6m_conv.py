@@ -104,7 +104,7 @@ class ConvTables(FinishingKernel):
             "last_group": groups - 1,
             "starts": [sum(cut.sizes[:group]) for group in range(groups)],
             "bases": cut.units * (2 * kernel_width - 1),
-            "bases_a_unit": 2 * kernel_width - 1,
+            "bases_per_unit": 2 * kernel_width - 1,
             "table_bytes": cut.table_bytes,
             "slot_bytes": cut.units * cut.table_bytes,
             "last_slot": kernel_width - 1,

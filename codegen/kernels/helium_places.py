@@ -169,7 +169,7 @@ class Places:
             "segments": self.segments,
             "segment_bytes": self.segment_bytes,
             "pitch_bytes": self.pitch_bytes,
-            "outputs_a_group": self.full_group.outputs,
+            "outputs_per_group": self.full_group.outputs,
             "slots": f"group < {self.full_groups}u ? {SLOTS}u : {last}u" if both else f"{last}u",
         }
 

@@ -103,15 +103,15 @@ class ConvPatches(PortableKernel):
     def values(self, job: Job) -> dict[str, int]:
         height, width = job.layer.kernel
         channels = job.input_shape[-1]
-        words_a_pixel = integer.words_for(channels)
-        row_words = height * width * words_a_pixel if job.one_bit_inputs else integer.words_for(job.layer.fan_in)
+        words_per_pixel = integer.words_for(channels)
+        row_words = height * width * words_per_pixel if job.one_bit_inputs else integer.words_for(job.layer.fan_in)
         return {
             "row_words": row_words,
             "plane_words": job.neurons * row_words,
             "patch_words": self._patch_words(job),
             "places": size_of(job.layer.window.pool),
-            "shape": (*job.input_shape[:2], words_a_pixel if job.one_bit_inputs else channels, height, width),
-            "last_word_mask": (1 << (channels - 32 * (words_a_pixel - 1))) - 1,
+            "shape": (*job.input_shape[:2], words_per_pixel if job.one_bit_inputs else channels, height, width),
+            "last_word_mask": (1 << (channels - 32 * (words_per_pixel - 1))) - 1,
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:

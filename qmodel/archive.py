@@ -146,22 +146,22 @@ def _plain_array(name: str, content: bytes) -> np.ndarray:
     if dtype.hasobject or dtype.names or any(side < 0 for side in shape):
         raise SignbitError(f"entry {name!r} is not a plain array of numbers or texts")
     if len(content) - stream.tell() != size_bytes:
-        raise SignbitError(f"entry {name!r} has another size than its header says")
+        raise SignbitError(f"entry {name!r} does not have the size that its header says")
     array = np.frombuffer(content, dtype, offset=stream.tell()) if size_bytes else np.empty(math.prod(shape), dtype)
     # numpy takes any 32 bits for a character, which Python then can't read
     if dtype.kind == "U" and size_bytes and array.view(f"{dtype.str[0]}u4").max() > sys.maxunicode:
-        raise SignbitError(f"entry {name!r} has texts with characters that there are not")
+        raise SignbitError(f"entry {name!r} has texts with characters that do not exist")
     return array.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Content of an entry, never more than the size that it says, whatever its stream unpacks to."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SignbitError(f"entry {info.filename!r} is packed in a way that no such file is")
+        raise SignbitError(f"entry {info.filename!r} is compressed in a way that such files never are")
     with archive.open(info) as stream:
         content = stream.read(info.file_size + 1)
     if len(content) != info.file_size:
-        raise SignbitError(f"entry {info.filename!r} has another size than the file says")
+        raise SignbitError(f"entry {info.filename!r} does not have the size that the file says")
     return content
 
 

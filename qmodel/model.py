@@ -35,7 +35,7 @@ class QuantizedModel:
     """Integer layers in the order in which they run, with what is needed to feed them and to read their answer.
 
     Value 0 is the input, value i + 1 the output of layer i.
-    `input_shape` is (H, W, C) or shorter; a caller hands over `input_size` bytes, 8-bit inputs that are shifted right
+    `input_shape` is (H, W, C) or shorter; a caller passes `input_size` bytes, 8-bit inputs that are shifted right
     by `input_shift` before the first layer, or the packed words of one-bit inputs.  A logit is worth
     logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
     makes inputs of a sensor's counts; it is None where the inputs are bytes as they come.
@@ -52,7 +52,7 @@ class QuantizedModel:
 
     @cached_property
     def input_value(self) -> Value:
-        """The input as a caller hands it over."""
+        """The input as a caller passes it."""
         if self.input_quantization is None:
             return Value(self.input_shape, Encoding.UINT8, 0, 255)
         return self.input_quantization.value(self.counts_shape)
@@ -229,7 +229,7 @@ def check_name(name: str) -> None:
 
 
 def check_labels(labels: tuple[str, ...], classes: int) -> None:
-    """Raises SignbitError unless there is one label a class, each different, not empty and short."""
+    """Raises SignbitError unless there is one label per class, each different, not empty and short."""
     if len(labels) != classes:
         raise SignbitError(f"there are {len(labels)} labels for {classes} classes")
     for label in labels:

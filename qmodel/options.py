@@ -2,7 +2,7 @@
 
     epochs: int = option(Whole(1, 100_000), "passes over the training part", 10)
 
-says what an option takes, what it is for and what it is by default.  The argument of a command line, its help, the
+says what an option takes, what it is for and its default.  The argument of a command line, its help, the
 check of a value from Python or from a file and the words that give a value again all follow from it.
 """
 
@@ -25,11 +25,11 @@ class Option:
     default: object
     """MISSING where other things decide."""
     default_text: str = ""
-    """How the help says it, where that is not the value."""
+    """How the help shows it, where that is not the value."""
     flag: str | None = None
     """Where it is not the field's name."""
     idle: tuple[str, object] | None = None
-    """Name and value of another option that leave this one nothing to do."""
+    """Name and value of another option with which this one has no effect."""
 
 
 def option(type: OptionType, help: str, default=MISSING, **more):

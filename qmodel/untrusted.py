@@ -1,4 +1,4 @@
-"""Files and texts that a stranger wrote: opened with bounds, shown without tricks.
+"""Untrusted files and texts: opened with bounds, shown without tricks.
 
 Every reader opens its files here.  A file is a regular one (a pipe has no size and may never end, a device such as
 /dev/zero has none either), no larger than the reader allows, packed or not.
@@ -28,7 +28,7 @@ HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 def open_file(path: str | os.PathLike, bytes_max: int) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked if its name ends in .gz; reads no more than `bytes_max` of them.
 
-    Raises SignbitError for a file that is no regular one or larger, or whose packed form is damaged; OSError.
+    Raises SignbitError for a file that is not regular, or too large, or whose compressed form is damaged; OSError.
     """
     name = os.fspath(path)
     # a pipe that nobody writes to would block here for ever

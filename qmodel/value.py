@@ -19,7 +19,7 @@ class Encoding(Enum):
     BIT = "one-bit values"
     """+1 and -1, the sign bits of each pixel's channels packed into words of their own -- SPEC 5."""
     INT32 = "logits"
-    """One word a value."""
+    """One word per value."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Value:
         return integer.pack_last_axis(array) if self.encoding is Encoding.BIT else array
 
     def to_bytes(self, array: np.ndarray) -> np.ndarray:
-        """`array` as the bytes that a caller hands to a device, uint8 (batch, size_bytes), little-endian."""
+        """`array` as the bytes that a caller passes to a device, uint8 (batch, size_bytes), little-endian."""
         packed = self.packed(array).reshape(len(array), -1)
         return packed.astype(packed.dtype.newbyteorder("<")).view(np.uint8)
 

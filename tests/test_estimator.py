@@ -272,7 +272,7 @@ def test_bad_labels_and_worths_of_bytes_are_refused(real):
     x, y = real
     with pytest.raises(SignbitError, match="must be 1 to 64 bytes long"):
         BinaryConnectClassifier().fit(x, np.array(["a" * 65, "b", "c"])[y])
-    with pytest.raises(SignbitError, match="X is uint8 and taken as it comes; leave out lsb"):
+    with pytest.raises(SignbitError, match="X is uint8 and used unchanged; leave out lsb"):
         BinaryConnectClassifier(lsb=1).fit(np.zeros((9, 2), np.uint8), np.arange(9) % 2)
 
 

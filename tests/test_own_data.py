@@ -298,7 +298,7 @@ def test_data_that_do_not_fit_the_model_are_refused(motion, tmp_path, parts):
     with pytest.raises(SignbitError, match=r"trained on own data, motion.csv; say where they are with --data PATH"):
         dataset_for(model)
     text = data.read_text()
-    with pytest.raises(SignbitError, match="class 'flying' is none of the model's"):
+    with pytest.raises(SignbitError, match="class 'flying' is not one of the model's"):
         dataset_for(model, str(parts(text.replace("still", "flying"))))
     with pytest.raises(SignbitError, match="there is no column 'acc_x', which the model takes"):
         dataset_for(model, str(parts(text.replace("acc_x", "x"))))

@@ -288,7 +288,7 @@ def test_images_of_16_bits_are_refused_coloured_or_not(tmp_path):
     deep[29:33] = zlib.crc32(deep[12:29]).to_bytes(4, "big")
     (tmp_path / "d" / "a" / "0.png").write_bytes(deep)
     assert image.open(tmp_path / "d" / "a" / "0.png").mode == "RGB"
-    with pytest.raises(SignbitError, match=r"a/0.png: has more than 8 bits a value; save it with 8"):
+    with pytest.raises(SignbitError, match=r"a/0.png: has more than 8 bits per value; save it with 8"):
         read(tmp_path / "d")
 
 

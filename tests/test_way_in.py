@@ -185,7 +185,7 @@ def test_values_beyond_the_sensors_range_are_clamped_and_counted(parts, trainer)
 def test_an_lsb_that_swallows_a_column_is_said(parts, trainer):
     rows = "".join(f"{n % 7 / 100},{'ab'[n % 2]}\n" for n in range(60))
     err = trainer("--data", parts("x,kind\n" + rows), "--lsb", "0.05", "--epochs", "1", "--quiet")[2]
-    assert "column 'x' moves over few counts of 0.05" in err
+    assert "column 'x' covers few counts of 0.05" in err
 
 
 # --- recordings
@@ -253,7 +253,7 @@ def test_sound_of_a_class_a_folder_or_a_name(tmp_path, trainer, by_folder):
             )
     out = tmp_path / "m.npz"
     code, _, err = trainer("--data", tmp_path / "s", "--model", "mlp", "--epochs", "1", "--quiet", "--out", out)
-    assert code == 0 and "20 sounds at 8000 Hz" in err and load(out).labels == ("high", "low")
+    assert code == 0 and "20 .wav files at 8000 Hz" in err and load(out).labels == ("high", "low")
 
 
 def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
@@ -265,7 +265,7 @@ def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
     save_wav(tmp_path / "s" / "0_x_99.wav", 1, rate=16000)
     assert "1 channels at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
     (tmp_path / "s" / "0_x_99.wav").write_bytes(b"RIFF")
-    assert "is no .wav of plain samples, or damaged" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
+    assert "is not a .wav of plain samples, or damaged" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
 
 
 # --- other formats, other parts

@@ -112,7 +112,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         """The int16 counts that a sensor would give for X, (samples, features): what PREFIX_quantize_input() takes."""
         X = self._checked(X)
         if self.lsb_ is None:
-            raise SignbitError("fitted to uint8, which is taken as it comes: there are no counts")
+            raise SignbitError("fitted to uint8, which is used unchanged: there are no counts")
         return counts.to_counts(self._shaped(X), self.lsb_).reshape(len(X), -1)
 
     def inputs(self, X):
@@ -123,7 +123,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         X = self._checked(X)
         as_bytes = X.astype(np.uint8)
         if not np.array_equal(as_bytes, X):
-            raise SignbitError("fitted to uint8, but X has values that are no whole numbers from 0 to 255")
+            raise SignbitError("fitted to uint8, but X has values that are not whole numbers from 0 to 255")
         return as_bytes
 
     def export(self, path, prefix=None, target="portable", optimize="speed", test_vectors=0):
@@ -175,7 +175,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         worth = {}
         if X.dtype == np.uint8:
             if self.lsb is not None:
-                raise SignbitError("X is uint8 and taken as it comes; leave out lsb")
+                raise SignbitError("X is uint8 and used unchanged; leave out lsb")
             self.lsb_ = None
         else:
             values = self._shaped(X)

@@ -151,7 +151,7 @@ def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = N
     if sounds == len(files):
         return None
     if sounds:
-        raise SignbitError(f"{shown(path.name)}: holds tables and sound; name a folder of one kind")
+        raise SignbitError(f"{shown(path.name)}: holds both tables and .wav files; name a folder of one kind")
     options.refuse("a folder of recordings", *TABLE_OPTIONS)
     source, label = recordings_source(path, options)
     return read_table(source, replace(options, label_column=label), wanted)
@@ -182,7 +182,7 @@ def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptio
     if not test_path.exists():
         raise SignbitError(f"--test-data {test_path}: is not there")
     if samples.part is not None:
-        raise SignbitError(f"{path.name}: says itself what the test part is; leave out --test-data, or --split-column")
+        raise SignbitError(f"{path.name}: names its own test part; leave out --test-data, or --split-column")
     test = read(test_path, options, Wanted(samples.columns, samples.label_columns) if samples.columns else None)
     unknown = sorted(set(test.labels) - set(samples.labels))
     if unknown:
@@ -190,7 +190,7 @@ def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptio
     if test.values.shape[1:] != samples.values.shape[1:] or (test.values.dtype == np.uint8) != (
         samples.values.dtype == np.uint8
     ):
-        raise SignbitError(f"--test-data {test_path.name}: is of another shape or kind than {path.name}")
+        raise SignbitError(f"--test-data {test_path.name}: differs in shape or kind from {path.name}")
     index = np.array([samples.labels.index(label) for label in test.labels])
     starts = None
     if samples.starts is not None and test.starts is not None:
@@ -373,7 +373,7 @@ def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dic
             median = medians.get(name)
             if median is None:
                 raise SignbitError(
-                    f"column {shown(name)!r} lacks values, of which the model knows no median; fill them in"
+                    f"column {shown(name)!r} lacks values, and the model has no median for it; fill them in"
                 )
         else:
             rows, _ = inputs.rows(train)
@@ -396,8 +396,8 @@ def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
         )
     for index in counts.coarse_columns(values, lsb)[:NOTES_MAX]:
         notes.append(
-            f"column {shown(columns[index])!r} moves over few counts of {lsb[index]:g}, which swallow part of what it "
-            "says; give it a smaller --lsb, or subtract a constant from it"
+            f"column {shown(columns[index])!r} covers few counts of {lsb[index]:g}, so that rounding loses part of it; "
+            "give it a smaller --lsb, or subtract a constant from it"
         )
     return notes
 
@@ -408,7 +408,7 @@ def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
     unknown = sorted(set(samples.labels) - set(model.labels))
     if unknown:
         labels = ", ".join(map(shown, model.labels[:20]))
-        raise SignbitError(f"class {shown(unknown[0])!r} is none of the model's, which are {labels}")
+        raise SignbitError(f"class {shown(unknown[0])!r} is not one of the model's, which are {labels}")
     wanted = model.input_shape if model.input_quantization is None else model.counts_shape
     if inputs.shape != wanted:
         raise SignbitError(f"the data have inputs of {inputs.shape}, but the model takes {wanted}")

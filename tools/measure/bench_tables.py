@@ -28,8 +28,8 @@ def print_rows(screen: Console, rows: list[dict]) -> None:
     """Every row; the kernels that the plan picks are highlighted."""
     columns = (
         *(Column("layer", left=True), Column("core", left=True), Column("kernel", 1, left=True)),
-        *(Column("instructions"), Column("a MAC", 3), Column("predicted", 4)),
-        *(Column("est. cycles a MAC", 6), Column("flash", 5), Column("scratch", 5)),
+        *(Column("instructions"), Column("per MAC", 3), Column("predicted", 4)),
+        *(Column("est. cycles per MAC", 6), Column("flash", 5), Column("scratch", 5)),
     )
     cells = [
         (
@@ -79,7 +79,7 @@ def readme_text(rows: list[dict], timings: list[dict]) -> str:
             "timing tables with zero wait states; flash is what linking the network alone takes, code included.",
             host_table(timings),
             "Times of portable C on a computer with vector units, which suit the int8 loop and not one-bit weights. "
-            "Ratios are medians, with quartiles, over the rounds of one program that runs the three by turns.",
+            "Ratios are medians, with quartiles, over the rounds of one program that runs the three in turn.",
         ]
     )
 

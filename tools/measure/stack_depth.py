@@ -138,7 +138,7 @@ class _Path:
             return True
         if target == line.next and line.mnemonic in ("bl", "blx", "bkpt", "udf", "nop"):
             return False
-        raise SignbitError(f"{self.function.name} runs into what is no code, at {target:#x}")
+        raise SignbitError(f"{self.function.name} runs into what is not code, at {target:#x}")
 
     def _next(self, line: Instruction, depth: int) -> list[int]:
         """Where the path goes on when `line` is carried out; calls and tail calls are added up on the way."""

@@ -1,4 +1,4 @@
-"""The whole way on real data: `tools/demo [--out FOLDER]`.
+"""From training to firmware on real data: `tools/demo [--out FOLDER]`.
 
 Trains a network on the 1,797 handwritten digits of the package, exports it as a C header, compares the C with Python
 on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again.

@@ -1,4 +1,4 @@
-"""Set up the project's environment and run a command in it.  Standard library only: it runs before anything is there.
+"""Set up the project's environment and run a command in it.  Standard library only: it runs before all installs.
 
 `python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
 the compilers and the emulator from apt where that is possible, and then runs `python -m tools COMMAND` in that
@@ -35,7 +35,7 @@ APT_PACKAGES_TO_CHECK = {
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
 }
 LAST_LINES = 8
-"""So many of a failed step's own lines are shown."""
+"""How many of a failed step's own lines are shown."""
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 
@@ -79,7 +79,7 @@ def is_there(name: str) -> bool:
 
 
 def make_environment(extras: str) -> None:
-    """The virtual environment with the package and `extras`; what is there and fits pyproject.toml is kept."""
+    """The virtual environment with the package and `extras`; what is installed and fits pyproject.toml is kept."""
     parts = [(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode(), CONSTRAINTS.read_bytes() if pinned() else b""]
     stamp = hashlib.sha256(b"".join(parts)).hexdigest()
     made = STAMP.read_text().split() if STAMP.is_file() else []

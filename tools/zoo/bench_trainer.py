@@ -1,4 +1,4 @@
-"""python -m tools bench_trainer: seconds of an epoch, beside torch's for the same network if torch is there.
+"""python -m tools bench_trainer: seconds per epoch, beside torch's for the same network if torch is installed.
 
 Both train in float32 on one thread of this machine, each with the kernels that its library chooses for the processor,
 in turn, on random images of MNIST's size, without augmentation; torch runs eagerly with the same layers, latent

@@ -1,7 +1,7 @@
 """A CSV to try: what an accelerometer on ten made-up people's wrists could read while they stand, walk and run.
 
-Each person has a pace, a strength and a way to hold the arm, so that it is a question whether a network that has learnt
-from some understands others.
+Each person has a pace, a strength and a way to hold the arm, so that it is an open question whether a network that has
+learnt from some understands others.
 """
 
 import csv

@@ -11,7 +11,7 @@ from tools.zoo.rows import build_of
 SIZE_INCHES = (9.2, 5.4)
 KIB = 1024
 ERROR_MIN, ERROR_MAX = 0.28, 7.5
-"""Per cent.  What of ours lies outside is in the tables alone."""
+"""Per cent.  Builds of ours that lie outside are in the tables alone."""
 ACCURACIES = ("93", "95", "97", "98", "98.5", "99", "99.2", "99.4", "99.5", "99.6", "99.7")
 LABEL_POINTS = 8.5
 LEFT, RIGHT = (-7, 4, "right"), (7, -12, "left")

@@ -67,7 +67,7 @@ class Pool:
         else:
             record = run.record(None)
             score = record["report"]["accuracy"]["validation"]
-            # of the test part nothing is shown before the choice is made
+            # nothing about the test part is shown before the choice is made
             self._console.print(f"{run.title}: {score['integer']:.2%} on validation, {record['cpu_s']:.0f} s of CPU")
         finally:
             self._progress.remove_task(shown)

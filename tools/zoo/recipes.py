@@ -44,7 +44,7 @@ class Recipe:
         return [*words, "--fold", str(seed)] if self.folds else words
 
     def settings(self, seed: int) -> Settings:
-        """What the command decides for a data set that has a name."""
+        """What the command decides for a named data set."""
         given = Settings.given_in(train_parser().parse_args(self.options(seed)))
         return default_settings(**given | {"data": self.data})
 

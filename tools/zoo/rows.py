@@ -63,7 +63,7 @@ def training_row(recipe: Recipe, runs: Sequence[Run], records: Sequence[dict]) -
     """What training says about a recipe: plain JSON values.
 
     Accuracies are the integer model's, as fractions; `validation_accuracy` and `test_accuracy` are those of the model
-    that ships.  The standard deviation has n - 1 below the line.
+    that ships.  The standard deviation divides by n - 1.
     """
     parts = [record["report"]["accuracy"] for record in records]
     index = shipped_index(recipe, records)
@@ -106,5 +106,5 @@ def _run_values(run: Run, record: dict) -> dict:
 
 
 def _labels_different(parts: Sequence[dict]) -> int:
-    """Test inputs that fake-quantized and integer network label differently, all runs together."""
+    """Test inputs that the fake-quantized and the integer network label differently, over all runs."""
     return sum(part["test"]["fake_quantized_different"] for part in parts)

@@ -1,4 +1,4 @@
-"""One training run of a recipe: the real command line in a process of its own, and what it left, kept for later.
+"""One training run of a recipe: the real command line in a process of its own, and what it wrote, kept for later.
 
 A run's folder holds its model, and `run.json`, which is written last: a folder without it is a run that did not end.
 Where that was stopped by a signal, the trainer's checkpoint and `stopped.json` say how it goes on.
@@ -29,7 +29,7 @@ from tools.zoo.recipes import OWN_DATA, Recipe
 SOURCES = ("qmodel", "trainer")
 RECORD, STOPPED = "run.json", "stopped.json"
 SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
-"""Exit codes of a trainer that was asked to stop and did so in order."""
+"""Exit codes of a trainer that was asked to stop and did so cleanly."""
 LOG_LINES = 20
 
 PARSER = threading.Lock()
@@ -64,7 +64,7 @@ class Run:
         return self.folder / self.recipe.file
 
     def record(self, source: str | None) -> dict | None:
-        """What a finished run left: `source`, `cpu_s` and the trainer's own `report`.  None if there is nothing.
+        """What a finished run wrote: `source`, `cpu_s` and the trainer's own `report`.  None if there is nothing.
 
         `source` is the hash of the code that must have run (`source_hash`); None takes any.
         """
@@ -93,7 +93,7 @@ class Run:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                # Ctrl-C is for us, who pass it on: a trainer that gets two signals does not stop in order
+                # Ctrl-C is for us, who pass it on: a trainer that gets two signals does not stop cleanly
                 start_new_session=True,
             )
             started(process)

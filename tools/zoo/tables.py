@@ -1,4 +1,4 @@
-"""What the documents say of the zoo: models/README.md, and tables, pictures and sources of bench/README.md."""
+"""What the documents say about the zoo: models/README.md, and tables, pictures and sources of bench/README.md."""
 
 import json
 from collections.abc import Sequence
@@ -148,7 +148,7 @@ def first_page(rows: Sequence[dict]) -> dict[str, str]:
 
 
 def builds_table(rows: Sequence[dict], folder: str = "../models/") -> str:
-    """Every build of every model, a line each."""
+    """Every build of every model, one line each."""
     lines = [(row, build) for row in rows for build in row["builds"]]
     columns = (
         ("model", lambda line: f"[{line[0]['file'].removesuffix('.npz')}]({folder}{line[0]['file']})"),
@@ -161,7 +161,7 @@ def builds_table(rows: Sequence[dict], folder: str = "../models/") -> str:
 
 
 def rivals_table(rivals: Sequence[dict]) -> str:
-    """Others' published points, a line each."""
+    """Others' published points, one line each."""
     columns = (
         ("others", "name"),
         ("network", "label"),

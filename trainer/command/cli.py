@@ -133,7 +133,7 @@ def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task
     task = replace(beside(checkpoint.path, checkpoint.task), **given)
     data = load_dataset(task.data, task.data_dir, task.loading)
     if data.hash != task.data_hash:
-        raise SignbitError(f"{data.name} is not what the run was started with; say where that is with --data")
+        raise SignbitError(f"{data.name} is not the data that the run was started with; name those with --data")
     return task, data
 
 

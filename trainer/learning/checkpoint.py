@@ -128,7 +128,7 @@ class Checkpoint:
         if header["order"] is not None:
             state.order = content.array("order", "int64", (header["order"],))
             if len(np.unique(state.order)) < len(state.order) or not _within(state.order, len(training.data.train)):
-                raise SignbitError("the order of the inputs is none")
+                raise SignbitError("the order of the inputs is invalid")
         training.rng.bit_generator.state = header["rng"]
         for grid, exponent in zip(training.grids, header["grids"], strict=True):
             grid.exponent = exponent
@@ -173,7 +173,7 @@ def _check_numbers(header: dict, training: Training) -> None:
             raise SignbitError(f"{name} is {value!r}, but must be a whole number from {low} to {high}")
     known = [exponent for exponent in header["grids"] if exponent is not None]
     if any(type(exponent) is not int or abs(exponent) > GRID_EXPONENT_MAX for exponent in known):
-        raise SignbitError("the grids' exponents are no small whole numbers")
+        raise SignbitError("the grids' exponents are not small whole numbers")
 
 
 def _within(values: np.ndarray, count: int) -> bool:
@@ -188,5 +188,5 @@ def _read(content: archive.Archive, kind: str, like: list[np.ndarray]) -> list[n
     """The arrays that `_named` named, which must have the dtypes and shapes of `like`."""
     arrays = [content.array(f"{kind}{index}", array.dtype.name, array.shape) for index, array in enumerate(like)]
     if not all(np.isfinite(array).all() for array in arrays):
-        raise SignbitError(f"an array of the {kind} holds what is no number")
+        raise SignbitError(f"an array of the {kind} holds something that is not a number")
     return arrays

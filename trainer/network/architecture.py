@@ -173,7 +173,7 @@ def resolve(architecture: Architecture, input_shape: Shape, classes: int) -> Arc
 
 
 def values_of(architecture: Architecture, first: Value, high: int) -> list[Value]:
-    """The network's input, `first`, and each layer's output; raises SignbitError that names the layer that can't be."""
+    """The network's input, `first`, and each layer's output; raises SignbitError that names the impossible layer."""
     values = [first]
     for number, spec in enumerate(architecture, start=1):
         try:
@@ -186,11 +186,11 @@ def values_of(architecture: Architecture, first: Value, high: int) -> list[Value
 
 
 def _check_size(spec: LayerSpec, shape: Shape, output_shape: Shape) -> None:
-    """Refuse before training, and before memory is asked for, what no model can have."""
+    """Refuse, before training and before allocating memory, what no model can have."""
     window = spec.kernel[0] * spec.kernel[1]
     inputs = {"dense": math.prod(shape), "conv": window * shape[-1], "depthwise": window}.get(spec.kind, 0)
     if inputs > FAN_IN_MAX:
-        raise SignbitError(f"has {inputs:,} inputs a neuron, but at most {FAN_IN_MAX:,} are possible")
+        raise SignbitError(f"has {inputs:,} inputs per neuron, but at most {FAN_IN_MAX:,} are possible")
     if inputs * spec.outputs > WEIGHTS_MAX or math.prod(output_shape) > VALUES_MAX:
         raise SignbitError("has too many weights or outputs for a model; make it smaller")
 
@@ -276,7 +276,7 @@ ALLOWED = {
     "add": set(),
     "concat": set(),
 }
-"""Fields of `LayerSpec` that a kind has beside those it needs."""
+"""Fields of `LayerSpec` that a kind has besides those it needs."""
 
 
 def _checked_layer(text: str, spec: LayerSpec, given: set[str]) -> LayerSpec:

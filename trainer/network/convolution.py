@@ -10,7 +10,7 @@ from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.weights import Weighted
 
 CHUNK = 250
-"""Images whose patches are made at a time outside of training: patches are kernel height x width times larger."""
+"""Images whose patches are made at once outside of training: patches are kernel height x width times larger."""
 
 
 class _Windowed(Weighted):
@@ -96,7 +96,7 @@ class Conv2D(_Windowed):
         batch, height, width, channels = self._input_shape
         top, bottom, left, right = self.window.padding
         taps = self._taps()
-        # one product a tap: its results lie together, and adding them runs over whole rows of the image
+        # one product per tap: its results lie together, and adding them runs over whole rows of the image
         by_tap = self.buffers.take("by_tap", (len(taps), len(rows), channels), dy.dtype)
         kernels = self._used.reshape(len(taps), channels, self.outputs).transpose(0, 2, 1)
         np.matmul(rows[np.newaxis], kernels, out=by_tap)

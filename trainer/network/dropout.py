@@ -1,4 +1,4 @@
-"""Dropout, against networks that know their training inputs by heart."""
+"""Dropout, against networks that memorize their training inputs."""
 
 import numpy as np
 

@@ -11,7 +11,7 @@ from signbit.trainer.network.layer import Layer, Mode
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """The integers of one layer (`signbit.trainer.learning.fold`), and what the float side needs beside them."""
+    """The integers of one layer (`signbit.trainer.learning.fold`), and what the float side needs besides them."""
 
     integers: Activation
     shift: int
@@ -21,7 +21,7 @@ class Folded:
 
 
 class IntegerActivation(Layer):
-    """y = what `qmodel` computes of accumulators with frozen multipliers, biases and shift -- SPEC 4 to 6.
+    """y = what `qmodel` computes from accumulators with frozen multipliers, biases and shift -- SPEC 4 to 6.
 
         hidden, ReLU   clamp((acc * M + B) >> s, 0, high)
         hidden, sign   +1 if direction * acc >= T else -1

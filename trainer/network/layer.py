@@ -58,7 +58,7 @@ class Layer:
     inputs: tuple[int, ...] = CHAIN
     """The values that it reads, as in `signbit.qmodel.layer.Layer`."""
     largest = 0
-    """Values an input has between the layer's parts, at most."""
+    """Most values per input between the layer's parts."""
 
     def __init__(self):
         self.buffers = Buffers()

@@ -97,7 +97,7 @@ def print_summary(screen: Console, summary: Summary) -> None:
     screen.print(f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM")
     for core, count in summary.instructions.items():
         shown = "no estimate" if count is None else f"{count:,}"
-        screen.print(f"{core:<12}{shown:>12} instructions an inference")
+        screen.print(f"{core:<12}{shown:>12} instructions per inference")
 
 
 def summary_json(summary: Summary) -> dict:

@@ -108,7 +108,7 @@ def first_weights(model: QuantizedModel, columns: tuple[str, ...] = ()):
 def _what(layer, shape: Shape) -> str:
     """What a tile shows, in words."""
     if len(shape) == 3 and shape[1] == 1:
-        return ", time →, a row a channel"
+        return ", time →, one row per channel"
     size = shape[:2] if isinstance(layer, Dense) else layer.weights.shape[1:3]
     words = f" of {size[0]}×{size[1]}" if len(size) == 2 else ""
     is_deep = len(shape) == 3 and shape[2] > 1 and not isinstance(layer, DepthwiseConv2D)

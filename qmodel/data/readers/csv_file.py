@@ -54,7 +54,7 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
     else:
         columns, body = tuple(map(str, range(1, len(first.cells) + 1))), chain(head, rows)
         if options.header is None:
-            notes.append("the first row is no header, so columns are called 1, 2, ...; see --header")
+            notes.append("the first row is not a header, so columns are called 1, 2, ...; see --header")
     return Source(path.name, columns, body, dialect.number, notes=tuple(notes))
 
 
@@ -129,7 +129,7 @@ def _named(cells: Sequence[str], rest: Sequence[Row], notes: list[str]) -> tuple
     names = list(cells)
     if rest and all(len(row.cells) == len(cells) + 1 for row in rest):
         names.insert(0, "")
-        notes.append("the header has a name less than the rows have cells; the first column is taken to have none")
+        notes.append("the header has one name fewer than the rows have cells; the first column is taken to have none")
     unnamed = [index for index, name in enumerate(names) if not name]
     for index in unnamed:
         names[index] = str(index + 1)

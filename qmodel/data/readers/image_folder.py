@@ -35,7 +35,7 @@ def read_images(path: Path, options: LoadingOptions) -> Samples:
     """uint8 images (n, height, width, channels), one channel if all are grey or `options.grey`, else three.
 
     The labels are the folders' names.  Files whose suffix is not an image's are left out and counted.  Raises
-    SignbitError with the name of a file that can't be read or has another size than the first.
+    SignbitError with the name of a file that can't be read or differs in size from the first.
     """
     options.refuse("a folder of images", "fold", "resize", "grey", "background", "rare_classes")
     pillow = _pillow()
@@ -83,7 +83,7 @@ def _read(pillow, path: Path, file: Path, options: LoadingOptions) -> tuple[np.n
             if opened.width * opened.height > PIXELS_MAX:
                 raise SignbitError(f"{place}: has more than {PIXELS_MAX:,} pixels; make it smaller")
             if opened.mode.startswith(DEEP_MODES) or any(DEEP_DATA in str(tile.args) for tile in opened.tile):
-                raise SignbitError(f"{place}: has more than 8 bits a value; save it with 8")
+                raise SignbitError(f"{place}: has more than 8 bits per value; save it with 8")
             image = operations.exif_transpose(opened)
             is_transparent, image = _opaque(image_module, image, options)
     except SignbitError:
@@ -118,7 +118,7 @@ def _is_grey(image) -> bool:
 
 
 def _check_size(path: Path, file: Path, image: np.ndarray, first: np.ndarray, count: int) -> None:
-    """Refuses, before more are read, an image of another size than the first, and more than memory may hold."""
+    """Refuses, before more are read, an image that differs in size from the first, and more than fit in memory."""
     size, wanted = (f"{height}x{width}" for height, width in (image.shape[:2], first.shape[:2]))
     if size != wanted:
         raise SignbitError(

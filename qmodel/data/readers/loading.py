@@ -21,7 +21,7 @@ class LoadingOptions(Options):
     label_column: str | None = option(text("COLUMN"), "the class", None, default_text="the last, or what looks like it")
     group_column: str | None = option(text("COLUMN"), "whose samples stay on one side of the split", None)
     ignore_columns: tuple[str, ...] = option(
-        repeated(text("COLUMN")), "no feature; may be repeated", (), flag="--ignore-column"
+        repeated(text("COLUMN")), "not a feature; may be repeated", (), flag="--ignore-column"
     )
     window: int | None = option(whole(1, WINDOW_MAX, "ROWS"), "make inputs of this many rows of a time series", None)
     stride: int | None = option(
@@ -46,13 +46,13 @@ class LoadingOptions(Options):
         0,
     )
 
-    recording_column: str | None = option(text("COLUMN"), "where it changes a recording ends", None)
+    recording_column: str | None = option(text("COLUMN"), "where it changes, a recording ends", None)
     split_column: str | None = option(
         text("COLUMN"), "says train, validation or test", None, default_text="one called split, if it says so"
     )
     test_data: str | None = option(text("PATH"), "the test part, in a file or folder of its own", None)
     use_columns: tuple[str, ...] = option(
-        repeated(text("COLUMN")), "a feature though it looks like none; may be repeated", (), flag="--use-column"
+        repeated(text("COLUMN")), "a feature, whatever it looks like; may be repeated", (), flag="--use-column"
     )
     missing: str = option(
         choice(("refuse", "drop", "median")),
@@ -60,7 +60,7 @@ class LoadingOptions(Options):
         "refuse",
     )
     rare_classes: str = option(
-        choice(("refuse", "drop")), "classes of too few samples: refuse the file, or drop them", "refuse"
+        choice(("refuse", "drop")), "classes with too few samples: refuse the file, or drop them", "refuse"
     )
     separator: str | None = option(
         choice((",", ";", "|", "tab", "blank")), "between the cells of a table", None, default_text="guessed"
@@ -70,7 +70,7 @@ class LoadingOptions(Options):
         choice(("yes", "no")), "whether the first row names the columns", None, default_text="guessed"
     )
     background: str | None = option(
-        choice(("white", "black")), "behind transparent pixels of images", None, default_text="white"
+        choice(("white", "black")), "background of transparent pixels", None, default_text="white"
     )
 
     @property

@@ -89,7 +89,7 @@ def _classes(path: Path, y: np.ndarray, labels: np.ndarray | None) -> tuple[np.n
 def _values(path: Path, x: np.ndarray, options: LoadingOptions) -> tuple[np.ndarray, tuple[str, ...]]:
     if x.dtype == np.uint8:
         if options.lsb:
-            raise SignbitError(f"{path.name}: x is uint8 and taken as it comes; leave out --lsb")
+            raise SignbitError(f"{path.name}: x is uint8 and used unchanged; leave out --lsb")
         if x.ndim not in (2, 3, 4):
             raise SignbitError(f"{path.name}: x has shape {x.shape}, but must have 2 to 4 axes")
         return x[..., None] if x.ndim == 3 else x, ()

@@ -67,7 +67,7 @@ def left_out(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files of recordings in a folder, tables or sound, and all others."""
+    """Files of recordings in a folder, tables or .wav, and all others."""
     files = sorted(files_below(folder))
     found = [path for path in files if suffix_of(path) in RECORDINGS]
     # a file next to the classes' folders has no class
@@ -135,7 +135,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     A class is a folder below, where there are any, else the file's name without a number at its end.
     `--label-column` and `--group-column` are parts of the file's name, counted from 1.
     """
-    options.refuse("a folder of sound", "fold", "window", "stride", "label_column", "group_column", "rare_classes")
+    options.refuse("a folder of .wav files", "fold", "window", "stride", "label_column", "group_column", "rare_classes")
     files, others = recording_files(folder)
     texts = (
         _file_labels(folder, files)
@@ -154,7 +154,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
                 f"{len(first[0])} at {first[1]} Hz"
             )
         if not len(found):
-            raise SignbitError(f"{path.relative_to(folder)}: holds no sound")
+            raise SignbitError(f"{path.relative_to(folder)}: holds no samples")
         values.append(found)
         total_bytes += found.nbytes
         if total_bytes > BYTES_MAX:
@@ -167,7 +167,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
         groups = np.repeat(groups_of(names_of_groups), sizes)
     starts = np.zeros(sum(sizes), bool)
     starts[np.cumsum([0, *sizes[:-1]])] = True
-    notes = (f"{len(files)} sounds at {first[1]} Hz", *left_out(others))
+    notes = (f"{len(files)} .wav files at {first[1]} Hz", *left_out(others))
     return Samples(
         np.concatenate(values), np.repeat(classes, sizes), labels, groups, columns=first[0], starts=starts, notes=notes
     )
@@ -183,7 +183,7 @@ def _file_labels(folder: Path, files: Sequence[Path]) -> list[str]:
 def _name_part(path: Path, number: str, option: str) -> str:
     parts = re.split(r"[ _.-]+", _stem(path))
     if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= len(parts)):
-        raise SignbitError(f"{option} {number}: of sound it is the number of a part of the file's name, 1 for example")
+        raise SignbitError(f"{option} {number}: for .wav files give the number of a part of their names, 1 for example")
     return parts[int(number[:4]) - 1]
 
 

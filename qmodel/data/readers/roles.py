@@ -201,7 +201,7 @@ def _guess_label(plan: Plan, names: Sequence[str], cells: dict[int, list[str]], 
     if len(named) == 1:
         label, why = named[0], "by its name"
     elif free[-1] not in possible and len(possible) == 1:
-        label, why = possible[0], "the only column of texts that repeat"
+        label, why = possible[0], "the only column of text with repeated values"
     else:
         label, why = free[-1], "the last column"
     plan.roles[label], plan.why[label] = Role.LABEL, why

@@ -328,7 +328,7 @@ def _classes(table: Table, labels: list[str] | None) -> tuple[np.ndarray, tuple[
     odd = next((index for index, text in enumerate(labels) if not (text.isdigit() and int(text) < len(names))), None)
     if odd is not None:
         raise SignbitError(
-            f"{table.place(odd)}: class {shown(labels[odd])!r} is none of the {len(names)} in the first row"
+            f"{table.place(odd)}: class {shown(labels[odd])!r} is not one of the {len(names)} in the first row"
         )
     return np.array([int(text) for text in labels], np.int64), names
 

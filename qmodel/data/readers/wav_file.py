@@ -21,12 +21,12 @@ def read_wav(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
         with open_file(path, BYTES_MAX) as stream, wave.open(stream) as sound:
             width_bytes, channels, rate_hz = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
             if width_bytes not in (1, 2):
-                raise SignbitError(f"{path.name}: has {8 * width_bytes} bits a sample; save it with 16")
+                raise SignbitError(f"{path.name}: has {8 * width_bytes} bits per sample; save it with 16")
             data = sound.readframes(sound.getnframes())
     except (wave.Error, EOFError, RuntimeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, SignbitError):
             raise
-        raise SignbitError(f"{path.name}: is no .wav of plain samples, or damaged ({error})") from None
+        raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({error})") from None
     frame_bytes = width_bytes * channels
     samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
     values = samples.astype(np.float64).reshape(-1, channels) - (128 if width_bytes == 1 else 0)

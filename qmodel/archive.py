@@ -155,7 +155,7 @@ def _plain_array(name: str, content: bytes) -> np.ndarray:
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Content of an entry, never more than the size that it says, whatever its stream unpacks to."""
+    """Content of an entry, never more than its declared size, even if its stream unpacks to more."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SignbitError(f"entry {info.filename!r} is compressed in a way that such files never are")
     with archive.open(info) as stream:

@@ -40,6 +40,6 @@ class Graph:
             kept[index + 1] = output
 
     def result(self, first: Array, run: Callable[[int, list[Array]], Array]) -> Array:
-        """The last layer's output; the others are let go of as `outputs` says."""
+        """The last layer's output; the others are freed as `outputs` says."""
         last = deque(self.outputs(first, run), maxlen=1)
         return last.pop()

@@ -36,7 +36,7 @@ THRESHOLDS_MAX = 255
 PIECES_MAX = 64
 """Per channel."""
 ROWS = 4096
-"""Counts of so many samples become inputs at a time, so that memory stays bounded."""
+"""Samples whose counts become inputs at once, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Pieces:
 
         slope_k = ((level_k+1 - level_k) << shift) // (knot_k+1 - knot_k),  half = 1 << (shift - 1)
 
-    so nothing but the knots is stored beside the slopes.  A channel whose knots are all equal becomes 0.
+    so only the knots are stored besides the slopes.  A channel whose knots are all equal becomes 0.
     """
 
     kind: ClassVar[str] = "pieces"

@@ -28,7 +28,7 @@ class Range:
 
 
 class Layer(ABC):
-    """Exact int32 accumulators of one or more values, turned into one value by an activation.
+    """Exact int32 accumulators of one or more values, which an activation turns into one value.
 
     `inputs` names the values that the layer reads, counted back from the layer: -1 is the value directly before it,
     -2 the one before that.  The first layer's -1 is the model's input.  `encodings` are those it can read, and
@@ -79,7 +79,7 @@ class Layer(ABC):
         return {}
 
     def output(self, *values: Value) -> Value:
-        """The value that the layer makes of `values`."""
+        """The value that the layer makes from `values`."""
         return self.activation.output(self.output_shape(*(value.shape for value in values)))
 
     def run(self, inputs: list[np.ndarray], values: list[Value]) -> np.ndarray:
@@ -87,7 +87,7 @@ class Layer(ABC):
         return self.activation.run(self.accumulate(inputs, values))
 
     def reads(self) -> dict[str, list[int]]:
-        """The setting that names the inputs, left out where there is nothing to say."""
+        """The setting that names the inputs, left out where it is the default."""
         return {} if self.inputs == CHAIN else {"reads": list(self.inputs)}
 
 

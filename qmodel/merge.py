@@ -1,4 +1,4 @@
-"""Layers that make one value of several: residual addition and concatenation -- SPEC 4."""
+"""Layers that make one value from several: residual addition and concatenation -- SPEC 4."""
 
 from dataclasses import dataclass
 from functools import cached_property

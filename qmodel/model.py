@@ -22,7 +22,7 @@ INPUT_SIZE_MAX = 1 << 20
 WORDS_MAX = 1 << 24
 LOGIT_SHIFT_MAX = 26
 BATCH = 250
-"""Inputs computed at a time."""
+"""Inputs computed at once."""
 
 GRAPH = "graph"
 """Part of the model file: layers that read other values than the one before them."""
@@ -38,7 +38,7 @@ class QuantizedModel:
     `input_shape` is (H, W, C) or shorter; a caller passes `input_size` bytes, 8-bit inputs that are shifted right
     by `input_shift` before the first layer, or the packed words of one-bit inputs.  A logit is worth
     logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
-    makes inputs of a sensor's counts; it is None where the inputs are bytes as they come.
+    makes inputs from a sensor's counts; it is None where the inputs are bytes already.
     """
 
     name: str
@@ -188,7 +188,7 @@ class QuantizedModel:
         return self
 
     def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
-        """Value 0 for parts of the inputs, so that memory stays bounded whatever the data set."""
+        """Value 0 for parts of the inputs, so that memory stays bounded for any data set."""
         inputs = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
         _check_array("inputs", inputs, "uint8", self.input_value.shape, self.input_size)
         for start in range(0, len(inputs), BATCH):

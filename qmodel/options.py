@@ -68,7 +68,7 @@ class Options:
 
     @classmethod
     def default_text(cls, name: str) -> str:
-        """The default as help texts show it; nothing where an option that is left out does nothing."""
+        """The default as help texts show it; nothing where leaving out the option does nothing."""
         declared = cls.declared()[name]
         return declared.default_text or value_text(cls.defaults().get(name))
 
@@ -79,7 +79,7 @@ class Options:
 
     @classmethod
     def add_arguments(cls, parser, *names: str) -> None:
-        """Add arguments for these options; of one that is not given the parser has None."""
+        """Add arguments for these options; the parser has None for one that is not given."""
         for name in names:
             argument = cls.declared()[name].type.argument()
             parser.add_argument(cls.flag(name), dest=name, help=cls.help(name), **argument)
@@ -92,7 +92,7 @@ class Options:
 
     @classmethod
     def checked(cls, values: dict) -> dict:
-        """The values in Python's own types; raises SignbitError for the first that its option does not take."""
+        """The values in Python's own types; raises SignbitError for the first that its option refuses."""
         values = {name: plain(value) for name, value in values.items()}
         for name, value in values.items():
             declared = cls.declared()[name]

@@ -1,7 +1,7 @@
 """Untrusted files and texts: opened with bounds, shown without tricks.
 
 Every reader opens its files here.  A file is a regular one (a pipe has no size and may never end, a device such as
-/dev/zero has none either), no larger than the reader allows, packed or not.
+/dev/zero has none either), no larger than the reader allows, gzipped or not.
 """
 
 import gzip
@@ -31,7 +31,7 @@ def open_file(path: str | os.PathLike, bytes_max: int) -> Iterator[BinaryIO]:
     Raises SignbitError for a file that is not regular, or too large, or whose compressed form is damaged; OSError.
     """
     name = os.fspath(path)
-    # a pipe that nobody writes to would block here for ever
+    # a pipe that nobody writes to would block here forever
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _check(name, os.fstat(descriptor), bytes_max)

@@ -132,7 +132,7 @@ def test_a_newline_alone_is_answered_in_text(tmp_path):
 
 
 def test_the_firmware_without_a_model_is_small(tmp_path):
-    """Bars on the smallest core: 4 KiB of flash, 512 bytes of RAM beside the stack."""
+    """Bars on the smallest core: 4 KiB of flash, 512 bytes of RAM besides the stack."""
     size = pio.size(build_stub(tmp_path, MACHINES["m0"]))
     assert size.flash_bytes <= 4096
     assert size.ram_bytes <= 512

@@ -12,7 +12,7 @@ from signbit.qmodel.input_quantization import InputQuantization, Thermometer, to
 from signbit.qmodel.value import Encoding
 
 HASH_SAMPLES = 1000
-"""Hashed at a time."""
+"""Inputs hashed at once."""
 
 
 @dataclass(frozen=True, eq=False)

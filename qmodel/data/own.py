@@ -58,7 +58,7 @@ class Inputs:
         return shape if self.start is None else (self.window, 1, *shape)
 
     def rows(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Indices of the rows that the inputs `part` are made of, and in how many of them each row is, None for 1."""
+        """Indices of the rows that the inputs `part` are made from, and in how many of them each row is, None for 1."""
         if self.start is None:
             return part, None
         weights = series.coverage(self.start[part], self.window, len(self.samples.values))
@@ -134,7 +134,7 @@ def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = N
     if not path.is_dir():
         if suffix_of(path) not in (*TABLE_READERS, ".npz"):
             kinds = ", ".join((".npz", *TABLE_READERS))
-            raise SignbitError(f"--data {shown(path.name)}: must be a folder or one of {kinds}, packed (.gz) or not")
+            raise SignbitError(f"--data {shown(path.name)}: must be a folder or one of {kinds}, gzipped (.gz) or not")
         if suffix_of(path) == ".npz":
             return None
         options.refuse(f"a {path.suffix}", *TABLE_OPTIONS)

@@ -17,7 +17,7 @@ PIECE_WINDOWS = 4
 class Windows:
     """Inputs (windows, window * channels) of the rows of `series` (rows, channels), gathered on access.
 
-    As a matrix, windows that overlap would take their rows' memory as often as they share them.
+    As a matrix, overlapping windows would hold a copy each of the rows that they share.
     """
 
     def __init__(self, series: np.ndarray, start: np.ndarray, window: int):

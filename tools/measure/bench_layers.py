@@ -61,7 +61,7 @@ def dense(fan_in: int, neurons: int, high: int = 127) -> QuantizedModel:
 
 
 def dense_bits(fan_in: int, neurons: int) -> QuantizedModel:
-    """Dense on one-bit inputs, which a sign activation makes of 16 values."""
+    """Dense on one-bit inputs, which a sign activation makes from 16 values."""
     rng = np.random.default_rng(SEED)
     threshold = rng.integers(-200, 200, fan_in).astype(np.int32)
     feeder = Dense(_weights(rng, fan_in, 16), Sign(threshold, np.ones(fan_in, np.int8)))

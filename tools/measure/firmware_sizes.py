@@ -48,7 +48,7 @@ def table(entries: list[dict]) -> str:
         ("core", lambda entry: entry["core"].removeprefix("cortex-").upper().replace("PLUS", "+")),
         ("flash, bytes", "flash_bytes"),
         ("of", lambda entry: f"{entry['part_flash_bytes'] // 1024:,} KiB"),
-        ("RAM beside the stack, bytes", "ram_bytes"),
+        ("RAM besides the stack, bytes", "ram_bytes"),
         ("stack at most, bytes", "stack_bound_bytes"),
         ("of", lambda entry: f"{entry['part_ram_bytes'] // 1024:,} KiB"),
     )

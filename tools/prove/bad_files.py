@@ -214,7 +214,7 @@ _FAULTS = (_flip, _set, _cut, _remove, _double, _number, _number)
 
 
 def _damaged_entry(content: bytes, rng: np.random.Generator) -> bytes:
-    """The archive with faults in one of its entries, packed again so that sizes and checksums fit."""
+    """The archive with faults in one of its entries, repacked so that sizes and checksums fit."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     name = list(entries)[rng.integers(len(entries))] if rng.random() < 0.5 else next(iter(entries))
@@ -233,7 +233,7 @@ def _damaged_entry(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _write_good(kind: Format, folder: Path) -> None:
-    """The files that a folder needs beside the damaged one."""
+    """The files that a folder needs besides the damaged one."""
     path = folder / kind.name
     path.parent.mkdir(exist_ok=True)
     if not kind.in_folder:

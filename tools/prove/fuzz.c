@@ -1,6 +1,6 @@
 /* libFuzzer's entry: any bytes through the decoder and through the whole device, under ASan and UBSan.
  *
- * What must hold whatever comes: a frame that is decoded encodes to the same bytes, an answer is a frame, and the device
+ * What must hold for any input: a frame that is decoded encodes to the same bytes, an answer is a frame, and the device
  * still answers afterwards.
  */
 #include <stdint.h>

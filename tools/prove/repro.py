@@ -1,4 +1,4 @@
-"""`python -m tools prove repro`: the same seed, the same bytes, whatever BLAS kernel, threads, SIMD and numpy.
+"""`python -m tools prove repro`: the same seed gives the same bytes on any BLAS kernel, threads, SIMD, numpy.
 
 Each of `machines.RUNS` is trained in every environment with every numpy; every bit of the latent weights counts.
 As a control, the same with gradients off the grid must differ.  Writes bench/repro.json.
@@ -27,7 +27,7 @@ from tools.documents.blocks import ROOT, replace_block
 from tools.prove.machines import MACHINES, MACHINES_MIN, RUNS, Crash, hash_of
 
 NUMPY_VERSIONS = ("1.26.4", "2.0.2", "2.2.6", "2.3.5")
-"""The oldest that the package takes, and later ones; beside them the one that is installed."""
+"""The oldest that the package takes, and later ones, in addition to the one that is installed."""
 RECORD = ROOT / "bench" / "repro.json"
 DOCUMENT = ROOT / "docs" / "TRAINING.md"
 BLOCK = "repro"
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
         "--numpy",
         default=",".join(NUMPY_VERSIONS),
         metavar="VERSION,...",
-        help="beside the installed one (%(default)s)",
+        help="in addition to the installed one (%(default)s)",
     )
     parser.add_argument("--seed", **whole(0).argument(), default=5, help="default: %(default)s")
     options = parser.parse_args(arguments)

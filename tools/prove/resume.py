@@ -79,7 +79,7 @@ def _arguments(out: Path) -> list[str | Path]:
 
 
 def _check(code: int) -> None:
-    """A run that fails by itself would be started again for ever."""
+    """A run that fails by itself would be restarted forever."""
     if code:
         raise SignbitError(f"a training run ended with exit code {code} though nobody killed it")
 

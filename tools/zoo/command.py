@@ -58,7 +58,7 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
     rows = {row["file"]: row for row in read_rows(places.models)}
     source = None if options.any_source else source_hash()
     missing = [run for recipe in recipes for run in runs_of(recipe, places.cache) if run.record(source) is None]
-    # the longest first, so that no core waits for one at the end; what was never run may be long, the more the later
+    # the longest first, so that no core waits at the end; what was never run may be long, the longer the later
     # it is in the table
     taken_s = {file: row["train_cpu_s"] for file, row in rows.items()}
     missing.sort(
@@ -114,7 +114,7 @@ def _parser() -> Parser:
     training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
     training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
     training.add_argument(
-        "--jobs", **whole(1, 1000).argument(), default=os.cpu_count() or 1, help="runs at a time (default: the cores)"
+        "--jobs", **whole(1, 1000).argument(), default=os.cpu_count() or 1, help="runs at once (default: the cores)"
     )
     training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
     training.add_argument(

@@ -1,4 +1,4 @@
-"""Training runs of the zoo, many at a time, with a bar on a terminal and a line for each that ends."""
+"""Training runs of the zoo, many at once, with a bar on a terminal and a line for each that ends."""
 
 import contextlib
 import os

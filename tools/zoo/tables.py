@@ -32,7 +32,7 @@ MODELS_TEXT = """# Models that come with signbit
 Networks whose weights take one bit each. Every file holds the integer model and, as provenance, its command, data hash,
 settings and scores; `python -m trainer evaluate FILE` counts the test score again. `python -m tools zoo` trains and
 measures them, and writes [zoo.json](zoo.json) and this page; [tools/zoo/recipes.py](../tools/zoo/recipes.py) is the
-list of recipes, and [bench/README.md](../bench/README.md) shows the models beside others.
+list of recipes, and [bench/README.md](../bench/README.md) compares the models with others.
 
 %(table)s
 

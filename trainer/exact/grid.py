@@ -32,7 +32,7 @@ class Grid:
 
         Afterwards, in units of the step, sum |gradient| is below EXACT / factor over all rows for each feature (the
         sums of weight gradients), and below EXACT for each sample (those of the gradient that is passed back).
-        Too large a sum is noticed whatever its order was: rounding is monotone and EXACT a float32.
+        Too large a sum is noticed in any order of adding: rounding is monotone and EXACT a float32.
         """
         if self.exponent is None:
             _, exponent = np.frexp(np.abs(gradient).max())

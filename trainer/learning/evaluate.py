@@ -24,7 +24,7 @@ from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.network import Network
 
 Z_95 = 1.959963984540054
-"""The normal distribution's 97.5 % quantile: 95 % lie within so many standard deviations."""
+"""The normal distribution's 97.5 % quantile: 95 % lie within this many standard deviations."""
 
 
 @dataclass(frozen=True)

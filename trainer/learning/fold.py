@@ -55,7 +55,7 @@ def _fits(block: Block, integers: Requantize | Logits, inputs: Value) -> bool:
 
 
 def _fits_any_weights(block: Block, integers: Requantize | Logits, inputs: Value) -> bool:
-    """Whether nothing leaves int32 whatever the weights are: |acc| is fan_in times the largest input at most."""
+    """Whether nothing leaves int32 with any weights: |acc| is at most fan_in times the largest input."""
     reach = len(block.weights.weight.value) * max(abs(inputs.low), abs(inputs.high))
     scaled = np.abs(integers.multiplier.astype(np.int64)) * reach + np.abs(integers.bias.astype(np.int64))
     return int(scaled.max()) <= integer.INT32_MAX

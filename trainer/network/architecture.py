@@ -96,7 +96,7 @@ class LayerSpec:
         return AveragePool(shape[:2] if whole_image else self.kernel, shape[-1], high, self.inputs)
 
     def output(self, values: Sequence[Value], high: int) -> Value:
-        """What it makes of `values`, all those before it; raises SignbitError where it does not fit them.
+        """What it makes from `values`, all those before it; raises SignbitError where it does not fit them.
 
         `high` is the largest activation.  The last layer's output is given as if it had an activation.
         """

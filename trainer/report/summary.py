@@ -36,7 +36,7 @@ class Summary:
     """Weights and parameters, as the portable plan optimized for size has them."""
     arena_bytes: int
     instructions: dict[str, int | None]
-    """Predicted for each core of one inference, with the kernels that codegen chooses for speed."""
+    """Predicted for one inference on each core, with the kernels that codegen chooses for speed."""
 
     @property
     def weight_bits(self) -> int:
@@ -82,7 +82,7 @@ def summarize(
 
 
 def print_summary(screen: Console, summary: Summary) -> None:
-    """A row for each layer, then RAM and work."""
+    """A row for each layer, then RAM and instructions."""
     columns = (
         *(Column("layer", left=True), Column("output", 1, left=True)),
         *(Column("weights, bits", 2), Column("flash, bytes"), Column("MACs")),

@@ -1,4 +1,4 @@
-"""Samples from a folder with IDX files, as MNIST and its relatives come."""
+"""Samples from a folder with IDX files, the format of MNIST and its relatives."""
 
 import re
 from pathlib import Path

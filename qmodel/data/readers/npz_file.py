@@ -17,7 +17,7 @@ KERAS = {"x_train", "y_train", "x_test", "y_test"}
 
 
 def read_npz(path: Path, options: LoadingOptions) -> Samples:
-    """x is uint8 (inputs as they come) or any other number (see `signbit.qmodel.data.counts`), (n, ...).
+    """x is uint8 (inputs, used unchanged) or any other number (see `signbit.qmodel.data.counts`), (n, ...).
 
     uint8 may be (n, features), (n, height, width) or (n, height, width, channels); counts (n, features), or windows
     (n, time, channels).  y is whole numbers, indices into `labels` if that is there, or texts.  `groups` is a text or

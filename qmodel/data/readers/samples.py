@@ -15,7 +15,7 @@ BYTES_MAX = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """`values` are uint8 inputs as they come, or real numbers, (n, ...); `classes` int64 (n,), indices into `labels`.
+    """`values` are uint8 inputs, kept unchanged, or numbers, (n, ...); `classes` int64 (n,), indices into `labels`.
 
     Real numbers become counts later (`signbit.qmodel.data.counts`); NaN is a missing one.  Rows of a time series are
     samples too until they are cut into windows.
@@ -31,7 +31,7 @@ class Samples:
     columns: tuple[str, ...] = ()
     """Names of the values' last axis, if it has names."""
     starts: np.ndarray | None = None
-    """bool (n,): where a recording begins.  None where the samples are no rows of one."""
+    """bool (n,): where a recording begins.  None where the samples are not rows of one."""
     label_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was guessed and what was left out, a line each."""

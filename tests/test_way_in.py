@@ -137,7 +137,7 @@ def test_every_guess_is_said(parts, trainer, tmp_path):
 
     assert "separated by semicolons; see --separator" in notes(table(separator=";"))
     assert "decimal comma; see --decimal" in notes(table(separator=";", decimal=","))
-    assert "no header, so columns are called 1, 2, ...; see --header" in notes(table(header=""))
+    assert "not a header, so columns are called 1, 2, ...; see --header" in notes(table(header=""))
     assert "'temp' is worth 0.00195312; see --lsb" in notes(table())
     assert "left out column 'when': its texts are all different" in notes(FILES["date.csv"][0])
     assert "3 columns of which one is 1; see --label-column" in notes(one_hot())

@@ -1,4 +1,4 @@
-"""`python -m tools`: what can be run from a checkout, and what each command is for."""
+"""`python -m tools`: the commands of a checkout, and what each does."""
 
 import importlib
 import sys
@@ -26,7 +26,7 @@ COMMANDS = (
     _command("check", "setup.check", "all tests; tools/check sets up what they need first"),
     _command("pin", "setup.pin", "record the versions that all tests passed with, for SIGNBIT_PINNED=1 tools/check"),
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
-    _command("bench_trainer", "zoo.bench_trainer", "time an epoch, beside torch's; bench/trainer.json"),
+    _command("bench_trainer", "zoo.bench_trainer", "time an epoch, and torch's for comparison; bench/trainer.json"),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
     _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),
     _command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),

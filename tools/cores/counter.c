@@ -105,7 +105,7 @@ static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint1
     return halfwords[0] >= 0xe800 ? 4 : 2;
 }
 
-/* What is decoded here stays to the end: QEMU does not report when it drops a translation. */
+/* What is decoded here is kept to the end: QEMU does not report when it drops a translation. */
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     size_t count = qemu_plugin_tb_n_insns(block);

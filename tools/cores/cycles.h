@@ -9,7 +9,7 @@
  * a division, 4 and 5 for M3's long multiplications.  Every instruction of an IT block costs what it costs when its
  * condition holds.  Wait states, contention between code and data, and waiting for a floating-point result are left
  * out.  M7, M33 and M55 issue two instructions at once, have caches, or overlap vector instructions: no model here.
- * The tests hold the model against sums worked out by hand; not every figure was compared with its manual again.
+ * The tests compare the model with sums worked out by hand; not every figure was compared with its manual again.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,7 +73,7 @@ static const struct {
 };
 
 /* One translated instruction.  `loaded` is the register a single load writes, `addresses` the registers that a single
- * load or an indexed store makes its address of. */
+ * load or an indexed store makes its address from. */
 typedef struct {
     uint32_t address, next;
     kind_t kind;

@@ -161,6 +161,6 @@ def _parser() -> Parser:
     add_cores_option(parser)
     parser.add_argument("--layers", metavar="TEXT", help="only layers with TEXT in their name, and no whole models")
     parser.add_argument("--models", action="store_true", help="only whole models, and emlearn's")
-    parser.add_argument("--quick", action="store_true", help="only the kernels that the plan picks, and nothing else's")
+    parser.add_argument("--quick", action="store_true", help="only the kernels that the plan picks, and no rivals")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

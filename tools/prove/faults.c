@@ -155,7 +155,7 @@ static uint32_t get_u32(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* Everything between a host and a wrong answer but the frames' CRC is left out here: each chunk has to be right. */
+/* Here only the frames' CRC is between a host and a wrong answer: each chunk has to be right. */
 static void send_input(const uint8_t *input)
 {
     uint8_t payload[52], type;

@@ -45,7 +45,7 @@ static void fuzz_requests(const uint8_t *data, size_t size)
     uint8_t wire[WIRE_BYTES];
     uint32_t bytes, total;
 
-    /* versions 10 and 13 there will never be: they would look like two newlines */
+    /* there will never be versions 10 and 13: they would look like two newlines */
     if (size < 4u || size > 4u + PROTOCOL_PAYLOAD_BYTES || data[0] == '\n' || data[0] == '\r') {
         return;
     }

@@ -118,7 +118,7 @@ def _parser() -> Parser:
     )
     training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
     training.add_argument(
-        "--any-source", action="store_true", help="take finished runs of an older trainer, too, instead of repeating"
+        "--any-source", action="store_true", help="also take an older trainer's finished runs instead of repeating them"
     )
     commands.add_parser("measure", help="build, run and count the models that ship, then write the documents")
     commands.add_parser("tables", help="write tables and pictures of the documents from models/zoo.json")

@@ -329,7 +329,7 @@ def _checkpoint() -> bytes:
 
 
 def _resume(path: Path) -> None:
-    """Go on with the run, to its end, if what was damaged still is one of the same settings."""
+    """Resume the run, to its end, if the damaged file still is one of the same settings."""
     found = Checkpoint(path)
     task, training = _task_and_training()
     if found.task.settings == task.settings:

@@ -97,7 +97,7 @@ def find_checkpoint(path: str) -> Path:
 
 
 def beside(checkpoint: Path, task: Task) -> Task:
-    """`task` with its run folder, or its model file, where its checkpoint lies: both may have been moved."""
+    """`task` with its run folder, or its model file, next to its checkpoint: both may have been moved."""
     if task.folder is not None:
         return replace(task, folder=str(checkpoint.parent))
     return replace(task, out=str(checkpoint.with_name(checkpoint.name.removesuffix(SUFFIX))))

@@ -132,7 +132,7 @@ class Confusion:
 
 
 def evaluate(model: QuantizedModel, data: Dataset) -> Confusion:
-    """The integer model on the test part; raises SignbitError if the data is not what the model is for."""
+    """The integer model on the test part; raises SignbitError if the data do not fit the model."""
     if model.labels != data.labels:
         raise SignbitError(f"the model's labels are not those of {data.name}; name its data set with --data")
     counts = np.zeros((len(data.labels), len(data.labels)), np.int64)

@@ -137,7 +137,7 @@ class Settings(Options):
     def prepared(self, data: Dataset) -> Dataset:
         """The data set with inputs by `input_encoding`, fitted to the training part.
 
-        Raises SignbitError for a set of bytes, which has nothing to encode.
+        Raises SignbitError for a data set of bytes, which has nothing to encode.
         """
         if data.has_counts:
             data = data.with_inputs(fit(self.input_encoding, *data.training_rows))

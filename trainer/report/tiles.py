@@ -36,7 +36,7 @@ LINED_CELL = 0.09
 
 
 def misclassified(model: QuantizedModel, data: Dataset):
-    """Test samples with "actual → predicted", the surest first; None for vectors, and if there are none."""
+    """Test samples with "actual → predicted", the surest first; None for vectors, and where all are right."""
     shape = data.input_shape
     if len(shape) != 3:
         return None

@@ -34,7 +34,7 @@ class Samples:
     """bool (n,): where a recording begins.  None where the samples are not rows of one."""
     label_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was guessed and what was left out, a line each."""
+    """What was guessed and what was left out, one line each."""
 
     def only(self, kept: np.ndarray, *notes: str) -> "Samples":
         """The samples that bool `kept` (n,) names; where one is left out, a recording ends."""

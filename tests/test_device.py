@@ -1,5 +1,6 @@
 """`signbit device` and the C device of this computer, behind a pseudo terminal and a socket; and QEMU."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -89,6 +90,21 @@ def test_info_tells_what_runs(board, host_model, capsys):
     assert told["stats"]["dropped"] == 0
     assert device.main(["info", "--port", board]) == 0
     assert "2 of 2 vectors passed" in capsys.readouterr().out
+
+
+def test_a_board_s_texts_can_not_move_the_cursor(board, capsys, monkeypatch):
+    told = Link.info
+    hostile = {"model_name": "\x1b[2Jx", "labels": ("\x1b]0;x\x07", "a\u202eb", "c")}
+    monkeypatch.setattr(Link, "info", lambda link: dataclasses.replace(told(link), **hostile))
+    assert device.main(["info", "--port", board]) == 0
+    out = capsys.readouterr().out
+    assert "?[2Jx" in out and not set(out) & set("\x1b\x07\u202e")
+
+
+def test_an_array_that_is_none_is_refused_in_one_line(board, tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': 1, (((")
+    with pytest.raises(SignbitError, match="is no array of numpy's"):
+        device.main(["infer", str(tmp_path / "x.npy"), "--port", board])
 
 
 @pytest.mark.parametrize("kind", ["raw", "npy", "pgm"])

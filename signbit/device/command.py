@@ -24,9 +24,11 @@ from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, whole
 from signbit.qmodel.shipped import model_argument
+from signbit.qmodel.untrusted import shown
 
 PROFILE_INPUTS = 5
 PROBE_SECONDS = 0.5
+ROW_CHARACTERS = 2000
 SILENCE_SECONDS = 0.3
 
 
@@ -63,7 +65,7 @@ def infer(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"label": label} | dataclasses.asdict(result)))
     else:
-        print(f"{label}  {result.confidence_per_mille / 10:.1f} %  {result.ticks} {_unit(link.info())}")
+        print(f"{shown(label)}  {result.confidence_per_mille / 10:.1f} %  {result.ticks} {_unit(link.info())}")
         print("logits", *result.logits)
     return EXIT_OK
 
@@ -182,12 +184,14 @@ def _print_info(info: Info, stats: Stats) -> None:
     screen = console()
     for name, text in rows.items():
         style = "bold red" if name in alarms else None
-        screen.print(f"{name:16}{text}", style=style, soft_wrap=True)
+        # a board's name and labels may be anybody's
+        screen.print(f"{name:16}{shown(text, ROW_CHARACTERS)}", style=style, soft_wrap=True)
 
 
 def _print_text(stream: Stream) -> None:
     while received := stream.read(SILENCE_SECONDS):
-        print(received.replace(b"\0", b"").replace(b"\r", b"").decode(errors="replace"), end="", flush=True)
+        lines = received.replace(b"\0", b"").replace(b"\r", b"").decode(errors="replace").split("\n")
+        print("\n".join(shown(line, ROW_CHARACTERS) for line in lines), end="", flush=True)
 
 
 def main(arguments: list[str], prog: str = "signbit device") -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Sign
+from signbit.qmodel.input_quantization import Thermometer
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate, Merge
@@ -139,8 +140,8 @@ class Exact:
     def trace(self, inputs):
         """Outputs of each layer as nested lists {(place, neuron): value}; one-bit values are +1 and -1."""
         shapes = [self.model.input_shape]
-        values = [[int(v) >> self.model.input_shift for v in inputs]]
-        is_bits = [False]
+        is_bits = [isinstance(self.model.input_quantization, Thermometer)]
+        values = [self._bits(inputs) if is_bits[0] else [int(v) >> self.model.input_shift for v in inputs]]
         for layer in self.model.layers:
             read = [(values[back], shapes[back], is_bits[back]) for back in layer.inputs]
             if isinstance(layer, Merge):
@@ -150,6 +151,16 @@ class Exact:
             is_bits.append(read[0][2] if isinstance(layer, Concatenate) else isinstance(layer.activation, Sign))
             shapes.append(layer.output_shape(*(shape for _, shape, _ in read)))
             yield values[-1]
+
+    def _bits(self, octets):
+        """One-bit inputs of a caller's bytes: each pixel has words of its own, and a set bit is -1."""
+        channels = self.model.input_shape[-1]
+        pixel_bytes = 4 * -(-channels // 32)
+        return [
+            -1 if int(octets[pixel * pixel_bytes + channel // 8]) >> channel % 8 & 1 else 1
+            for pixel in range(math.prod(self.model.input_shape[:-1]))
+            for channel in range(channels)
+        ]
 
     def _merge(self, layer, read):
         half = Fraction(1, 2) if layer.shift else 0

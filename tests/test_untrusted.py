@@ -47,9 +47,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_device_without_an_end_is_refused(tmp_path, name):
+def test_a_device_is_refused(tmp_path, name):
+    """/dev/zero has no end; /dev/null would do this test no harm if it were read."""
     path = tmp_path / name
-    path.symlink_to("/dev/zero")
+    path.symlink_to("/dev/null")
     with pytest.raises(SignbitError, match="is a pipe or device"):
         READERS[name](path)
 
@@ -136,6 +137,30 @@ def test_a_header_without_finite_numbers_is_refused(repository, tmp_path):
         load(tmp_path / "m.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("position", -1),
+        ("position", 1.5),
+        ("epochs", 99),
+        ("chosen", 0),
+        ("order", -1),
+        ("grids", [5000]),
+        ("grids", 3),
+    ],
+)
+def test_numbers_that_no_run_has_are_refused(tmp_path, name, value):
+    with zipfile.ZipFile(io.BytesIO(bad_files.formats()["checkpoint"].make())) as file:
+        entries = {entry: file.read(entry) for entry in file.namelist()}
+    header = json.loads(entries["header.npy"][entries["header.npy"].index(b"{", 100) :])
+    header[name] = value
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"))
+    entries["header.npy"] = npy(np.frombuffer(text.encode(), np.uint8))
+    (tmp_path / "c.npz").write_bytes(zipped(entries))
+    with pytest.raises(SignbitError, match=r"must be a whole number|small whole numbers|can't be understood"):
+        bad_files.formats()["checkpoint"].read(tmp_path / "c.npz")
+
+
 BAD_ARRAYS = {
     "object": (npy(np.array([None], object)), "is not a plain array"),
     "size": (npy(np.arange(3))[:-1], "does not have the size that its header says"),
@@ -156,10 +181,13 @@ def test_arrays_that_are_not_what_they_say_are_refused(case):
 
 def test_only_a_few_formats_of_images_are_opened(tmp_path):
     """A PostScript file would start Ghostscript, whatever its name."""
-    pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'signbit[images]')")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'signbit[images]')")
     for kind in "ab":
         (tmp_path / kind).mkdir()
-        (tmp_path / kind / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+        image.new("L", (4, 4)).save(tmp_path / kind / "0.png", format="PCX")
+    with pytest.raises(SignbitError, match=r"a/0.png: can't be read as an image"):
+        own.read(tmp_path, LoadingOptions())
+    (tmp_path / "a" / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     with pytest.raises(SignbitError, match=r"a/0.png: can't be read as an image"):
         own.read(tmp_path, LoadingOptions())
 

@@ -17,6 +17,7 @@ from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.input_quantization import fit_affine
 
 RNG = np.random.default_rng(7)
 
@@ -162,14 +163,16 @@ def test_each_guess_can_be_overridden(parts):
     assert read(one_hot(), label_column="y").labels[:2] == ("0", "1")
 
 
-def test_the_median_is_of_the_training_part(tmp_path, parts):
-    rows = [f"{n % 10},{n % 2 * 5}.5,{'ab'[n % 2]}" for n in range(100)]
-    rows[7] = ",5.5,b"
-    path = parts("x,y,kind\n" + "\n".join(rows) + "\n")
-    data = load_dataset(str(path), options=LoadingOptions(missing="median"))
-    samples = own.read(path, LoadingOptions(missing="median"))
-    train = [n for n in own._split(samples, 0)[0][0] if n != 7]
-    assert data.medians == {"x": int(np.rint(np.median([n % 10 for n in train])))}
+def test_the_median_is_of_the_training_part(parts):
+    def content(values):
+        return "x,y,kind\n" + "".join(f"{values[n]},{n % 2 * 5}.5,{'ab'[n % 2]}\n" for n in range(100))
+
+    options = LoadingOptions(missing="median")
+    train = own._split(own.read(parts(content([0] * 100)), options), 0)[0][0]
+    values = [list(train).index(n) if n in train else 999 for n in range(100)]
+    values[train[0]] = ""
+    data = load_dataset(str(parts(content(values))), options=options)
+    assert data.medians == {"x": len(train) // 2}
 
 
 def test_values_beyond_the_sensors_range_are_clamped_and_counted(parts, trainer):
@@ -218,8 +221,8 @@ def test_windows_begin_where_recordings_begin(tmp_path):
         recordings("flex").replace("\n", ",flex\n").replace("\n,flex", "\n").replace("ay,flex", "ay,kind")
         + recordings("punch").split("\n", 1)[1].replace("\n", ",punch\n").replace("\n,punch", "\n")
     )
-    samples = own.read(path, LoadingOptions(window=25))
-    inputs, _ = own._inputs(path, samples, LoadingOptions(window=25))
+    samples = own.read(path, LoadingOptions(window=20))
+    inputs, _ = own._inputs(path, samples, LoadingOptions(window=20))
     assert np.array_equal(inputs.start, np.arange(24) * 25) and len(set(inputs.samples.groups.tolist())) == 24
 
 
@@ -383,6 +386,21 @@ def test_look_suggests_the_length_of_recordings(tmp_path, trainer):
     path = tmp_path / "r.csv"
     path.write_text(recordings("flex").replace("ax,ay", "ax,kind"))
     assert "suggested: --window 25, since empty lines" in trainer("look", path)[1]
+
+
+def test_windows_are_quantized_as_if_each_had_its_rows_to_itself(tmp_path):
+    """Rows count as often as they are in windows of the training part."""
+    values = (RNG.normal(size=(400, 2)) ** 3 * 500).astype(np.int16)
+    np.savez(tmp_path / "s.npz", x=values, y=np.repeat([0, 1], 200))
+    options = LoadingOptions(window=7, stride=3)
+    data = load_dataset(str(tmp_path / "s.npz"), options=options)
+    inputs, _ = own._inputs(tmp_path / "s.npz", own.read(tmp_path / "s.npz", options), options)
+    train = own._split(inputs.samples, 0)[0][0]
+    windows = values[inputs.start[train][:, None] + np.arange(7)]
+    found, expected = fit_affine(*data.training_rows), fit_affine(windows)
+    assert np.array_equal(found.multiplier, expected.multiplier)
+    assert np.array_equal(found.bias, expected.bias) and found.shift == expected.shift
+    assert np.array_equal(data.with_inputs(found).train.x[:], expected.run(windows).reshape(len(train), -1))
 
 
 # --- cost

@@ -195,8 +195,9 @@ def test_no_misclassified_samples_no_picture(done, digits):
 def test_time_series_are_lines(tmp_path):
     (tmp_path / "motion.csv").write_text(motion_csv())
     options = LoadingOptions(group_column="person", ignore_columns=("time",), window=64, stride=32, lsb={"": 0.000061})
-    data = load_dataset(str(tmp_path / "motion.csv"), None, options)
-    model = run(default_settings("motion", "tiny", epochs=1, augment="none"), data, "motion").model
+    settings = default_settings("motion", "tiny", epochs=1, augment="none")
+    data = settings.prepared(load_dataset(str(tmp_path / "motion.csv"), None, options))
+    model = run(settings, data, "motion").model
     figure = misclassified(model, data)
     lines = np.stack([line.get_ydata() for line in figure.axes[0].get_lines()], axis=1)
     assert lines.shape == (64, 3) and (data.test.x == lines.reshape(-1)).all(axis=1).any()

@@ -103,7 +103,7 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
     inputs = replace(inputs, samples=_relabelled(inputs, model))
     check_labels(model.labels, len(model.labels))
     real = samples.values.dtype != np.uint8
-    lsb = _recorded_lsb(inputs.samples, record) if real else None
+    lsb = _recorded_lsb(inputs.samples, record, options) if real else None
     medians = _numbers_of(record, "medians")
     make = partial(_dataset, path, inputs, options, lsb=lsb, model=model, medians=medians)
     try:
@@ -313,9 +313,11 @@ def lsb_of(samples: Samples, options: LoadingOptions) -> np.ndarray | None:
     return lsb
 
 
-def _recorded_lsb(samples: Samples, record: dict) -> np.ndarray:
-    worth = _numbers_of(record, "lsb")
-    return np.array([float(worth.get(column, 1.0)) for column in samples.columns])
+def _recorded_lsb(samples: Samples, record: dict, options: LoadingOptions) -> np.ndarray:
+    """What a count is worth in each column; older models have it among the options that their data were read with."""
+    usual = 1.0 if "lsb" in record else options.lsb.get(LSB_ALL, 1.0)
+    worth = _numbers_of(record, "lsb") or options.lsb
+    return np.array([float(worth.get(column, usual)) for column in samples.columns])
 
 
 def _dataset(

@@ -24,6 +24,8 @@ ENCODINGS = ("affine", "thermometer:7", "thermometer:15")
 FEW_SAMPLES = 1000
 """Below, one validation part is too small to choose by: candidates are scored on every part of a cross-validation."""
 FOLDS = 4
+LEAST_SAMPLES = 20
+"""With fewer there is nothing to choose by, and an mlp is trained."""
 FEW_HIDDEN = ((), (32,), (64, 64))
 FIRST_SHARE, SECOND_SHARE = 1 / 10, 1 / 2
 """Shares of the epochs, in the first and in the second round."""
@@ -94,6 +96,8 @@ def settings_for(
     `given` has what the user says, by the names of `Settings`; tables without a `model` are trained with AUTO.
     """
     values = own_defaults(data) | given | {"data": data.name}
+    if values["model"] == AUTO and "model" not in given and len(data.train) + len(data.validation) < LEAST_SAMPLES:
+        values["model"] = "mlp"
     if values["model"] != AUTO:
         sizes = {"hidden": TABLE_HIDDEN} if values["model"] == "mlp" else {}
         return default_settings(**(sizes | values)), None

@@ -7,7 +7,7 @@ import numpy as np
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.value import Shape
+from signbit.qmodel.value import Encoding, Shape
 from signbit.trainer.report.confusion import shown_labels
 from signbit.trainer.report.figure import DPI, GREY, LINES, new_figure
 
@@ -38,7 +38,7 @@ LINED_CELL = 0.09
 def misclassified(model: QuantizedModel, data: Dataset):
     """Test samples with "actual → predicted", the surest first; None for vectors, and where all are right."""
     shape = data.input_shape
-    if len(shape) != 3:
+    if len(shape) != 3 or data.encoding is not Encoding.UINT8:
         return None
     x, y = data.test.x, data.test.y
     logits = model.run(x)
@@ -101,7 +101,7 @@ def first_weights(model: QuantizedModel, columns: tuple[str, ...] = ()):
     title = f"layer {index}: {shown} {kind}{_what(layer, shape)}; {signs}"
     names = shown_labels(model.labels) if index == len(model.layers) - 1 else None
     if isinstance(layer, Dense) and len(shape) == 1:
-        return _matrix(planes[:count, 0], title, columns if index == 0 else (), names)
+        return _matrix(planes[:count, 0], title, columns if index == 0 and len(columns) == shape[0] else (), names)
     return _mosaic(planes[:count], title, names)
 
 

@@ -111,7 +111,7 @@ def test_a_table_is_trained_with_the_choice(trainer, tmp_path):
     ]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,kind", *rows]))
     out = tmp_path / "t.npz"
-    code, text, err = trainer("--data", tmp_path / "t.csv", "--out", out, "--run", tmp_path / "run", "--epochs", "20")
+    code, _, err = trainer("--data", tmp_path / "t.csv", "--out", out, "--run", tmp_path / "run", "--epochs", "20")
     assert code == 0, err
     assert err.count("taken: fewest bytes") == 1 and "candidate" in err
     model = load(out)

@@ -20,7 +20,7 @@ DEEP_MODES = ("I", "F")
 DEEP_DATA = ";16"
 """In Pillow's name for a file's pixel layout: it silently cuts coloured pixels to 8 bits."""
 FILE_BYTES_MAX = 1 << 27
-PIXELS_MAX = 1 << 26
+PIXELS_MAX = 1 << 24
 GREYS = {"white": 255, "black": 0}
 
 

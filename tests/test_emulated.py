@@ -157,13 +157,13 @@ def test_json_has_every_field_of_the_table(repository, digits_results, capsys):
 
 def test_a_difference_is_the_exit_code(repository, digits_results, capsys, monkeypatch):
     spoiled = dataclasses.replace(digits_results["m0"], uart_different=1)
-    monkeypatch.setattr(emulate, "emulate", lambda *_: [digits_results["m3"], spoiled])
+    monkeypatch.setattr(command, "emulate", lambda *_: [digits_results["m3"], spoiled])
     assert run_main(repository) == 1
     assert "19/20" in capsys.readouterr().out
 
 
 def test_missing_tools_are_no_pass(repository, capsys, monkeypatch):
-    monkeypatch.setattr(emulate, "missing", lambda: "qemu-system-arm is missing: apt install qemu-system-arm")
+    monkeypatch.setattr(command, "missing", lambda: "qemu-system-arm is missing: apt install qemu-system-arm")
     assert run_main(repository) == 0
     assert run_main(repository, "--require") == 3
     assert capsys.readouterr().out.count("NOT RUN: qemu-system-arm is missing: apt install") == 2

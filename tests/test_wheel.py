@@ -111,8 +111,9 @@ class Installed:
         (self.site / "trainer").mkdir()
         (self.site / "trainer" / "__init__.py").write_text("raise ImportError('a stranger')\n")
         python = str(self.environment / "bin" / "python")
-        install = ["pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-        subprocess.run([sys.executable, "-m", *install], check=True)
+        # pip installs nothing when PYTHONPATH or the .pth shows it this version, as a checkout's signbit.egg-info
+        install = ["install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", str(wheel)]
+        subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
         self.folder.mkdir()
         for name in OTHERS:
             (self.folder / f"{name}.py").write_text("raise ImportError('a user')\n")

@@ -7,6 +7,8 @@ import shutil
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # scikit-learn's checks of estimators ask for it before scipy is imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# tables are whole, however wide the window is that the tests are started in
+os.environ.pop("COLUMNS", None)
 
 from pathlib import Path
 

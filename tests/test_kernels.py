@@ -7,11 +7,16 @@ import shutil
 from dataclasses import replace
 from enum import Enum
 
+import numpy as np
 import pytest
 
 from signbit.codegen.kernels import KERNELS, candidates
 from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import Dense, DepthwiseConv2D
+from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
@@ -60,6 +65,24 @@ def test_kernel_agrees_on_its_core(pair):
     models, plans, inputs = material(kernel, target, seed=2)
     output = cores.run(plans, inputs, cores.CORE_OF_TARGET[target]).output
     assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
+@pytest.mark.parametrize("target", ["portable", "cortex-m55"])
+def test_gcc_makes_no_helium_of_weights_known_to_it(target):
+    """One channel under 2x2 weights: GCC 12 chose the lanes of -1 and +1 by a wrong constant."""
+    if cores.missing():
+        pytest.skip(cores.missing())
+    one = np.ones(1, np.int32)
+    weights = np.array([[[-1, -1], [1, -1]]], np.int8)
+    signs = DepthwiseConv2D(weights[:, 1:, :1], Sign(64 * one, np.ones(1, np.int8)))
+    taps = DepthwiseConv2D(weights, Sign(0 * one, -np.ones(1, np.int8)))
+    last = Dense(np.array([[1, 1], [1, -1]], np.int8), Logits(np.ones(2, np.int16), np.zeros(2, np.int32)))
+    model = QuantizedModel("taps", (3, 2, 1), 1, (signs, taps, last), ("a", "b"), 10).validate()
+    inputs = np.random.default_rng(0).integers(0, 256, (16, model.input_size), dtype=np.uint8)
+    plan = make_plan(model, "taps", target, kernel="depthwise_taps")
+    for optimize in ("-O2", "-O3"):
+        output = cores.run([plan], [inputs], "m55", optimize=optimize).output
+        assert [result.first for result in compare_all([model], [inputs], output) if not result.equal] == []
 
 
 class MadeUp(Enum):

@@ -76,6 +76,13 @@ uint32_t version1_self_test(version1_scratch_t *scratch);
 #if defined(VERSION1_IMPLEMENTATION) && !defined(VERSION1_IMPLEMENTED)
 #define VERSION1_IMPLEMENTED
 
+/* Where GCC makes Helium of plain C it can choose between lanes by a wrong constant; GCC 12 does.  The pragma would
+ * otherwise bring back calls of memcpy that -ffreestanding turns off. */
+#if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-tree-vectorize", "no-tree-loop-distribute-patterns")
+#endif
+
 /* Called after each layer, with its output: uint8_t, or words of sign bits; the int32_t logits in the last. */
 #ifndef VERSION1_TRACE
 #define VERSION1_TRACE(layer, data, bytes) ((void)0)
@@ -291,5 +298,9 @@ uint32_t version1_self_test(version1_scratch_t *scratch)
     }
     return different;
 }
+
+#if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 #endif /* VERSION1_IMPLEMENTATION */

@@ -76,6 +76,13 @@ const char *motion_label(uint32_t index);
 #if defined(MOTION_IMPLEMENTATION) && !defined(MOTION_IMPLEMENTED)
 #define MOTION_IMPLEMENTED
 
+/* Where GCC makes Helium of plain C it can choose between lanes by a wrong constant; GCC 12 does.  The pragma would
+ * otherwise bring back calls of memcpy that -ffreestanding turns off. */
+#if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-tree-vectorize", "no-tree-loop-distribute-patterns")
+#endif
+
 /* Called after each layer, with its output: uint8_t, or words of sign bits; the int32_t logits in the last. */
 #ifndef MOTION_TRACE
 #define MOTION_TRACE(layer, data, bytes) ((void)0)
@@ -273,5 +280,9 @@ const char *motion_label(uint32_t index)
     };
     return index < MOTION_OUTPUT_SIZE ? labels[index] : "";
 }
+
+#if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 #endif /* MOTION_IMPLEMENTATION */

@@ -107,6 +107,7 @@ def run_chunk(name: str, seed: int, count: int) -> Outcome:
         path.write_bytes(good)
         # the time to import a library must not count against the file
         kind.read(Path(folder) if kind.in_folder else path)
+        before = _peak_bytes()
         for number in range(count):
             path.write_bytes(damage(good, rng))
             start = time.perf_counter()
@@ -121,10 +122,21 @@ def run_chunk(name: str, seed: int, count: int) -> Outcome:
             if seconds > SECONDS_MAX:
                 findings[f"{name}, seed {seed}, file {number}: took {seconds:.1f} s"] = None
             slowest = max(slowest, seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if peak > BYTES_MAX:
+    peak = _peak_bytes()
+    # a process that held more before, such as one that runs tests, must not grow by as much
+    if peak > BYTES_MAX + (before if before > BYTES_MAX else 0):
         findings[f"{name}, seed {seed}: {peak >> 20} MB held"] = None
     return Outcome(count, tuple(findings), slowest, peak)
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has held.
+
+    Linux counts in `ru_maxrss` what the parent held when it started the process, but not in VmHWM.
+    """
+    status = Path("/proc/self/status")
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return (int(peak[1]) if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 
 
 def prove(

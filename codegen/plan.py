@@ -130,6 +130,27 @@ class SelfTestVector:
 
 
 @dataclass(frozen=True, eq=False)
+class RejectPlan:
+    """Margins below which the classes of `labels` are refused (SPEC 12)."""
+
+    margins: np.ndarray
+    labels: tuple[str, ...]
+    logit_shift: int
+
+    @property
+    def array(self) -> CArray:
+        return CArray("margins", "uint32_t", self.margins)
+
+    @property
+    def described(self) -> list[dict]:
+        """Label and margin of each class, as an integer and as the difference of real logits that it is worth."""
+        return [
+            {"label": label, "margin": margin, "logits": margin * 2.0**-self.logit_shift}
+            for label, margin in zip(self.labels, self.margins.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """All that the header says.  Every symbol begins with `prefix`, every macro with `macro_prefix`."""
 
@@ -154,6 +175,8 @@ class Plan:
     """None if the model takes raw bytes."""
     input_copy: InputCopy | None
     """None if the first layers read what the caller has."""
+    reject: RejectPlan | None
+    """None if the model refuses nothing."""
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -341,6 +364,7 @@ def _plan(
         accuracy=_accuracy(model.provenance),
         input=input_plan(model),
         input_copy=input_copy(model.values[0], places[0]) if 0 in held else None,
+        reject=None if model.reject is None else RejectPlan(model.reject.margins, model.labels, model.logit_shift),
     )
 
 

@@ -52,7 +52,7 @@ def verify(
 ) -> Comparison:
     """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
 
-    It compares every output of every layer, each logit, the class and the confidence.
+    It compares every output of every layer, each logit, the class, the confidence and what the model refuses.
     """
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
         program = build(plan, Path(folder), compiler, flags)
@@ -149,7 +149,8 @@ def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.n
     trace = model.trace(inputs)
     places = {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
     verdict = np.stack([integer.argmax(trace[-1]), model.confidence(trace[-1])], axis=1).astype(np.int32)
-    return places | {"class and confidence": verdict}
+    places |= {"class and confidence": verdict}
+    return places if model.reject is None else places | {"class or rejection": model.decide(trace[-1])[:, None]}
 
 
 def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:

@@ -30,9 +30,9 @@ class CoreResult:
     """What one emulated core computed, compared with Python.
 
     `values` counts the outputs of all layers, logits included, and `different` those of them that are not Python's;
-    `uart_different` counts round trips whose class, logits or confidence are not, and requests that were repeated.
-    `flash_bytes` and `ram_bytes` are those of the firmware with the UART, the stack left out; `stack_used_bytes` is the
-    batch firmware's high-water mark.
+    `uart_different` counts round trips whose class (or rejection), logits or confidence are not, and requests that were
+    repeated.  `flash_bytes` and `ram_bytes` are those of the firmware with the UART, the stack left out;
+    `stack_used_bytes` is the batch firmware's high-water mark.
     """
 
     core: str
@@ -146,7 +146,7 @@ def _round_trips(
 
     Returns how many answers were wrong or had to be asked for again, and milliseconds from power-on to the first one.
     """
-    classes, confidence = logits.argmax(axis=1), model.confidence(logits)
+    classes, confidence = model.decide(logits), model.confidence(logits)
     start = time.monotonic()
     with EmulatedUart(machine, elf) as uart:
         link = Link(uart, timeout=10)

@@ -1,8 +1,10 @@
 /* QEMU TCG plugin: exact number of instructions between two marks in the guest's code, and an estimate of cycles.
  *
  * `mov r9, r9` starts a count; `mov r10, r10` ends it and writes a line to the file that `out=` names: instructions,
- * then the cycles of each model in cycles.h, in its order.  The marks themselves are not counted.  Debian ships no
- * qemu-plugin.h, so the few functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
+ * then the cycles of each model in cycles.h, in its order.  The marks themselves are not counted.  `assembly=` names a
+ * file with the first address of each piece of assembly and the one after it; then each line ends with the instructions
+ * of these.  Debian ships no qemu-plugin.h, so the few functions of the plugin API (docs/devel/tcg-plugins in QEMU's
+ * sources) are declared here.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -19,6 +21,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #define START 0x46c9u /* mov r9, r9 */
 #define STOP 0x46d2u  /* mov r10, r10 */
+#define PIECES_MAX 4096
 
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
@@ -45,7 +48,11 @@ const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 
 static FILE *out;
-static uint64_t executed, cycles[CYCLE_MODELS];
+static uint64_t executed, in_assembly, cycles[CYCLE_MODELS];
+static struct {
+    uint32_t first, end;
+} pieces[PIECES_MAX];
+static unsigned piece_count;
 static const instruction_t *before; /* the last one executed since the start, or NULL */
 
 /* Only now is it known where the instruction before has led to. */
@@ -63,6 +70,7 @@ static void on_instruction(unsigned int cpu, void *data)
     (void)cpu;
     add_refill(it->address);
     executed++;
+    in_assembly += it->is_assembly;
     for (int model = 0; model < CYCLE_MODELS; model++) {
         cycles[model] += cycles_of(it, before, model);
     }
@@ -74,6 +82,7 @@ static void on_start(unsigned int cpu, void *data)
     (void)cpu;
     (void)data;
     executed = 0;
+    in_assembly = 0;
     memset(cycles, 0, sizeof cycles);
     before = NULL;
 }
@@ -87,6 +96,9 @@ static void on_stop(unsigned int cpu, void *data)
     fprintf(out, "%" PRIu64, executed);
     for (int model = 0; model < CYCLE_MODELS; model++) {
         fprintf(out, " %" PRIu64, cycles[model]);
+    }
+    if (piece_count > 0) {
+        fprintf(out, " %" PRIu64, in_assembly);
     }
     fputc('\n', out);
 }
@@ -105,6 +117,30 @@ static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint1
     return halfwords[0] >= 0xe800 ? 4 : 2;
 }
 
+static int is_assembly(uint32_t address)
+{
+    for (unsigned index = 0; index < piece_count; index++) {
+        if (address >= pieces[index].first && address < pieces[index].end) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int read_pieces(const char *name)
+{
+    FILE *file = fopen(name, "r");
+
+    if (file == NULL) {
+        return -1;
+    }
+    while (piece_count < PIECES_MAX
+           && fscanf(file, "%" SCNu32 " %" SCNu32, &pieces[piece_count].first, &pieces[piece_count].end) == 2) {
+        piece_count++;
+    }
+    return fclose(file);
+}
+
 /* What is decoded here is kept to the end: QEMU does not report when it drops a translation. */
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
@@ -121,6 +157,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
             abort();
         }
         decode(decoded, halfwords, (uint32_t)qemu_plugin_insn_vaddr(instruction), bytes);
+        decoded->is_assembly = is_assembly(decoded->address);
         if (bytes == 2 && (halfwords[0] == START || halfwords[0] == STOP)) {
             action = halfwords[0] == START ? on_start : on_stop;
         }
@@ -141,6 +178,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     for (int index = 0; index < argc; index++) {
         if (strncmp(argv[index], "out=", 4) == 0) {
             out = fopen(argv[index] + 4, "w");
+        } else if (strncmp(argv[index], "assembly=", 9) == 0 && read_pieces(argv[index] + 9) != 0) {
+            return -1;
         }
     }
     if (out == NULL) {

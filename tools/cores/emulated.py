@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,8 @@ M0_MODEL_BYTES = 245 << 10
 CORE_OF_TARGET = {f"cortex-{core}": core for core in MACHINES} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
+OBJDUMP = "arm-none-eabi-objdump"
+LINE_PLACE = re.compile(r"(\S+)\s+(\d+|-)\s+(0x[0-9a-f]+|0)\b")
 TIMEOUT_S = 600
 # columns after the instructions in what counter.c writes, in the order of cycles.h
 CYCLE_MODELS = ("m0", "m0plus", "m3", "m4")
@@ -42,12 +45,14 @@ class CoreRun:
     of each model, and after them the few of `infer` itself.
 
     `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
-    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up.
+    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up.  `assembly` are the
+    instructions in the headers' assembly.
     """
 
     output: bytes
     instructions: list[int]
     cycles: dict[str, list[int]]
+    assembly: list[int]
 
 
 def missing() -> str | None:
@@ -103,6 +108,7 @@ def build(
         *(TARGETS[f"cortex-{machine.core}"].flags if flags is None else flags),
         *(
             optimize,
+            "-g",
             "-std=c11",
             "-ffreestanding",
             "-nostdlib",
@@ -130,20 +136,40 @@ def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> 
     (folder / "inputs").write_bytes(inputs)
     command = emulator.command(machine, elf)
     if count:
-        command += ["-plugin", f"{_plugin(folder)},out={folder / 'counts'}"]
+        (folder / "assembly").write_text("\n".join(f"{first} {end}" for first, end in _assembly(elf)))
+        command += ["-plugin", f"{_plugin(folder)},out={folder / 'counts'},assembly={folder / 'assembly'}"]
     output = emulator.run_program(machine, "program", command, folder, TIMEOUT_S)
-    return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {})
+    return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {}, [])
 
 
 def _counted(output: bytes, machine: Machine, text: str) -> CoreRun:
     """The lines that counter.c wrote, without those of the calibration, which have to be right."""
     lines = [[int(word) for word in line.split()] for line in text.splitlines()]
-    known, counts = lines[: len(CALIBRATION)], lines[len(CALIBRATION) :]
+    known, counts = [line[:5] for line in lines[: len(CALIBRATION)]], lines[len(CALIBRATION) :]
     if known != CALIBRATION:
         raise SignbitError(f"{machine.title}: the counter reads {known} where {CALIBRATION} is known")
     columns = {model: CYCLE_MODELS.index(model) + 1 for model in CYCLE_MODELS_OF.get(machine.core, ())}
     cycles = {model: [line[column] for line in counts] for model, column in columns.items()}
-    return CoreRun(output, [line[0] for line in counts], cycles)
+    return CoreRun(output, [line[0] for line in counts], cycles, [line[5] if line[5:] else 0 for line in counts])
+
+
+def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
+    """The first address of each statement of assembly in the headers beside `elf`, and the one after it.
+
+    Statements of a single line are not kernels, but loads and stores among the C.
+    """
+    statements = {
+        (header.name, str(number))
+        for header in elf.parent.glob("*.h")
+        for number, line in enumerate(header.read_text().splitlines(), 1)
+        if line.endswith("__asm volatile(")
+    }
+    listing = subprocess.run([OBJDUMP, "--dwarf=decodedline", elf], capture_output=True, text=True, check=True).stdout
+    places = [(match[1], match[2], int(match[3], 0)) for match in map(LINE_PLACE.match, listing.splitlines()) if match]
+    for number, (name, line, first) in enumerate(places):
+        if (name, line) in statements:
+            end = next(address for *_, address in places[number:] if address != first)
+            yield first, end
 
 
 def _plugin(folder: Path) -> Path:

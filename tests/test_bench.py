@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from signbit.codegen.plan import make_plan
-from signbit.emulate.machines import MACHINES
+from signbit.emulate.machines import CORES, MACHINES
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -18,6 +18,14 @@ from tools.measure import bench, bench_host, bench_layers, bench_models, bench_r
 
 PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
+EVERY_CORE = pytest.mark.parametrize(
+    "core",
+    [
+        pytest.param(core, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
+        for core in CORES
+        for reason in [cores.missing([core])]
+    ],
+)
 SAMPLE = ("dense 784→10", "conv 3×3, 16→16, 14×14, valid")
 ROW_TYPES = {
     "core": str,
@@ -131,12 +139,11 @@ def program(sequences: list[str]) -> str:
     return PROGRAM % {"functions": "".join(functions), "calls": "\n".join(calls)}
 
 
-@needs_cores
-@pytest.mark.parametrize("core", MACHINES)
+@EVERY_CORE
 def test_counter_is_calibrated_on_every_core(core, tmp_path):
     (tmp_path / "main.c").write_text(program([]))
-    elf = cores.build(tmp_path / "main.c", MACHINES[core])
-    assert cores.execute(elf, MACHINES[core], b"", count=True).instructions == []
+    elf = cores.build(tmp_path / "main.c", CORES[core])
+    assert cores.execute(elf, CORES[core], b"", count=True).instructions == []
 
 
 @needs_cores
@@ -179,8 +186,7 @@ def test_marks_at_the_end_of_a_page_are_seen(tmp_path):
     assert counts_of(tmp_path, sequences) == [[2, 2, 2, 2, 2]] * len(places)
 
 
-@needs_cores
-@pytest.mark.parametrize("core", MACHINES)
+@EVERY_CORE
 @pytest.mark.parametrize("layer", SAMPLE)
 def test_prediction_holds_for_the_chosen_kernel(layer, core):
     rows = [measured.as_row() for measured in bench.layer_rows(layer, core, chosen_only=True)]
@@ -188,8 +194,7 @@ def test_prediction_holds_for_the_chosen_kernel(layer, core):
     assert [row["core"] for row in rows] == [core] * len(rows)
 
 
-@needs_cores
-@pytest.mark.parametrize("core", MACHINES)
+@EVERY_CORE
 def test_prediction_holds_for_a_whole_model(core):
     rows = [measured.as_row() for measured in bench_models.measure("digits-mlp", core)]
     check_rows(rows)
@@ -260,7 +265,7 @@ def test_times_on_this_computer(monkeypatch):
 
 
 def test_what_can_not_run_says_why(monkeypatch, capsys):
-    monkeypatch.setattr(cores, "missing", lambda: "no emulator: apt install one")
+    monkeypatch.setattr(cores, "missing", lambda *_: "no emulator: apt install one")
     assert run_command(bench.main, ["--models"]) == 0
     output = capsys.readouterr()
     assert "NOT RUN: emulated cores: no emulator: apt install one" in output.out

@@ -13,7 +13,7 @@ from functools import partial
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from signbit.console import console
-from signbit.emulate.machines import MACHINES, add_cores_option
+from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -53,11 +53,12 @@ def main(arguments: list[str]) -> int:
     """Measure and print; a whole run writes its files.  Returns 1 if anything failed."""
     options = _parser().parse_args(arguments)
     outcome = Outcome()
-    if cores.missing():
-        outcome.not_run.append(f"emulated cores: {cores.missing()}")
+    reason = cores.missing(options.cores)
+    if reason:
+        outcome.not_run.append(f"emulated cores: {reason}")
     else:
         _run_all(_jobs(options, outcome), outcome)
-    whole = not (options.models or options.quick or options.layers) and options.cores == list(MACHINES)
+    whole = not (options.models or options.quick or options.layers) and options.cores == list(CORES)
     if whole:
         _time_here(outcome)
     if options.json:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.kernels.targets import ARM
 from signbit.emulate.machines import MACHINES, Machine
-from signbit.emulate.pio import COMPILER, SIZE_TOOL
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
@@ -170,12 +170,12 @@ def _sizes(rival: Rival, how: Build, folder: Path, include: str) -> tuple[int, i
     source.write_text(ALONE % {"features": rival.inputs})
     elf = folder / "alone.elf"
     command = [
-        *(COMPILER, *how.flags, cores.OPTIMIZE),
+        *(ARM.compiler, *how.flags, cores.OPTIMIZE),
         *("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections", "-Wl,-e,alone"),
         *("-isystem", str(folder), "-isystem", include, str(source), *LIBRARIES, "-o", str(elf)),
     ]
     _run(command)
-    sections = re.findall(r"^(\.\S+)\s+(\d+)", _run([SIZE_TOOL, "-A", "-d", str(elf)]), re.MULTILINE)
+    sections = re.findall(r"^(\.\S+)\s+(\d+)", _run([ARM.size_tool, "-A", "-d", str(elf)]), re.MULTILINE)
     flash_bytes = sum(int(size) for name, size in sections if name.startswith((".text", ".rodata", ".data")))
     return flash_bytes, sum(int(size) for name, size in sections if name.startswith((".data", ".bss")))
 
@@ -188,5 +188,5 @@ def _run(command: list[str]) -> str:
 
 
 def _has_libc() -> bool:
-    command = [COMPILER, "-mcpu=cortex-m0", "-mthumb", "-print-file-name=libc_nano.a"]
+    command = [ARM.compiler, "-mcpu=cortex-m0", "-mthumb", "-print-file-name=libc_nano.a"]
     return Path(subprocess.run(command, capture_output=True, text=True).stdout.strip()).is_absolute()

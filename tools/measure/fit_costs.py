@@ -5,7 +5,7 @@ assembly are fitted by non-negative least squares to the terms that the kernel p
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from signbit.codegen.kernels import KERNELS, base
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import Plan, make_plan
-from signbit.emulate.machines import MACHINES
+from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
@@ -33,26 +33,31 @@ ITERATIONS = 5000
 
 
 def main(arguments: list[str]) -> None:
-    """Fit every kernel, or those that are named, on every core of theirs and write the file."""
+    """Fit every kernel, or those that are named, on the cores and write the file, which keeps all other figures."""
     parser = Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1])
     parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="kernels to measure again; default: all")
-    names = parser.parse_args(arguments).kernels
-    unknown = set(names) - {kernel.name for kernel in KERNELS}
+    add_cores_option(parser)
+    options = parser.parse_args(arguments)
+    unknown = set(options.kernels) - {kernel.name for kernel in KERNELS}
     if unknown:
         raise SignbitError(f"no kernel is called {min(unknown)!r}")
-    if cores.missing():
-        raise SignbitError(f"nothing was measured: {cores.missing()}")
-    chosen = [kernel for kernel in KERNELS if not names or kernel.name in names]
-    costs = {kernel.name: {optimize: fit(kernel, optimize) for optimize in LEVELS} for kernel in chosen}
-    kept = json.loads(COSTS.read_text()) if names else {}
-    write_whole(COSTS, (json.dumps(kept | costs, indent=1) + "\n").encode())
+    reason = cores.missing(options.cores)
+    if reason:
+        raise SignbitError(f"nothing was measured: {reason}")
+    costs = json.loads(COSTS.read_text())
+    for kernel in KERNELS:
+        if not options.kernels or kernel.name in options.kernels:
+            levels = costs.setdefault(kernel.name, {})
+            for optimize in LEVELS:
+                levels[optimize] = levels.get(optimize, {}) | fit(kernel, optimize, options.cores)
+    write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
-def fit(kernel: Kernel, optimize: str) -> dict[str, dict[str, float]]:
+def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[str, dict[str, float]]:
     """Coefficients by target; M0+ has M0's."""
     fitted = {}
-    for core in MACHINES:
-        target = f"cortex-{core}"
+    for core in names_of_cores:
+        target = CORES[core].target.name
         if target not in kernel.targets:
             continue
         samples = list(_samples(kernel, target, core, optimize))

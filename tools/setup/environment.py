@@ -25,6 +25,8 @@ APT_PACKAGES = {
     "g++": ("g++",),
     "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
     "qemu-system-arm": ("qemu-system-arm",),
+    "riscv64-unknown-elf-gcc": ("gcc-riscv64-unknown-elf",),
+    "qemu-system-riscv32": ("qemu-system-misc",),
 }
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),

@@ -196,7 +196,8 @@ def test_prediction_holds_for_the_chosen_kernel(layer, core):
     assert [row["core"] for row in rows] == [core] * len(rows)
 
 
-@EVERY_CORE
+@needs_cores
+@pytest.mark.parametrize("core", MACHINES)
 def test_prediction_holds_for_a_whole_model(core):
     rows = [measured.as_row() for measured in bench_models.measure("digits-mlp", core)]
     check_rows(rows)

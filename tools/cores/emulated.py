@@ -42,8 +42,8 @@ class CoreRun:
     of each model, and after them the few of `infer` itself.
 
     `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
-    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up, and on RISC-V.  `assembly` are the
-    instructions in the headers' assembly.
+    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up, and on RISC-V.
+    `assembly` are the instructions in the headers' assembly.
     """
 
     output: bytes

@@ -179,6 +179,20 @@ class Plan:
     """None if the model refuses nothing."""
 
     @property
+    def const(self) -> str:
+        """C for `const` where data is in flash, which some cores that the portable header serves read differently."""
+        return "const" if self.target.flags else f"const {self.macro_prefix}_FLASH"
+
+    @property
+    def label_literals(self) -> tuple[str, ...]:
+        return tuple(map(string_literal, self.labels))
+
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of the longest label and its end."""
+        return 1 + max(len(label.encode()) for label in self.labels)
+
+    @property
     def kernels(self) -> tuple[Kernel, ...]:
         """Every kernel that is used, once."""
         return tuple(dict.fromkeys(layer.kernel for layer in self.layers))
@@ -356,7 +370,7 @@ def _plan(
         output_size=model.output_size,
         input_shift=model.input_shift,
         logit_shift=model.logit_shift,
-        labels=tuple(string_literal(label) for label in model.labels),
+        labels=model.labels,
         layers=layers,
         logits_offset=places[len(jobs)],
         scratch_bytes=arena.size_bytes,

@@ -65,16 +65,18 @@ def run(
     offset: int | None = None,
     count: bool = False,
     optimize: str = OPTIMIZE,
+    quantize: bool = False,
 ) -> CoreRun:
     """Compile `plans` for `core` and run each on its own inputs, uint8 (n, input_size), n the same for all.
 
-    `count` also counts instructions, with QEMU's plugin `counter.c`.  Raises SignbitError when the program can't be
+    `count` also counts instructions, with QEMU's plugin `counter.c`.  With `quantize` the inputs are counts, int16, and
+    the program writes what they become.  Raises SignbitError when the program can't be
     built or ends with a fault.
     """
     machine = machine_for(plans, core)
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
-        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count)
+        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count, quantize=quantize)
         elf = build(source, machine, optimize)
         return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
 

@@ -35,6 +35,10 @@ APT_PACKAGES_TO_CHECK = {
     "cppcheck": ("cppcheck",),
     "clang-tidy": ("clang-tidy",),
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
+    "avr-gcc": ("gcc-avr", "binutils-avr", "avr-libc"),
+    "simavr": ("simavr",),
+    "powerpc-linux-gnu-gcc": ("gcc-powerpc-linux-gnu", "libc6-dev-powerpc-cross"),
+    "qemu-ppc": ("qemu-user",),
 }
 LAST_LINES = 8
 """How many of a failed step's own lines are shown."""

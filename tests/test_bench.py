@@ -14,7 +14,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from tools.cores import emulated as cores
 from tools.documents.blocks import ROOT, block
-from tools.measure import bench, bench_host, bench_layers, bench_models, bench_rivals, bench_tables
+from tools.measure import bench, bench_host, bench_layers, bench_models, bench_tables, rival_emlearn
 
 PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
@@ -125,7 +125,7 @@ def counts_of(folder, sequences: list[str]) -> list[list[int]]:
     """The counter's lines for pieces of assembly, run on an M4 with its floating-point unit; all models' columns."""
     source = folder / "main.c"
     source.write_text(program(sequences))
-    elf = cores.build(source, MACHINES["m4"], flags=bench_rivals.BUILDS["m4"].flags)
+    elf = cores.build(source, MACHINES["m4"], flags=rival_emlearn.BUILDS["m4"].flags)
     cores.execute(elf, MACHINES["m4"], b"", count=True)
     lines = [[int(word) for word in line.split()] for line in (folder / "counts").read_text().splitlines()]
     return lines[len(cores.CALIBRATION) :]
@@ -235,11 +235,11 @@ def test_wrong_output_is_no_measurement(monkeypatch):
         bench_layers.measure("dense 784→10", "m3")
 
 
-@pytest.mark.skipif(bench_rivals.packages_missing() is not None, reason=str(bench_rivals.packages_missing()))
+@pytest.mark.skipif(rival_emlearn.packages_missing() is not None, reason=str(rival_emlearn.packages_missing()))
 def test_a_rival_leaves_numpys_errors_as_they_were(tmp_path):
     """Where emlearn had been imported, an underflow elsewhere raised FloatingPointError."""
     program = (
-        "import sys; import numpy as np; from pathlib import Path; from tools.measure import bench_rivals as rivals\n"
+        "import sys; import numpy as np; from pathlib import Path; from tools.measure import rival_emlearn as rivals\n"
         "rivals.write_c(rivals.train(rivals.RIVALS['digits-mlp']), Path(sys.argv[1]))\n"
         "assert 'emlearn' in sys.modules and np.geterr()['under'] == 'ignore', np.geterr()"
     )
@@ -248,9 +248,9 @@ def test_a_rival_leaves_numpys_errors_as_they_were(tmp_path):
 
 @needs_cores
 def test_rival_computes_what_scikit_learn_does():
-    if bench_rivals.missing():
-        pytest.skip(bench_rivals.missing())
-    (measured,) = bench_rivals.measure("digits-mlp", "m4")
+    if rival_emlearn.missing():
+        pytest.skip(rival_emlearn.missing())
+    (measured,) = rival_emlearn.measure("digits-mlp", "m4")
     row = measured.as_row()
     assert (row["kernel"], row["chosen"], row["macs"]) == ("emlearn float", False, 4736)
     assert row["instructions"] > 5 * row["macs"]

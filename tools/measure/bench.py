@@ -19,7 +19,7 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
 from tools.documents.blocks import ROOT, replace_block
-from tools.measure import bench_host, bench_layers, bench_models, bench_rivals, bench_tables
+from tools.measure import bench_host, bench_layers, bench_models, bench_tables, rival_emlearn
 from tools.measure.bench_layers import Measured, WrongOutput
 
 RESULTS = ROOT / "bench" / "results.json"
@@ -92,12 +92,12 @@ def _jobs(options, outcome: Outcome) -> Iterator[Job]:
             yield Job(f"model {name} on {core}", partial(bench_models.measure, name, core))
     if options.quick:
         return
-    if bench_rivals.missing():
-        outcome.not_run.append(f"{bench_rivals.KERNEL}: {bench_rivals.missing()}")
+    if rival_emlearn.missing():
+        outcome.not_run.append(f"{rival_emlearn.KERNEL}: {rival_emlearn.missing()}")
         return
     for name in bench_tables.rival_models():
-        for core in (core for core in bench_rivals.BUILDS if core in options.cores):
-            yield Job(f"{bench_rivals.KERNEL}, {name} on {core}", partial(bench_rivals.measure, name, core))
+        for core in (core for core in rival_emlearn.BUILDS if core in options.cores):
+            yield Job(f"{rival_emlearn.KERNEL}, {name} on {core}", partial(rival_emlearn.measure, name, core))
 
 
 def _run_all(jobs: Iterator[Job], outcome: Outcome) -> None:

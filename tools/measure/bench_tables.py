@@ -8,8 +8,8 @@ from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES
 from tools.documents.blocks import table_of
 from tools.measure.bench_models import MODELS, layer_name
-from tools.measure.bench_rivals import KERNEL as RIVAL
-from tools.measure.bench_rivals import RIVALS
+from tools.measure.rival_emlearn import KERNEL as RIVAL
+from tools.measure.rival_emlearn import RIVALS
 
 # CMSIS-NN's int8 kernels on the same shapes, instructions per MAC: compiled by GCC 12 and counted once on the same
 # emulated cores with a counter of the same kind.  This command does not measure them again.

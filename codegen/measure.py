@@ -48,7 +48,7 @@ def measure(plan: Plan) -> Measured:
         entry = f"{plan.prefix}_predict"
         link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entry}")
         _run(folder, tools.compiler, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
-        flash_bytes = _flash_bytes(_run(folder, tools.size_tool, "-A", "-d", "model.elf"))
+        flash_bytes = section_bytes(_run(folder, tools.size_tool, "-A", "-d", "model.elf"))
         deepest = _deepest_path((folder / "model.ci").read_text(), entry)
     assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
     return Measured(flash_bytes, deepest + assembly_bytes, flags)
@@ -61,9 +61,10 @@ def _run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def _flash_bytes(listing: str) -> int:
-    sections = {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)}
-    return sum(size for name, size in sections.items() if name.startswith(SECTIONS_IN_FLASH))
+def section_bytes(listing: str, sections: tuple[str, ...] = SECTIONS_IN_FLASH) -> int:
+    """Bytes of all sections whose names begin with one of `sections`, by what `size -A -d` prints."""
+    sizes = re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)
+    return sum(int(size) for name, size in sizes if name.startswith(sections))
 
 
 def _deepest_path(graph: str, entry: str) -> int:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from signbit.codegen.plan import make_plan
@@ -14,7 +15,17 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from tools.cores import emulated as cores
 from tools.documents.blocks import ROOT, block
-from tools.measure import bench, bench_host, bench_layers, bench_models, bench_tables, rival_emlearn
+from tools.measure import (
+    bench,
+    bench_host,
+    bench_layers,
+    bench_models,
+    bench_tables,
+    rival_cmsis_nn,
+    rival_code,
+    rival_emlearn,
+    rivals,
+)
 
 PREDICTION_ERROR_MAX = 0.05
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
@@ -257,6 +268,41 @@ def test_rival_computes_what_scikit_learn_does():
     assert row["flash_bytes"] > 4 * row["macs"]
 
 
+def test_rounding_of_a_rival_is_the_one_that_it_documents():
+    """By hand: 3/2 is 2 (half up), then 2/2 is 1; -3/2 is -1, then -1/2 is -1 (half away from zero)."""
+    one = np.ones((1, 1), np.int8)
+    layer = rival_cmsis_nn.Layer(1, 1, 1)
+    found = [rival_cmsis_nn.expected(layer, one, np.zeros(1, np.int32), one[0] * x, 1).item() for x in (3, -3, 127)]
+    assert found == [1, -1, 32]
+
+
+@needs_cores
+def test_code_of_others_is_counted_by_every_compiler(tmp_path):
+    if rival_code.missing():
+        pytest.skip(rival_code.missing())
+    source = tmp_path / "theirs.c"
+    source.write_text("unsigned twice(unsigned x) { return x + x; }\n")
+    main = (
+        '#include <stdint.h>\n#include "stream.h"\nunsigned twice(unsigned x);\nint main(void) { uint32_t x;'
+        " stream_open(); stream_read(&x, 4); STREAM_START(); x = twice(x); STREAM_STOP(); stream_write(&x, 4);"
+        " stream_close(); return 0; }\n"
+    )
+    for compiler in rival_code.compilers():
+        objects = rival_code.compile_all(compiler, "m3", ["-O2"], [source], tmp_path / compiler.name)
+        run = rival_code.run(main, objects, "m3", [], (21).to_bytes(4, "little"))
+        assert int.from_bytes(run.output, "little") == 42
+        assert 2 <= run.instructions[0] <= 6  # one addition, a call and a return
+        assert rival_code.linked_bytes(objects, "m3", "twice")[0] >= 4
+
+
+@pytest.mark.parametrize("option", ["--cmsis-nn", "--bitnetmcu"])
+def test_a_folder_without_a_rivals_sources_is_refused(option, tmp_path, capsys):
+    if rival_code.missing():
+        pytest.skip(rival_code.missing())
+    assert run_command(rivals.main, [option, str(tmp_path)]) == 2
+    assert "give the folder of the rival's sources" in capsys.readouterr().err
+
+
 def test_times_on_this_computer(monkeypatch):
     if bench_host.missing():
         pytest.skip(bench_host.missing())
@@ -284,8 +330,10 @@ def test_unknown_names_are_refused(capsys):
 
 
 def test_readme_has_the_tables_of_the_results():
-    rows, timings = (json.loads(path.read_text()) for path in (bench.RESULTS, bench.HOST))
-    assert block(bench.BLOCK) == bench_tables.readme_text(rows, timings)
+    rows, timings = (json.loads(path.read_text()) for path in (bench_tables.RESULTS, bench_tables.HOST))
+    counted = bench_tables.read_counted()
+    assert block(bench_tables.BLOCK) == bench_tables.readme_text(rows, timings, counted)
+    assert block(rivals.BLOCK) == rivals.tables_text(counted)
     assert {(row["layer"], row["core"]) for row in rows} >= {
         (layer, core) for layer in bench_layers.LAYERS for core in MACHINES
     }

@@ -93,15 +93,16 @@ def build(
     optimize: str = OPTIMIZE,
     flags: tuple[str, ...] | None = None,
     libraries: tuple[str, ...] = ("-lgcc",),
+    stack_bytes: int = STACK_BYTES,
 ) -> Path:
     """The program `source` as an elf beside it, with the firmware's start-up code and memory map.
 
-    `flags` replace the target's.
+    `flags` replace the target's, and may name another C standard.
     """
     elf = source.with_name("program.elf")
     options = [
         *(machine.target.flags if flags is None else flags),
-        *(optimize, "-g", "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}", f"-I{STREAM}"),
+        *(optimize, "-g", "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", f"-I{STREAM}"),
     ]
     emulator.build(machine, [source], elf, *options, libraries=libraries)
     return elf

@@ -18,13 +18,8 @@ from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
-from tools.documents.blocks import ROOT, replace_block
 from tools.measure import bench_host, bench_layers, bench_models, bench_tables, rival_emlearn
 from tools.measure.bench_layers import Measured, WrongOutput
-
-RESULTS = ROOT / "bench" / "results.json"
-HOST = ROOT / "bench" / "host.json"
-BLOCK = "bench"
 
 
 @dataclass(frozen=True)
@@ -144,10 +139,10 @@ def _print(outcome: Outcome) -> None:
 
 def _write(outcome: Outcome) -> str:
     """Write both files and the tables; returns what was done."""
-    for path, rows in ((RESULTS, outcome.rows), (HOST, outcome.timings)):
+    for path, rows in ((bench_tables.RESULTS, outcome.rows), (bench_tables.HOST, outcome.timings)):
         write_whole(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     try:
-        replace_block(BLOCK, bench_tables.readme_text(outcome.rows, outcome.timings))
+        bench_tables.write_block()
     except SignbitError as error:
         return f"bench/results.json and bench/host.json are written, bench/README.md is not: {error}"
     return "bench/results.json, bench/host.json and bench/README.md are written"

@@ -6,6 +6,7 @@ from signbit.threads import one_blas_thread
 
 one_blas_thread()
 
+from signbit import bridge  # noqa: E402
 from signbit.codegen import commands as codegen  # noqa: E402
 from signbit.qmodel.command import Command, run_command, run_named  # noqa: E402
 from signbit.trainer import command as trainer  # noqa: E402
@@ -13,6 +14,7 @@ from signbit.trainer import command as trainer  # noqa: E402
 COMMANDS = {
     **trainer.COMMANDS,
     **codegen.COMMANDS,
+    **bridge.COMMANDS,
     "models": Command("signbit.commands.models:main", "the trained models that come with signbit"),
     "firmware": Command("signbit.commands.firmware:main", "a PlatformIO project that runs a model on a board"),
     "emulate": Command("signbit.emulate.command:main", "the whole firmware on emulated cores"),

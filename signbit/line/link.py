@@ -63,7 +63,6 @@ class Result:
     """One inference, as the device did it."""
 
     class_index: int
-    """`REJECTED` if the model refuses the input."""
     confidence_per_mille: int
     logits: tuple[int, ...]
     ticks: int

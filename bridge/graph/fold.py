@@ -1,0 +1,147 @@
+"""From real lines to integers: requantize, thresholds and logits, and how many accumulators they round differently."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import INT32_MAX, INT32_MIN, MULTIPLIER_MAX, SHIFT_MAX
+from signbit.qmodel.layer import Range
+from signbit.qmodel.model import LOGIT_SHIFT_MAX
+
+TIE = 1e-9
+"""A quotient of float64 this near to a whole number is that number."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Of all `possible` accumulators of all neurons, how many get another level than the graph gives them."""
+
+    possible: int
+    different: int
+
+    def __add__(self, other: "Certificate") -> "Certificate":
+        return Certificate(self.possible + other.possible, self.different + other.different)
+
+
+@dataclass(frozen=True)
+class Line:
+    """level = floor(gain * acc + offset), clamped to 0..high, for each neuron; arrays of shape (neurons,).
+
+    Where `is_even`, an exact tie goes to the level for which level + `first` is even: then `offset` has the half in it.
+    """
+
+    gain: np.ndarray
+    offset: np.ndarray
+    high: int
+    is_even: bool = False
+    first: int = 0
+
+
+def requantize(line: Line, acc: Range) -> tuple[Requantize, Certificate]:
+    """(acc * M + B) >> s with the largest s that fits; B makes it exact in the middle of where it is not clamped.
+
+    So the error of a rounded M counts from there.  Raises SignbitError if no s fits.
+    """
+    low, high = _each(acc, line)
+    slope = np.where(line.gain == 0, 1.0, line.gain)
+    middle = np.clip(((line.high + 1) / 2 - line.offset) / slope, low, high)
+    # what is clamped anyway needs no larger bias
+    offset = np.where(line.gain == 0, np.clip(line.offset, -1, line.high + 1), line.offset)
+    for shift in range(SHIFT_MAX, 0, -1):
+        multiplier = np.rint(line.gain * 2.0**shift)
+        bias = np.rint((line.gain * middle + offset) * 2.0**shift - multiplier * middle)
+        if _fits(multiplier, bias, low, high):
+            activation = Requantize(multiplier.astype(np.int16), bias.astype(np.int32), shift, line.high)
+            return activation, compare(line, reached_at(line), activation, acc)
+    raise SignbitError("its products do not fit into 32 bits; make the layer smaller")
+
+
+def reached_at(line: Line) -> np.ndarray:
+    """The accumulator at which each level 1..high is reached, (high, neurons); -inf or inf where always or never.
+
+    Of neurons with a negative gain, its opposite, so that a level is reached from there upwards.
+    """
+    levels = np.arange(1, line.high + 1)[:, None]
+    size = np.abs(line.gain)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = (levels - line.offset) / size
+    nearest = np.rint(exact)
+    is_tie = np.abs(exact - nearest) <= TIE * np.maximum(1, np.abs(exact))
+    loses = line.is_even & ((levels + line.first) % 2 == 1)
+    reached = np.where(is_tie, nearest + loses, np.ceil(exact))
+    return np.where(size == 0, np.where(line.offset >= levels, -np.inf, np.inf), reached)
+
+
+def levels_at(activation: Requantize) -> np.ndarray:
+    """`reached_at` of a requantize: ceil((level * 2^s - B) / |M|)."""
+    levels = np.arange(1, activation.high + 1, dtype=np.int64)[:, None] << activation.shift
+    size, bias = np.abs(activation.multiplier.astype(np.int64)), activation.bias.astype(np.int64)
+    reached = -((bias - levels) // np.maximum(size, 1))
+    return np.where(size == 0, np.where(bias >= levels, -np.inf, np.inf), reached)
+
+
+def compare(line: Line, wanted: np.ndarray, activation: Requantize, acc: Range) -> Certificate:
+    """Accumulators in their ranges that get another level by `activation` than by `wanted`."""
+    low, high = _each(acc, line)
+    ends = np.where(line.gain < 0, (-high, -low), (low, high))
+    # where one line rises and the other is flat, flat was rounded from nearly flat
+    first, last = ends[0], ends[1] + 1
+    cut = [np.clip(reached, first, last) for reached in (wanted, levels_at(activation))]
+    return Certificate(int((high - low + 1).sum()), int(np.abs(cut[0] - cut[1]).sum()))
+
+
+def threshold(gain: np.ndarray, offset: np.ndarray, acc: Range, is_strict: bool) -> Sign:
+    """gain * acc + offset >= 0 (or > 0) as direction * acc >= T -- SPEC 5."""
+    size = np.where(gain == 0, 1.0, np.abs(gain))
+    exact = -offset / size
+    reached = np.floor(exact) + 1 if is_strict else np.ceil(exact)
+    # the range of every accumulator lies within int32
+    reached = np.clip(reached, INT32_MIN + 1, INT32_MAX)
+    always = offset > 0 if is_strict else offset >= 0
+    reached = np.where(gain == 0, np.where(always, INT32_MIN, INT32_MAX), reached)
+    return Sign(reached.astype(np.int32), np.where(gain < 0, -1, 1).astype(np.int8))
+
+
+def zeros(gain: np.ndarray, offset: np.ndarray, acc: Range) -> Certificate:
+    """How many accumulators make gain * acc + offset exactly 0, which a sign has a value of its own for."""
+    low, high = np.broadcast_arrays(acc.low, acc.high, gain)[:2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = -offset / gain
+    hits = (place == np.rint(place)) & (low <= place) & (place <= high)
+    whole = np.where(gain == 0, np.where(offset == 0, high - low + 1, 0), hits)
+    return Certificate(int((high - low + 1).sum()), int(whole.sum()))
+
+
+def two_levels(sign: Sign) -> Requantize:
+    """1 where `sign` gives +1, else 0: (d * acc - T + 1) is at least 1 exactly there."""
+    direction, reached = sign.direction.astype(np.int64), sign.threshold.astype(np.int64)
+    never, always = reached == INT32_MAX, reached == INT32_MIN
+    constant = never | always
+    multiplier = np.where(constant, 0, 2 * direction)
+    bias = np.where(always, 2, np.where(never, 0, 2 - 2 * reached))
+    return Requantize(multiplier.astype(np.int16), bias.astype(np.int32), 1, 1)
+
+
+def logits(gain: np.ndarray, offset: np.ndarray, acc: Range) -> tuple[Logits, int]:
+    """acc * M + B and the logit shift, the largest that fits."""
+    low, high = np.broadcast_arrays(acc.low, acc.high, gain)[:2]
+    for shift in range(LOGIT_SHIFT_MAX, -1, -1):
+        multiplier, bias = np.rint(gain * 2.0**shift), np.rint(offset * 2.0**shift)
+        if _fits(multiplier, bias, low, high):
+            return Logits(multiplier.astype(np.int16), bias.astype(np.int32)), shift
+    raise SignbitError("its logits do not fit into 32 bits; scale the last layer down")
+
+
+def _each(acc: Range, line: Line) -> tuple[np.ndarray, np.ndarray]:
+    low, high, _ = np.broadcast_arrays(acc.low, acc.high, line.gain)
+    return low, high
+
+
+def _fits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    if not (np.abs(multiplier).max() <= MULTIPLIER_MAX and np.abs(bias).max() <= INT32_MAX):
+        return False
+    products = np.stack([low * multiplier, high * multiplier])
+    both = np.concatenate([products, products + bias])
+    return bool(both.min() >= INT32_MIN and both.max() <= INT32_MAX)

@@ -1,0 +1,265 @@
+"""An ONNX graph of a network with one-bit weights as a QuantizedModel.
+
+The graph is walked in its order with a batch of one.  Between two layers every tensor is whole numbers u of the integer
+model and what they mean, real = gain * u + offset.  Operators move the numbers, or change gain and offset; a product
+with one-bit weights begins a layer of accumulators; a chain of clamp, round or sign closes it.  Whatever is not of this
+form is refused by the node's name.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from signbit.bridge import export_qonnx
+from signbit.bridge.constants import computed
+from signbit.bridge.export_onnx import OUTPUT
+from signbit.bridge.graph.builder import Builder, Built
+from signbit.bridge.graph.fold import Certificate
+from signbit.bridge.graph.library import ModelProto, TensorProto, numpy_helper
+from signbit.bridge.graph.node import Node, Operator
+from signbit.bridge.graph.reading import OPSET_MIN, OWN_DOMAIN, attributes, read
+from signbit.bridge.graph.tensor import InputSlot, Slot, Tensor
+from signbit.bridge.operators import elementwise, merges, own, pools, quantizers, shapes, weighted
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_name
+from signbit.qmodel.untrusted import shown
+from signbit.qmodel.value import Encoding, Value, size_of
+
+OPERATORS: dict[str, Operator] = {
+    **elementwise.OPERATORS,
+    **shapes.OPERATORS,
+    **weighted.OPERATORS,
+    **pools.OPERATORS,
+    **merges.OPERATORS,
+    **quantizers.OPERATORS,
+}
+ENDS = ("Softmax", "LogSoftmax", "ArgMax")
+"""Operators after the logits, which keep the order of the classes; the device has its own confidence."""
+ADVICE = {
+    **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Mish", "HardSwish"), "use QuantReLU"),
+    **dict.fromkeys(("Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Erf", "Softplus"), "use QuantReLU or BinarySign"),
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "Loop", "Scan", "If"), "only networks without loops have an integer model"),
+    "ConvTranspose": "use convolutions",
+    "InstanceNormalization": "use batch normalization",
+    "LayerNormalization": "use batch normalization",
+    "DynamicQuantizeLinear": "quantize with fixed scales",
+}
+TAKE_PADDING = ("Conv", "ConvInteger", "QLinearConv", "Transpose")
+LAYOUTS = ("NCHW", "NHWC")
+INPUT_UNIT = 1 / 255
+"""What a byte of the input is worth in graphs whose input is real."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`input_unit` None is 1/255, or 1 in graphs whose input is bytes.  `layout` is that of an input image of several
+    channels whose first layer is a dense one; convolutions show theirs.
+    """
+
+    name: str = "imported"
+    labels: tuple[str, ...] | None = None
+    input_unit: float | None = None
+    layout: str | None = None
+    allow_rounding: bool = False
+    range_of: Callable[[str], float] | None = None
+    """What the highest level of a float ReLU, by its name in the graph, is worth; None where none may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """`certificates` has one entry per layer, None where it rounds nothing.
+
+    `input_places[i]` says where number i of the model's input lies in the graph's, `logits` which tensor of the graph
+    they are, and `unit` what the graph reads for a byte of 1.
+    """
+
+    model: QuantizedModel
+    certificates: tuple[Certificate | None, ...]
+    notes: tuple[str, ...]
+    proto: ModelProto
+    input_places: np.ndarray
+    logits: str
+    unit: float
+
+    @property
+    def certificate(self) -> Certificate:
+        return sum((each for each in self.certificates if each), Certificate(0, 0))
+
+
+def import_file(path: str | os.PathLike, options: Options, external_data: bool = False) -> Imported:
+    """The model of an ONNX file; raises SignbitError with what is wrong and the node's name, or OSError."""
+    check_name(options.name)
+    proto = read(path, external_data)
+    try:
+        return import_model(proto, options)
+    except SignbitError as error:
+        raise SignbitError(f"{Path(path)}: {error}") from None
+
+
+def import_model(proto: ModelProto, options: Options) -> Imported:
+    """The model of a graph that `reading.checked` has passed."""
+    model = export_qonnx.exported(proto)
+    if model is None:
+        return _Walk(proto, options).result()
+    model = replace(model, name=options.name, labels=options.labels or model.labels).validate()
+    places = np.arange(size_of(model.input_shape), dtype=np.int32)
+    return Imported(model, (None,) * len(model.layers), (), proto, places, OUTPUT, 1.0)
+
+
+class _Walk:
+    """`known` maps names of the graph to constants and tensors."""
+
+    def __init__(self, proto: ModelProto, options: Options):
+        self.proto, self.options = proto, options
+        self.opset = next((each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")), OPSET_MIN)
+        self.known: dict[str, Tensor | np.ndarray] = {}
+        for tensor in proto.graph.initializer:
+            self.known[tensor.name] = _array(tensor)
+        self.input = self._input()
+        range_of = self._range_of if options.range_of else None
+        self.builder = Builder(self.input.source, options.allow_rounding, range_of)
+        self.ends: dict[str, str] = {}
+        """Names after the logits, and the name of the logits."""
+
+    def result(self) -> Imported:
+        for proto in self.proto.graph.node:
+            node = self._node(proto)
+            if proto.op_type in ENDS and not node.is_constant and not proto.domain:
+                self.ends[proto.output[0]] = self.ends.get(proto.input[0], proto.input[0])
+            self.known[proto.output[0]] = self._run(node)
+        model, logits = self._finish()
+        built = self.builder.layers()
+        return Imported(
+            model,
+            tuple(each.certificate for each in built),
+            tuple(dict.fromkeys(self.builder.notes)),
+            self.proto,
+            self.input.source.places,
+            logits,
+            float(self.input.gain),
+        )
+
+    def _node(self, proto) -> Node:
+        inputs, name = [], shown(proto.name or proto.output[0])
+        if not proto.output:
+            raise SignbitError(f"node {name} gives nothing")
+        for each in proto.input:
+            if each and each not in self.known:
+                raise SignbitError(f"node {name} ({proto.op_type}): reads {shown(each)}, which nothing gives")
+            inputs.append(self.known[each] if each else None)
+        names = tuple(proto.input)
+        return Node(proto.op_type, proto.domain, name, tuple(inputs), names, attributes(proto), self.opset)
+
+    def _run(self, node: Node) -> Tensor | np.ndarray:
+        try:
+            if node.is_constant:
+                return computed(node)
+            return self._operator(node)(node, self.builder)
+        except SignbitError as error:
+            raise SignbitError(f"{node.place}: {error}") from None
+        except (ValueError, IndexError) as error:
+            # numpy's word for shapes that do not fit together
+            raise SignbitError(f"{node.place}: its inputs do not fit together ({_one_line(error)})") from None
+
+    def _operator(self, node: Node) -> Operator:
+        if node.domain == OWN_DOMAIN:
+            return own.operator(node, self.proto)
+        if node.kind in ENDS and node.kind not in OPERATORS:
+            return elementwise.same
+        if node.kind not in OPERATORS:
+            advice = ADVICE.get(node.kind)
+            raise SignbitError(f"there is no integer form of {shown(node.kind)}" + (f"; {advice}" if advice else ""))
+        padded = [each for each in node.inputs if isinstance(each, Tensor) and each.padding is not None]
+        if padded and node.kind not in TAKE_PADDING:
+            raise SignbitError("reads an image that was padded; only a convolution can take padding in")
+        return OPERATORS[node.kind]
+
+    def _range_of(self, tensor: Tensor) -> float:
+        name = next(name for name, found in self.known.items() if found is tensor)
+        return self.options.range_of(name)
+
+    def _input(self) -> Tensor:
+        graph = self.proto.graph
+        inputs = [each for each in graph.input if each.name not in self.known]
+        if len(inputs) != 1 or len(graph.output) != 1:
+            raise SignbitError(
+                f"the graph has {len(inputs)} inputs and {len(graph.output)} outputs; it must have one of each"
+            )
+        name, kind = inputs[0].name, inputs[0].type.tensor_type
+        sides = [side.dim_value for side in kind.shape.dim]
+        if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
+            raise SignbitError(f"input {shown(name)} must be float32 or uint8 numbers")
+        shape = tuple(sides[1:])
+        if not 1 <= len(shape) <= 3 or min(shape) < 1:
+            raise SignbitError(
+                f"input {shown(name)} has the shape {tuple(sides)} (0: unknown); export it with a batch and 1 to 3 "
+                "known sides"
+            )
+        if size_of(shape) > INPUT_SIZE_MAX:
+            raise SignbitError(f"input {shown(name)} has more than {INPUT_SIZE_MAX:,} numbers")
+        places = np.arange(size_of(shape), dtype=np.int32).reshape(1, *shape)
+        slot = InputSlot(0, Value(shape, Encoding.UINT8, 0, 255), _usual(places, self.options.layout))
+        unit = self.options.input_unit
+        if unit is None:
+            unit = INPUT_UNIT if kind.elem_type == TensorProto.FLOAT else 1.0
+        tensor = Tensor(slot, places, np.float64(unit), np.float64(0), elem_type=kind.elem_type)
+        self.known[name] = tensor
+        return tensor
+
+    def _finish(self) -> tuple[QuantizedModel, str]:
+        found = self.proto
+        name = found.graph.output[0].name
+        logits = self.ends.get(name, name)
+        final = self.known.get(logits)
+        if not isinstance(final, Tensor):
+            raise SignbitError("the graph's output does not depend on its input")
+        is_own = isinstance(final.source, Slot) and final.source.value.encoding is Encoding.INT32
+        shift = own.logit_shift(found) if is_own else self.builder.logits(final)
+        layers = tuple(each.layer for each in self.builder.layers())
+        model = self._model(layers, shift)
+        return model, logits
+
+    def _model(self, layers: Sequence, shift: int) -> QuantizedModel:
+        found, options = self.proto, self.options
+        labels = options.labels or own.labels(found) or tuple(map(str, range(layers[-1].neurons)))
+        certificate = _total(self.builder.layers())
+        record = {
+            "producer": shown(f"{found.producer_name} {found.producer_version}".strip()),
+            "accumulators": certificate.possible,
+            "rounded_differently": certificate.different,
+        }
+        return QuantizedModel(
+            options.name,
+            self.builder.input.value.shape,
+            self.builder.input_shift,
+            layers,
+            labels,
+            shift,
+            provenance={"imported": record},
+        ).validate()
+
+
+def _usual(places: np.ndarray, layout: str | None) -> np.ndarray | None:
+    """Places (1, ...) of an input in the order HWC; None where only the layout can tell, which was not given."""
+    shape = places.shape[1:]
+    if len(shape) < 3 or layout == "NHWC" or (layout is None and shape[2] == 1):
+        return places[0]
+    return np.moveaxis(places[0], 0, 2) if layout == "NCHW" or shape[0] == 1 else None
+
+
+def _total(built: Sequence[Built]) -> Certificate:
+    return sum((each.certificate for each in built if each.certificate), Certificate(0, 0))
+
+
+def _array(tensor: TensorProto) -> np.ndarray:
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise SignbitError(f"tensor {shown(tensor.name)}: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return shown(" ".join(str(error).split()), 100)

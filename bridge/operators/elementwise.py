@@ -1,0 +1,192 @@
+"""Arithmetic, clamps, roundings and comparisons: they change the line or the stairs of a tensor."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from signbit.bridge.graph.builder import Builder
+from signbit.bridge.graph.library import TensorProto
+from signbit.bridge.graph.node import Node, Operator
+from signbit.bridge.graph.tensor import Rounding, Tensor
+from signbit.bridge.operators.merges import add_tensors
+from signbit.qmodel.errors import SignbitError
+
+BYTES = frozenset({TensorProto.UINT8, TensorProto.INT8})
+WHOLE = BYTES | {TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64}
+
+
+def add(node: Node, builder: Builder) -> Tensor:
+    if all(isinstance(each, Tensor) for each in node.inputs):
+        return add_tensors(node, builder)
+    tensor, other = _sides(node)
+    return tensor.affine(1.0, other)
+
+
+def subtract(node: Node, builder: Builder) -> Tensor:
+    if all(isinstance(each, Tensor) for each in node.inputs):
+        raise SignbitError("subtracts one activation from another, for which there is no integer layer")
+    tensor, other = _sides(node)
+    return tensor.affine(-1.0, other) if isinstance(node.inputs[1], Tensor) else tensor.affine(1.0, -other)
+
+
+def multiply(node: Node, builder: Builder) -> Tensor:
+    tensor, other = _sides(node)
+    return tensor.affine(other, 0.0)
+
+
+def divide(node: Node, builder: Builder) -> Tensor:
+    tensor, other = _sides(node)
+    if isinstance(node.inputs[1], Tensor):
+        raise SignbitError("divides by an activation, for which there is no integer layer")
+    if tensor.elem_type in WHOLE:
+        raise SignbitError("divides whole numbers and cuts the rest off; divide real numbers and use Floor")
+    if not other.all():
+        raise SignbitError("divides by 0")
+    return tensor.affine(1 / other, 0.0)
+
+
+def negate(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().affine(-1.0, 0.0)
+
+
+def batch_normalization(node: Node, builder: Builder) -> Tensor:
+    """scale * (x - mean) / sqrt(variance + epsilon) + bias, channel by channel."""
+    scale, bias, mean, variance = (node.constant(index) for index in range(1, 5))
+    if node.attribute("training_mode", 0):
+        raise SignbitError("normalizes by the batch's own mean; export the network in evaluation mode (model.eval())")
+    tensor = node.tensor()
+    if any(array.shape != (tensor.shape[1],) for array in (scale, bias, mean, variance)):
+        raise SignbitError("does not have one number for each channel")
+    width = np.sqrt(variance + node.attribute("epsilon", 1e-5))
+    if not (width > 0).all():
+        raise SignbitError("has a variance that is not above 0")
+    factor, shape = scale / width, (1, -1, *[1] * (len(tensor.shape) - 2))
+    return tensor.affine(factor.reshape(shape), (bias - mean * factor).reshape(shape))
+
+
+def relu(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().clamp(0.0, np.inf)
+
+
+def clip(node: Node, builder: Builder) -> Tensor:
+    low, high = (node.constant(index, default) for index, default in ((1, -np.inf), (2, np.inf)))
+    if (low >= high).any():
+        raise SignbitError(f"leaves one value only, {np.max(high):g}")
+    return node.tensor().clamp(low, high)
+
+
+def floor(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().rounded(Rounding.FLOOR)
+
+
+def round_nearest(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().rounded(Rounding.NEAREST)
+
+
+def sign(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().sign()
+
+
+def cast(node: Node, builder: Builder) -> Tensor:
+    """Nothing, but for real numbers that become whole ones: those are cut, which is down where none is negative."""
+    tensor, wanted = node.tensor(), node.attribute("to", 0)
+    is_cut = wanted in WHOLE and tensor.elem_type not in WHOLE | {TensorProto.BOOL}
+    if is_cut and (tensor.stairs is None or tensor.stairs.rounding is None):
+        if tensor.stairs is None or np.min(tensor.stairs.low) < 0:
+            raise SignbitError("cuts real numbers to whole ones; clamp them to 0 and above first, or use Floor")
+        tensor = tensor.rounded(Rounding.FLOOR)
+    return replace(tensor, elem_type=wanted)
+
+
+def same(node: Node, builder: Builder) -> Tensor:
+    return node.tensor()
+
+
+def greater(node: Node, builder: Builder) -> Tensor:
+    return _compare(node, True, False)
+
+
+def greater_or_equal(node: Node, builder: Builder) -> Tensor:
+    return _compare(node, False, False)
+
+
+def less(node: Node, builder: Builder) -> Tensor:
+    """x < t is not x >= t."""
+    return _compare(node, False, True)
+
+
+def less_or_equal(node: Node, builder: Builder) -> Tensor:
+    return _compare(node, True, True)
+
+
+def invert(node: Node, builder: Builder) -> Tensor:
+    return node.tensor().affine(-1.0, 1.0)
+
+
+def where(node: Node, builder: Builder) -> Tensor:
+    """A condition that becomes one of two constants."""
+    if any(isinstance(each, Tensor) for each in node.inputs[1:]):
+        raise SignbitError("chooses between activations; only constants such as 1 and -1 have an integer form")
+    condition, yes, no = node.tensor(), node.constant(1), node.constant(2)
+    if (yes == no).any():
+        raise SignbitError("gives the same for both answers")
+    return replace(condition.affine(yes - no, no), elem_type=TensorProto.FLOAT)
+
+
+def bit_shift(node: Node, builder: Builder) -> Tensor:
+    """The input's bytes, shifted right by 1."""
+    tensor = node.tensor()
+    is_bytes = tensor.source is builder.input and tensor.gain == 1 and tensor.offset == 0 and tensor.stairs is None
+    if not is_bytes or node.attribute("direction", "") != "RIGHT" or node.number(1) != 1:
+        raise SignbitError("shifts other than the input's bytes, right by 1")
+    return builder.shifted(tensor)
+
+
+def _compare(node: Node, is_strict: bool, is_less: bool) -> Tensor:
+    if all(isinstance(each, Tensor) for each in node.inputs):
+        raise SignbitError("compares two activations, for which there is no integer layer")
+    tensor, other = _sides(node)
+    if not isinstance(node.inputs[0], Tensor):
+        # t > x is x < t, which is not x >= t
+        is_strict, is_less = not is_strict, not is_less
+    step = replace(tensor.step(other, is_strict), elem_type=TensorProto.BOOL)
+    return step.affine(-1.0, 1.0) if is_less else step
+
+
+def _sides(node: Node) -> tuple[Tensor, np.ndarray]:
+    """The activation and the constant, whichever comes first."""
+    tensors = [index for index, each in enumerate(node.inputs) if isinstance(each, Tensor)]
+    if len(tensors) != 1 or len(node.inputs) != 2:
+        raise SignbitError("multiplies one activation by another, for which there is no integer layer")
+    tensor = node.inputs[tensors[0]]
+    if tensor.elem_type in BYTES:
+        raise SignbitError("computes with 8-bit numbers, which wrap around; cast them to float first")
+    other = node.constant(1 - tensors[0])
+    if np.isinf(other).any():
+        raise SignbitError("has an infinite constant")
+    return tensor, other
+
+
+OPERATORS: dict[str, Operator] = {
+    "Add": add,
+    "BatchNormalization": batch_normalization,
+    "BitShift": bit_shift,
+    "Cast": cast,
+    "Clip": clip,
+    "Div": divide,
+    "Dropout": same,
+    "Floor": floor,
+    "Greater": greater,
+    "GreaterOrEqual": greater_or_equal,
+    "Identity": same,
+    "Less": less,
+    "LessOrEqual": less_or_equal,
+    "Mul": multiply,
+    "Neg": negate,
+    "Not": invert,
+    "Relu": relu,
+    "Round": round_nearest,
+    "Sign": sign,
+    "Sub": subtract,
+    "Where": where,
+}

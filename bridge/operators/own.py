@@ -1,0 +1,145 @@
+"""Layers of models that `export_onnx` wrote: read back as they were."""
+
+import json
+
+import numpy as np
+
+from signbit.bridge.graph.builder import Builder
+from signbit.bridge.graph.functions import NAME, PARAMETERS, function
+from signbit.bridge.graph.library import ModelProto
+from signbit.bridge.graph.node import Node, Operator
+from signbit.bridge.graph.reading import OWN_DOMAIN
+from signbit.bridge.graph.tensor import Slot, Tensor
+from signbit.qmodel.activations import Activation, Logits, Requantize, Sign
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layer import NEURONS_MAX, Layer
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
+from signbit.qmodel.merge import Add, Concatenate, Merge
+from signbit.qmodel.model import LOGIT_SHIFT_MAX, checked_output
+from signbit.qmodel.value import Encoding, size_of
+from signbit.qmodel.window import Window
+
+ACTIVATIONS = {"Requantize": Requantize, "Sign": Sign, "Logits": Logits}
+MERGES = {"Add": Add, "Concatenate": Concatenate, "ConcatenateBits": Concatenate}
+
+
+def operator(node: Node, proto: ModelProto) -> Operator:
+    """What reads a layer back, if the file's function of its name is the one that this signbit writes."""
+    found = [each for each in proto.functions if each.domain == OWN_DOMAIN and each.name == node.kind]
+    wanted = function(node.kind)
+    if wanted is None or len(found) != 1 or found[0] != wanted:
+        raise SignbitError("is a layer of another version of signbit; export the model again")
+    return _layer
+
+
+def labels(proto: ModelProto) -> tuple[str, ...] | None:
+    """The class labels of an exported model."""
+    text = _property(proto, "labels")
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or any(not isinstance(each, str) for each in found):
+        raise SignbitError("the labels in its metadata are no list of texts; give --labels")
+    return tuple(found)
+
+
+def logit_shift(proto: ModelProto) -> int:
+    text = _property(proto, "logit_shift") or ""
+    if not text.isascii() or not text.isdigit() or len(text) > 2 or int(text) > LOGIT_SHIFT_MAX:
+        raise SignbitError("its metadata do not say what a logit is worth (signbit.logit_shift); export it again")
+    return int(text)
+
+
+def _property(proto: ModelProto, name: str) -> str | None:
+    return next((each.value for each in proto.metadata_props if each.key == f"signbit.{name}"), None)
+
+
+def _layer(node: Node, builder: Builder) -> Tensor:
+    match = NAME.fullmatch(node.kind)
+    count = int(match["count"]) if match["count"] else 1
+    reads = tuple(_read(node.tensor(index), builder) for index in range(count))
+    inputs = builder.counted_back(reads)
+    if match["merge"]:
+        layer = _merge(node, MERGES[match["merge"]], inputs, match["merge"] == "ConcatenateBits")
+    elif match["kind"]:
+        layer = _weighted(node, match["kind"], match["activation"], inputs)
+    else:
+        size, channels = node.attribute("size", []), node.attribute("channels", 0)
+        layer = AveragePool(tuple(size), channels, node.attribute("high", 0), inputs)
+        _check(layer.size == tuple(node.constant(1).shape[2:]) and 1 <= channels <= NEURONS_MAX)
+        _check(node.attribute("multiplier", 0) == int(layer.activation.multiplier[0]) and (node.constant(1) == 1).all())
+        _check(node.attribute("shift", 0) == layer.SHIFT)
+    values = [builder.input.value, *(each.output for each in builder.built)]
+    checked_output(layer, values)
+    slot = builder.emit(layer, reads)
+    order = np.arange(size_of(slot.value.shape), dtype=np.int32).reshape(1, *slot.value.shape)
+    return Tensor(slot, order, np.float64(1), np.float64(0))
+
+
+def _read(tensor: Tensor, builder: Builder) -> Slot:
+    """The slot of a tensor that is its value, number by number."""
+    is_plain = isinstance(tensor.source, Slot) and tensor.stairs is None and tensor.padding is None
+    is_plain = is_plain and np.all(tensor.gain == 1) and np.all(tensor.offset == 0)
+    if is_plain and tensor.source is builder.input and builder.input.places is None:
+        builder.read_input(tensor.shape[1:], tensor.order.ravel())
+    if not is_plain or (builder.order(tensor).ravel() != np.arange(tensor.order.size)).any():
+        raise SignbitError("reads something between layers that this signbit did not write")
+    return tensor.source
+
+
+def _merge(node: Node, kind: type[Merge], inputs: tuple[int, ...], is_bits: bool) -> Merge:
+    if is_bits:
+        return kind(inputs, 1, (1,) * len(inputs), 0)
+    multipliers = tuple(node.attribute("multipliers", []))
+    _check(all(isinstance(each, int) for each in multipliers))
+    return kind(inputs, node.attribute("high", 0), multipliers, node.attribute("shift", 0))
+
+
+def _weighted(node: Node, kind: str, activation: str, inputs: tuple[int, ...]) -> Layer:
+    names = PARAMETERS[activation]
+    weights = _array(node, 1, "int8")
+    made = _activation(node, activation, [_array(node, len(node.inputs) - 2 + place, "int32") for place in range(2)])
+    if kind == "Dense":
+        _check(len(node.inputs) == 2 + len(names))
+        return Dense(weights, made, inputs)
+    _check(len(node.inputs) == 4 + len(names) and weights.ndim == 4)
+    pads = node.whole_numbers(2)
+    _check(len(pads) == 8 and not any(pads[axis] for axis in (0, 1, 4, 5)) and min(pads) >= 0)
+    outside = -1 if node.tensor().source.value.encoding is Encoding.BIT else 0
+    _check(node.number(3) == outside)
+    window = Window(_pair(node, "strides"), (pads[2], pads[6], pads[3], pads[7]), _pair(node, "pool"))
+    if kind == "DepthwiseConv2D":
+        _check(weights.shape[1] == 1 and node.attribute("channels", 0) == len(weights))
+        return DepthwiseConv2D(weights[:, 0].copy(), made, window, inputs)
+    return Conv2D(weights.transpose(0, 2, 3, 1).copy(), made, window, inputs)
+
+
+def _activation(node: Node, kind: str, arrays: list[np.ndarray]) -> Activation:
+    made = ACTIVATIONS[kind]
+    fields = {}
+    for name, array in zip(PARAMETERS[kind], arrays, strict=True):
+        fields[name] = array.astype(made.dtypes[name])
+        _check((fields[name] == array).all())
+    if made is Requantize:
+        fields |= {"shift": node.attribute("shift", 0), "high": node.attribute("high", 0)}
+    return made(**fields)
+
+
+def _array(node: Node, index: int, dtype: str) -> np.ndarray:
+    found = node.inputs[index] if 0 < index < len(node.inputs) else None
+    _check(isinstance(found, np.ndarray) and found.dtype == dtype)
+    return found
+
+
+def _pair(node: Node, name: str) -> tuple[int, int]:
+    found = node.attribute(name, [])
+    _check(len(found) == 2 and all(isinstance(each, int) and each >= 1 for each in found))
+    return tuple(found)
+
+
+def _check(is_right: bool) -> None:
+    if not is_right:
+        raise SignbitError("does not hold what a layer of its kind must; export the model again")

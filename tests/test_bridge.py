@@ -1,0 +1,586 @@
+"""Import from ONNX: what real frameworks wrote, each operator beside onnx's reference, and each refusal."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="onnx is missing: pip install onnx")
+
+from signbit.__main__ import COMMANDS
+from signbit.bridge.compare import compare
+from signbit.bridge.graph.library import TensorProto
+from signbit.bridge.importing import Options, import_file
+from signbit.bridge.running import Runner
+from signbit.qmodel.command import run_command, run_named
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from tests.golden.onnx.hashes import HERE, NAMES
+from tests.onnx_graphs import Graph, ramp, signs
+
+HASHES = json.loads((HERE / "hashes.json").read_text())
+INPUTS = 200
+
+
+def differences(imported, inputs=INPUTS):
+    """Largest difference between the graph's logits and the integer model's, and the labels that differ."""
+    model = imported.model
+    x = np.random.default_rng(1).integers(0, 256, (inputs, model.input_size), dtype=np.uint8)
+    real = np.concatenate([outputs[0] for outputs in Runner(imported, [imported.logits]).outputs(x)])
+    ours = model.run(x) * 2.0**-model.logit_shift
+    return float(np.abs(real - ours).max()), int((real.argmax(axis=1) != ours.argmax(axis=1)).sum())
+
+
+# -- files of real frameworks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_framework_s_file_gives_the_expected_model(name):
+    imported = import_file(HERE / name, Options(), external_data=True)
+    assert imported.model.hash == HASHES[name]
+    certificate = imported.certificate
+    assert certificate.possible > 0 and certificate.different <= certificate.possible * 3e-4
+
+
+def test_there_is_a_file_of_each_framework():
+    assert len(NAMES) == len(HASHES) == 8
+    assert {name.partition("_")[0] for name in NAMES} == {"torch", "brevitas", "larq"}
+
+
+@pytest.mark.parametrize("name", ["torch_residual.onnx", "torch_joined.onnx", "larq_conv.onnx", "brevitas_sign.onnx"])
+def test_a_framework_s_network_and_the_integers_agree_on_the_digits(name, digits):
+    imported = import_file(HERE / name, Options(), external_data=True)
+    found = compare(imported, digits.test)
+    assert found.labels_equal == found.inputs >= 300
+    assert found.difference_max < 0.1 * found.spread
+
+
+# -- operators --------------------------------------------------------------------------------------------------------
+
+
+def relu(graph, x, high=15.0, step=2.0):
+    """A quantizer with levels 0, step, ..., high * step."""
+    level = graph("Round", graph("Clip", graph("Div", x, np.float64(step)), np.float32(0), np.float32(high)))
+    return graph("Mul", level, np.float64(step))
+
+
+def conv(graph, x, outputs=4, channels=2, kernel=(3, 3), seed=3, **attributes):
+    return graph("Conv", x, signs(outputs, channels, *kernel, seed=seed), **attributes)
+
+
+def to_logits(graph, x, fan_in):
+    return graph.dense(graph("Flatten", x), 5, fan_in)
+
+
+def test_batch_norm_bias_and_clamp_fold_into_a_requantize():
+    graph = Graph(2, 6, 6)
+    x = graph(
+        "BatchNormalization", conv(graph, "x"), *(ramp(4, *ends) for ends in [(-2, 2), (0, 1), (-1, 1), (0.5, 2)])
+    )
+    imported = graph.imported(to_logits(graph, relu(graph, x, step=0.25), 4 * 16))
+    assert [layer.kind for layer in imported.model.layers] == ["conv2d", "dense"]
+    assert differences(imported)[1] == 0
+
+
+@pytest.mark.parametrize("gains", [(0.5, 2.0), (-2.0, 2.0)])
+def test_a_max_pool_after_the_activation_is_one_before_it(gains):
+    """Where the gain is negative, the largest number comes from the smallest accumulator."""
+    graph = Graph(2, 6, 6)
+    x = graph("Mul", conv(graph, "x"), ramp(4, *gains).reshape(4, 1, 1) + np.float32(0.1))
+    x = graph("Add", x, np.float32(1))
+    x = graph("MaxPool", relu(graph, x, step=0.25), kernel_shape=[2, 2], strides=[2, 2])
+    imported = graph.imported(to_logits(graph, x, 16))
+    assert [layer.kind for layer in imported.model.layers] == ["conv2d", "dense"]
+    assert differences(imported) == (pytest.approx(0, abs=0.3), 0)
+
+
+def test_an_image_with_channels_last_gives_the_same_model():
+    """The bytes of the model are HWC, whatever the graph's order."""
+    first, last = Graph(2, 6, 6), Graph(6, 6, 2)
+    hashes = []
+    for graph, x in ((first, "x"), (last, last("Transpose", "x", perm=[0, 3, 1, 2]))):
+        imported = graph.imported(to_logits(graph, relu(graph, conv(graph, x), step=0.5), 64))
+        assert imported.model.input_shape == (6, 6, 2)
+        assert differences(imported)[1] == 0
+        hashes.append(imported.model.hash)
+    assert hashes[0] == hashes[1]
+
+
+def test_a_vector_that_becomes_an_image_is_read_as_one():
+    graph = Graph(36)
+    image = graph("Reshape", "x", np.array([1, 1, 6, 6]))
+    imported = graph.imported(to_logits(graph, relu(graph, conv(graph, image, channels=1), step=0.5), 64))
+    assert imported.model.input_shape == (6, 6, 1) and differences(imported)[1] == 0
+
+
+def test_a_convolution_over_time_is_one_over_an_image_of_width_1():
+    graph = Graph(3, 20)
+    x = relu(graph, conv(graph, "x", 6, 3, (5,), pads=[2, 2], strides=[2]), step=0.5)
+    x = graph("MaxPool", x, kernel_shape=[2], strides=[2])
+    imported = graph.imported(to_logits(graph, x, 30))
+    assert imported.model.input_shape == (20, 1, 3) and differences(imported)[1] == 0
+
+
+def test_a_depthwise_convolution():
+    graph = Graph(4, 6, 6)
+    x = relu(graph, conv(graph, "x", 4, 1, group=4), step=0.125)
+    imported = graph.imported(to_logits(graph, x, 64))
+    assert imported.model.layers[0].kind == "depthwise_conv2d" and differences(imported)[1] == 0
+
+
+def test_ternary_weights_and_a_scale_for_each_output():
+    graph = Graph(12)
+    weights = signs(12, 6) * ramp(6, -2, 3)
+    weights[::3] = 0
+    imported = graph.imported(graph.dense(relu(graph, graph("MatMul", "x", weights)), 3, 6))
+    assert imported.model.layers[0].ternary and differences(imported)[1] == 0
+
+
+def test_weights_are_folded_constants():
+    """As exporters leave them: a sign of latent weights, transposed."""
+    graph = Graph(12)
+    latent = np.random.default_rng(2).normal(size=(6, 12)).astype(np.float32)
+    hard = graph("Where", graph("GreaterOrEqual", latent, np.float32(0)), np.float32(1), np.float32(-1))
+    x = graph("MatMul", "x", graph("Transpose", hard, perm=[1, 0]))
+    model = graph.imported(graph.dense(relu(graph, x), 3, 6)).model
+    assert np.array_equal(model.layers[0].weights, np.where(latent >= 0, 1, -1))
+
+
+def step_where(graph, x):
+    return graph("Where", graph("GreaterOrEqual", x, np.float32(0.5)), np.float32(2), np.float32(-2))
+
+
+def step_less(graph, x):
+    return graph("Where", graph("Less", x, np.float32(0.5)), np.float32(-2), np.float32(2))
+
+
+def step_cast(graph, x):
+    is_up = graph("Not", graph("Greater", np.float32(0.5), x))
+    return graph("Sub", graph("Mul", graph("Cast", is_up, to=TensorProto.FLOAT), np.float32(4)), np.float32(2))
+
+
+def step_larq(graph, x):
+    inner = graph("Add", graph("Sign", graph("Sub", x, np.float32(0.5))), np.float32(0.1))
+    return graph("Mul", graph("Sign", inner), np.float32(2))
+
+
+def step_bipolar(graph, x):
+    return graph("BipolarQuant", graph("Sub", x, np.float32(0.5)), np.float32(2))
+
+
+@pytest.mark.parametrize("step", [step_where, step_less, step_cast, step_larq, step_bipolar])
+def test_every_way_to_write_a_sign_is_the_same_thresholds(step):
+    graph = Graph(12)
+    imported = graph.imported(graph.dense(step(graph, graph.dense("x", 6, 12)), 3, 6), input_unit=0.25)
+    assert imported.model.layers[0].activation.kind == "sign"
+    # 0.25 * acc >= 0.5
+    assert (imported.model.layers[0].activation.threshold == 2).all()
+    assert differences(imported) == (0.0, 0) and imported.notes == ()
+
+
+def test_a_step_from_0_to_1_has_two_levels():
+    graph = Graph(12)
+    up = graph("Greater", graph.dense("x", 6, 12), np.float32(0))
+    imported = graph.imported(graph.dense(graph("Cast", up, to=TensorProto.FLOAT), 3, 6))
+    assert imported.model.layers[0].activation.high == 1 and differences(imported) == (0.0, 0)
+
+
+def test_a_bare_sign_says_what_becomes_of_0():
+    graph = Graph(12)
+    imported = graph.imported(graph.dense(graph("Sign", graph.dense("x", 6, 12)), 3, 6))
+    assert "Sign gives 0 for 0" in imported.notes[0]
+    assert imported.certificate.different == 6
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_one_bit_values_are_padded_with_either_sign(value):
+    graph = Graph(2, 6, 6)
+    x = step_where(graph, conv(graph, "x"))
+    x = graph("Mul", x, np.float32(0.5))
+    x = graph("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(value))
+    imported = graph.imported(to_logits(graph, step_where(graph, conv(graph, x, 4, 4, seed=5)), 64))
+    assert imported.model.layers[1].window.padding == (1, 1, 1, 1)
+    assert differences(imported) == (0.0, 0)
+
+
+def test_signed_levels_begin_at_the_lowest():
+    graph = Graph(12)
+    x = graph("Round", graph("Clip", graph.dense("x", 6, 12), np.float32(-4), np.float32(4)))
+    imported = graph.imported(graph.dense(graph("Mul", x, np.float32(0.5)), 3, 6))
+    assert imported.model.layers[0].activation.high == 8 and differences(imported)[1] == 0
+
+
+def test_halves_go_to_even_levels_and_the_certificate_counts_them():
+    """acc / 2 has a tie at every odd accumulator; where the graph rounds it down, SPEC 4 rounds it up."""
+    graph = Graph(4)
+    x = graph(
+        "Round",
+        graph(
+            "Clip",
+            graph("Mul", graph("MatMul", "x", np.ones((4, 1), np.float32)), np.float32(0.5)),
+            np.float32(0),
+            np.float32(9),
+        ),
+    )
+    imported = graph.imported(graph.dense(x, 2, 1), input_unit=1.0)
+    # 0.5, 2.5, 4.5, 6.5, 8.5
+    assert imported.certificate.different == 5 and imported.certificate.possible == 4 * 255 + 1
+
+
+def test_the_certificate_is_what_counting_gives():
+    """Every accumulator of every neuron, one by one."""
+    graph = Graph(40)
+    x = graph("Mul", graph.dense("x", 8, 40), ramp(8, -0.9, 1.3) * np.float32(0.01))
+    imported = graph.imported(graph.dense(relu(graph, x, high=127.0, step=0.01), 3, 8), input_unit=1.0)
+    layer = imported.model.layers[0]
+    acc = layer.accumulator_range(imported.model.values[0])
+    gains = (ramp(8, -0.9, 1.3) * np.float32(0.01)).astype(np.float64) / np.float64(np.float32(0.01))
+    different = 0
+    for neuron, gain in enumerate(gains):
+        all_acc = np.arange(acc.low[neuron], acc.high[neuron] + 1)
+        wanted = np.clip(np.rint(gain * all_acc), 0, 127)
+        scaled = all_acc * int(layer.activation.multiplier[neuron]) + int(layer.activation.bias[neuron])
+        different += int((np.clip(scaled >> layer.activation.shift, 0, 127) != wanted).sum())
+    assert imported.certificate.possible == int((acc.high - acc.low + 1).sum())
+    assert imported.certificate.different == different
+
+
+def test_a_residual_addition_of_one_scale_is_exact():
+    graph = Graph(2, 6, 6)
+    x = relu(graph, conv(graph, "x", pads=[1, 1, 1, 1]))
+    y = relu(graph, conv(graph, x, 4, 4, pads=[1, 1, 1, 1], seed=6))
+    imported = graph.imported(to_logits(graph, graph("Add", x, y), 144), input_unit=1.0)
+    add = imported.model.layers[2]
+    assert (add.kind, add.high, add.multipliers, add.shift) == ("add", 30, (1, 1), 0)
+    assert differences(imported)[1] == 0
+
+
+def test_a_residual_addition_of_two_scales_is_requantized():
+    graph = Graph(2, 6, 6)
+    x = relu(graph, conv(graph, "x", pads=[1, 1, 1, 1]), high=127.0, step=0.0301)
+    y = relu(graph, conv(graph, x, 4, 4, pads=[1, 1, 1, 1], seed=6), high=127.0, step=0.0203)
+    imported = graph.imported(to_logits(graph, relu(graph, graph("Add", x, y), high=127.0, step=0.05), 144))
+    add, certificate = imported.model.layers[2], imported.certificates[2]
+    assert add.kind == "add" and add.shift > 0
+    assert certificate.possible == 128 * 128 and certificate.different <= 8
+    assert differences(imported)[1] == 0
+
+
+def test_channels_side_by_side_even_when_flattened():
+    graph = Graph(2, 6, 6)
+    parts = [relu(graph, conv(graph, "x", outputs, seed=outputs), step=1.0) for outputs in (3, 4)]
+    flat = graph("Concat", *(graph("Flatten", part) for part in parts), axis=1)
+    imported = graph.imported(graph.dense(flat, 5, 7 * 16), input_unit=1.0)
+    assert imported.model.layers[2].kind == "concatenate" and differences(imported) == (0.0, 0)
+
+
+def test_a_mean_that_is_quantized_is_an_average_pool():
+    graph = Graph(2, 6, 6)
+    x = relu(graph, conv(graph, "x"), high=127.0, step=0.0625)
+    x = graph("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+    imported = graph.imported(to_logits(graph, relu(graph, x, high=127.0, step=0.0625), 16))
+    assert imported.model.layers[1].kind == "average_pool"
+    assert differences(imported)[0] < 1
+
+
+@pytest.mark.parametrize("kind", ["GlobalAveragePool", "ReduceMean"])
+def test_a_mean_is_rounded_only_when_that_is_allowed(kind):
+    graph = Graph(2, 6, 6)
+    x = relu(graph, conv(graph, "x"), high=127.0, step=0.0625)
+    x = graph(kind, x, **({"axes": [2, 3]} if kind == "ReduceMean" else {}))
+    output = to_logits(graph, x, 4)
+    with pytest.raises(SignbitError, match=r"means that the graph does not round.* --allow-rounding"):
+        graph.imported(output)
+    imported = graph.imported(output, allow_rounding=True)
+    assert imported.model.layers[1].kind == "average_pool"
+    assert imported.certificates[1].different == 4 * (16 * 127 - 127)
+
+
+def test_quantize_and_dequantize_linear():
+    graph = Graph(12)
+    zero, scale = np.array(128, np.uint8), np.float32(0.25)
+    q = graph("QuantizeLinear", graph.dense("x", 6, 12), scale, zero)
+    imported = graph.imported(graph.dense(graph("DequantizeLinear", q, scale, zero), 3, 6))
+    assert imported.model.layers[0].activation.high == 255 and differences(imported)[1] == 0
+
+
+def qlinear_network(graph, kind):
+    scale, zero, ones = np.float32(1 / 255), np.array(0, np.uint8), np.array(0, np.int8)
+    q = graph("QuantizeLinear", "x", scale, zero)
+    if kind == "conv":
+        weights = signs(4, 2, 3, 3).astype(np.int8)
+        bias = np.arange(4, dtype=np.int32) * 100
+        y = graph("QLinearConv", q, scale, zero, weights, np.float32(0.5), ones, np.float32(0.02), zero, bias)
+        return graph("Flatten", graph("DequantizeLinear", y, np.float32(0.02), zero)), 64
+    weights = signs(72, 6).astype(np.int8)
+    flat = graph("Flatten", q)
+    y = graph("QLinearMatMul", flat, scale, zero, weights, np.float32(0.5), ones, np.float32(0.02), zero)
+    return graph("DequantizeLinear", y, np.float32(0.02), zero), 6
+
+
+@pytest.mark.parametrize("kind", ["conv", "matmul"])
+def test_qlinear_operators(kind):
+    graph = Graph(2, 6, 6)
+    x, fan_in = qlinear_network(graph, kind)
+    imported = graph.imported(graph.dense(x, 3, fan_in), layout="NCHW")
+    # of 200; a level of y is worth 0.02, and float32 rounds a few the other way
+    assert differences(imported)[0] < 0.1 and differences(imported)[1] <= 2
+
+
+@pytest.mark.parametrize("kind", ["Quant", "IntQuant"])
+def test_qonnx_quantizers(kind):
+    graph = Graph(12)
+    one = [np.float32(value) for value in (0.25, 0, 4)]
+    weights = graph("BipolarQuant", signs(12, 6) * np.float32(0.3), np.float32(1))
+    x = graph(kind, graph("MatMul", "x", weights), *one, signed=1, narrow=0, rounding_mode="ROUND")
+    imported = graph.imported(graph.dense(x, 3, 6))
+    assert imported.model.layers[0].activation.high == 15 and differences(imported)[1] == 0
+
+
+def test_a_truncated_mean_is_a_requantized_sum():
+    graph = Graph(2, 6, 6)
+    bits = [np.float32(value) for value in (0.5, 0, 8, 6)]
+    x = relu(graph, conv(graph, "x"), high=63.0, step=0.5)
+    x = graph("Mul", graph("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), np.float32(4))
+    imported = graph.imported(to_logits(graph, graph("Trunc", x, *bits, rounding_mode="FLOOR"), 16))
+    assert differences(imported)[1] == 0
+
+
+def test_evenly_spaced_thresholds_are_a_requantize():
+    graph = Graph(12)
+    thresholds = np.arange(-5, 10)[None] * np.array([[3.0], [1.5], [0.7], [40.0]]) + 0.25
+    x = graph("MultiThreshold", graph.dense("x", 4, 12), thresholds, out_dtype="UINT4")
+    imported = graph.imported(graph.dense(x, 3, 4), input_unit=1.0)
+    assert imported.model.layers[0].activation.high == 15
+    assert imported.certificate.different == 0 and differences(imported) == (0.0, 0)
+
+
+def test_a_softmax_at_the_end_is_left_to_the_device():
+    graph = Graph(12)
+    imported = graph.imported(graph("Softmax", graph.dense("x", 3, 12), axis=1))
+    assert imported.logits == "t0" and differences(imported)[1] == 0
+
+
+def test_bytes_shifted_right_are_an_input_shift():
+    graph = Graph(12, elem_type=TensorProto.UINT8)
+    x = graph("Cast", graph("BitShift", "x", np.array(1, np.uint8), direction="RIGHT"), to=TensorProto.FLOAT)
+    imported = graph.imported(graph.dense(x, 3, 12))
+    assert imported.model.input_shift == 1 and differences(imported) == (0.0, 0)
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def normalized(graph, mean, std, **attributes):
+    shape = (2, 1, 1)
+    x = graph("Div", graph("Sub", "x", np.reshape(mean, shape)), np.reshape(std, shape))
+    return to_logits(graph, relu(graph, conv(graph, x, **attributes)), 144 if attributes else 64)
+
+
+def bits_padded(graph):
+    x = step_where(graph, conv(graph, "x"))
+    return to_logits(graph, relu(graph, conv(graph, x, 4, 4, pads=[1, 1, 1, 1])), 64)
+
+
+def pooled(graph, **attributes):
+    return to_logits(graph, graph("MaxPool", relu(graph, conv(graph, "x")), **attributes), 16)
+
+
+def branches(graph, quantized):
+    x = relu(graph, conv(graph, "x", pads=[1, 1, 1, 1]))
+    y = conv(graph, x, 4, 4, pads=[1, 1, 1, 1], seed=6)
+    total = graph("Add", x, relu(graph, y, step=2.03) if quantized else y)
+    return to_logits(graph, total, 144)
+
+
+def flat(graph, x="x"):
+    return graph("Flatten", x)
+
+
+def flat_relu(graph, kind, **attributes):
+    return graph.dense(graph(kind, graph.dense(flat(graph), 6, 72), **attributes), 3, 6)
+
+
+def quantized(graph, *numbers, kind="Quant", **attributes):
+    x = graph(kind, graph.dense(flat(graph), 6, 72), *(np.asarray(n, np.float32) for n in numbers), **attributes)
+    return graph.dense(x, 3, 6)
+
+
+REFUSED = {
+    "float weights": (
+        lambda g: g("MatMul", flat(g), np.random.default_rng(0).normal(size=(72, 3))),
+        r"node MatMul1 \(MatMul\): has float weights \(72 magnitudes for one output\).*train with binarized",
+    ),
+    "float relu": (lambda g: flat_relu(g, "Relu"), r"MatMul3.*not quantized; train with .*--calibrate DATA"),
+    "leaky relu": (lambda g: flat_relu(g, "LeakyRelu"), r"LeakyRelu2.*no integer form of LeakyRelu; use QuantReLU"),
+    "sigmoid": (
+        lambda g: flat_relu(g, "Sigmoid"),
+        r"Sigmoid2.*no integer form of Sigmoid; use QuantReLU or BinarySign",
+    ),
+    "gelu": (lambda g: flat_relu(g, "Erf"), r"Erf2.*no integer form"),
+    "no activation": (lambda g: flat_relu(g, "Identity"), r"MatMul3.*not quantized"),
+    "std for each channel": (
+        lambda g: normalized(g, (0.5, 0.5), (0.2, 0.3)),
+        r"Conv2.*channels of different scales.*same standard deviation",
+    ),
+    "mean before padding": (
+        lambda g: normalized(g, (0.5, 0.5), (0.2, 0.2), pads=[1, 1, 1, 1]),
+        r"Conv2.*pads with 0, which is not the 0 .*Leave the mean out",
+    ),
+    "bits padded with 0": (bits_padded, r"Conv3.*pads one-bit values with 0; .*pads with -1.*value=-1"),
+    "overlapping pool": (
+        lambda g: pooled(g, kernel_shape=[3, 3], strides=[2, 2]),
+        r"MaxPool5.*stride other than its window",
+    ),
+    "padded pool": (
+        lambda g: pooled(g, kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 1, 1]),
+        r"MaxPool5.*padding, dilation or ceil_mode",
+    ),
+    "ceil_mode": (lambda g: pooled(g, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1), r"MaxPool5.*ceil_mode"),
+    "groups": (
+        lambda g: to_logits(g, relu(g, conv(g, relu(g, conv(g, "x")), 4, 2, group=2)), 16),
+        r"Conv5.*2 groups; 1, or one for each channel",
+    ),
+    "dilation": (lambda g: to_logits(g, conv(g, "x", dilations=[2, 2]), 16), r"Conv0.*is dilated"),
+    "auto_pad": (lambda g: to_logits(g, conv(g, "x", auto_pad="SAME_UPPER"), 144), r"Conv0.*auto_pad"),
+    "branch not quantized": (lambda g: branches(g, False), r"Add6.*not quantized; quantize each branch"),
+    "sum not quantized": (lambda g: branches(g, True), r"MatMul\d+.*a sum that is not quantized; quantize after"),
+    "product of activations": (
+        lambda g: g.dense(g("Mul", *[relu(g, g.dense(flat(g), 6, 72))] * 2), 3, 6),
+        r"multiplies one activation by another",
+    ),
+    "difference": (
+        lambda g: g.dense(g("Sub", *[relu(g, g.dense(flat(g), 6, 72))] * 2), 3, 6),
+        r"subtracts one activation from another",
+    ),
+    "ends in an activation": (
+        lambda g: relu(g, g.dense(flat(g), 6, 72)),
+        r"^the network ends in an activation or a pool; its last layer must be a dense one",
+    ),
+    "ends in an image": (lambda g: conv(g, "x"), r"^the network ends in an image"),
+    "too many levels": (
+        lambda g: quantized(g, 1e-4, 0, 12, signed=0),
+        r"MatMul3.*4,096 levels; clamp them to 2 to 256",
+    ),
+    "no levels": (lambda g: quantized(g, 0.0, 0, 4), r"Quant2.*scale that is not above 0"),
+    "zero point": (lambda g: quantized(g, 0.5, 0.5, 4), r"Quant2.*zero point that is no whole number"),
+    "rounding": (
+        lambda g: quantized(g, 0.5, 0, 4, rounding_mode="CEIL"),
+        r"Quant2.*rounds by CEIL.*use ROUND or FLOOR",
+    ),
+    "a scale for each channel": (
+        lambda g: quantized(g, ramp(6, 1, 2)[None], 0, 4),
+        r"MatMul3.*channels of different scales.*quantize them to one scale",
+    ),
+    "uneven thresholds": (
+        lambda g: quantized(g, np.array([[1, 2, 40, 41, 300]]), kind="MultiThreshold"),
+        r"MultiThreshold2.*not evenly spaced, in 6 of 6 channels",
+    ),
+    "input on another grid": (
+        lambda g: g.dense(flat(g, g("Quant", "x", *map(np.float32, (1 / 100, 0, 8)), signed=0)), 3, 72),
+        r"MatMul2.*grid that not every one of the 256 bytes is on",
+    ),
+    "part of the input": (
+        lambda g: g.dense(flat(g, g("Slice", "x", np.array([0]), np.array([3]), np.array([2]))), 3, 36),
+        r"Slice0.*no integer form of Slice",
+    ),
+    "the batch moved": (lambda g: g.dense(g("Reshape", "x", np.array([2, 36])), 3, 36), r"Reshape0.*moves the batch"),
+    "comparison of activations": (
+        lambda g: g("Greater", *[g.dense(flat(g), 6, 72)] * 2),
+        r"Greater2.*compares two activations",
+    ),
+    "chosen activations": (
+        lambda g: g("Where", g("Greater", "x", np.float32(0.5)), "x", np.float32(0)),
+        r"Where1.*only constants such as 1 and -1",
+    ),
+    "whole-number division": (
+        lambda g: g("Div", g("Cast", g("Relu", "x"), to=TensorProto.INT32), np.array(2, np.int32)),
+        r"Div2.*divides whole numbers",
+    ),
+    "shapes that do not fit": (lambda g: g("Add", "x", np.ones((5, 1, 1), np.float32)), r"Add0.*do not fit together"),
+    "a constant that grows": (lambda g: g("Add", "x", np.ones((4, 2, 6, 6), np.float32)), r"Add0.*joins a tensor of"),
+    "unscaled image": (lambda g: g("MaxPool", flat(g), kernel_shape=[2]), r"is not valid ONNX|MaxPool1"),
+    "padding read by others": (
+        lambda g: g("Relu", g("Pad", "x", np.array([0, 0, 1, 1, 0, 0, 1, 1]))),
+        r"Relu1.*only a convolution can take padding in",
+    ),
+    "training mode": (
+        lambda g: g("BatchNormalization", "x", *[np.ones(2, np.float32)] * 4, training_mode=1),
+        r"BatchNormalization0.*model.eval\(\)|is not valid ONNX",
+    ),
+    "unknown layout": (
+        lambda g: g.dense(flat(g), 3, 72),
+        r"MatMul1.*image of several channels as a vector; say with --layout",
+    ),
+}
+LAYOUT_UNKNOWN = ("unknown layout",)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_integer_form_is_refused_by_its_node(name):
+    make, text = REFUSED[name]
+    graph = Graph(2, 6, 6)
+    output = make(graph)
+    with pytest.raises(SignbitError, match=text) as caught:
+        graph.imported(output, layout=None if name in LAYOUT_UNKNOWN else "NCHW")
+    assert "\n" not in str(caught.value)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def command(capsys, *words):
+    code = run_command(lambda arguments: run_named(COMMANDS, arguments, "signbit"), [str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_command_imports_compares_and_says_what_it_did(tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    words = ("import", HERE / "torch_residual.onnx", "-o", path, "--data", "digits")
+    code, out, err = command(capsys, *words, "--labels", ",".join("abcdefghij"))
+    assert (code, err) == (0, "")
+    assert "360 of 360 equal" in out and "accumulators that can occur" in out and "add" in out
+    model = load(path)
+    assert (model.name, model.labels[9]) == ("torch_residual", "j")
+    assert model.provenance["imported"]["producer"].startswith("pytorch")
+    code, out, _ = command(capsys, *words, "--json")
+    told = json.loads(out)
+    assert told["hash"] == load(path).hash == HASHES["torch_residual.onnx"]
+    assert told["comparison"]["labels_equal"] == 360 and len(told["layers"]) == len(model.layers)
+
+
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (["torch_plain.onnx", "--name", "1"], "model name '1' must be"),
+        (["torch_plain.onnx", "--input-unit", "x"], "'x' is not a number above 0 such as 1/255"),
+        (["torch_plain.onnx", "--input-unit", "1/0"], "'1/0' is not a number above 0"),
+        (["torch_plain.onnx", "--labels", "a,b"], "there are 2 labels for 10 classes"),
+        (["torch_plain.onnx", "--data", "nowhere"], "--data 'nowhere' is unknown"),
+        (["torch_plain.onnx", "--calibrate", "digits"], "no float ReLU; leave it out"),
+        (["missing.onnx"], "No such file"),
+        (["make_torch.py"], "is no ONNX file"),
+    ],
+)
+def test_a_wrong_word_ends_in_one_line_and_no_file(words, text, tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    code, out, err = command(capsys, "import", HERE / words[0], *words[1:], "-o", path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert text in err and not path.exists()
+
+
+def test_float_relu_is_calibrated_to_7_bits(tmp_path, digits):
+    from signbit.bridge.calibrate import calibrated
+    from signbit.bridge.graph.reading import checked
+
+    graph = Graph(1, 8, 8)
+    x = graph("Relu", graph("Add", conv(graph, "x", channels=1), ramp(4, -1, 1).reshape(4, 1, 1)))
+    x = graph("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = graph("Relu", graph.dense(graph("Flatten", x), 8, 36))
+    proto = checked(graph.proto(graph.dense(x, 10, 8, seed=4)))
+    imported, ranges = calibrated(proto, Options(), digits.train.x)
+    assert list(ranges) == ["t4", "t6"] and all(1 < high < 200 for high in ranges.values())
+    assert [layer.activation.high for layer in imported.model.layers[:2]] == [127, 127]
+    found = compare(imported, digits.test)
+    assert found.labels_equal >= 0.97 * found.inputs and found.difference_max < 0.2 * found.spread

@@ -1,0 +1,62 @@
+"""`python -m tools prove onnx`: random networks as ONNX, run by two runtimes, and imported again.
+
+Every logit in onnx's reference and in onnxruntime must be the model's own, and the imported model must have its hash.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from signbit.bridge.export_onnx import export
+from signbit.bridge.graph.library import ReferenceEvaluator
+from signbit.bridge.graph.reading import checked, parse
+from signbit.bridge.importing import Options, import_model
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import QuantizedModel
+from tools.networks.random import random_network
+
+NETWORKS = 300
+INPUTS = 20
+
+
+def differences(model: QuantizedModel, seed: int = 0) -> list[str]:
+    """What is not as it should be with the model's ONNX file."""
+    import onnxruntime
+
+    data = export(model).SerializeToString()
+    x = np.random.default_rng(seed).integers(0, 256, (INPUTS, *model.input_shape), dtype=np.uint8)
+    wanted = model.run(x)
+    runtimes = {"onnx.reference": ReferenceEvaluator(parse(data)), "onnxruntime": onnxruntime.InferenceSession(data)}
+    found = []
+    for name, runtime in runtimes.items():
+        different = int((runtime.run(None, {"input": x})[0] != wanted).sum())
+        if different:
+            found.append(f"{different} of {wanted.size} logits differ in {name}")
+    if import_model(checked(parse(data)), Options()).model.hash != model.hash:
+        found.append("the imported model has another hash")
+    return found
+
+
+def main(arguments: list[str], prog: str = "python -m tools prove onnx") -> int:
+    """Returns 1 when there is a difference."""
+    parser = Parser(prog=prog, description=__doc__.partition(": ")[2].partition("\n\n")[0])
+    parser.add_argument("--networks", metavar="N", type=int, default=NETWORKS, help="default: %(default)s")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the first one; default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise SignbitError("this needs onnxruntime: pip install onnxruntime") from None
+    bad, logits, kinds = 0, 0, Counter()
+    for seed in range(options.seed, options.seed + options.networks):
+        model = random_network(seed)
+        kinds.update(f"{layer.kind} {layer.activation.kind}" for layer in model.layers)
+        found = differences(model, seed)
+        for text in found:
+            print(f"network {seed}: {text}")
+        bad += bool(found)
+        logits += INPUTS * model.output_size
+    print(f"{options.networks} networks, {logits:,} logits in two runtimes; {bad} networks differ")
+    print("layers:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+    return EXIT_DIFFERENT if bad else EXIT_OK

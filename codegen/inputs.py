@@ -25,9 +25,12 @@ class InputChannel:
     lsb: str
 
     @property
+    def texts(self) -> tuple[str, str, str]:
+        return self.name, self.unit, self.lsb
+
+    @property
     def literals(self) -> str:
-        """Name, unit and lsb as C string literals."""
-        return ", ".join(map(string_literal, (self.name, self.unit, self.lsb)))
+        return ", ".join(map(string_literal, self.texts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,14 @@ class InputPlan:
     @property
     def channels(self) -> int:
         return self.counts_shape[-1]
+
+    @property
+    def text_bytes(self) -> list[int]:
+        """Bytes of the channels' longest name, unit and lsb, each with its end."""
+        return [
+            1 + max(len(text.encode()) for text in texts)
+            for texts in zip(*(channel.texts for channel in self.described), strict=True)
+        ]
 
     @property
     def formula(self) -> str:

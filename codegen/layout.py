@@ -6,6 +6,8 @@ Templates say what is in a line; where it begins and where it is broken is decid
 import re
 import textwrap
 
+from signbit.codegen.kernels import listing
+
 COLUMNS = 120
 INDENT = 4
 NOTE_COLUMN = 44
@@ -110,20 +112,17 @@ def _blank(match: re.Match) -> str:
 def assembly(text: str) -> str:
     """Instructions as C strings, one per line, in columns.
 
-    In `text` an instruction ends with its line or with ';', "1:" before it is a label, and a comment follows '@'.
+    `text` is a listing's; its counts are not shown.
     """
     parsed, pending = [], ""
-    for line in filter(str.strip, text.splitlines()):
-        code, _, note = line.partition("@")
-        label, body = re.fullmatch(r"\s*(?:([\w.]+):)?(.*)", code).groups()
-        pending = f"{label}:" if label else pending
-        for instruction in filter(str.strip, body.split(";")):
-            mnemonic, *operands = instruction.split(None, 1)
-            if pending and mnemonic.startswith("."):
-                parsed.append((pending, "", "", ""))
-                pending = ""
-            parsed.append((pending, mnemonic, "".join(operands).strip(), note.strip()))
-            pending = note = ""
+    for line in listing.lines(text):
+        pending = f"{line.label}:" if line.label else pending
+        if pending and line.mnemonic.startswith("."):
+            parsed.append((pending, "", "", ""))
+            pending = ""
+        if line.mnemonic:
+            parsed.append((pending, line.mnemonic, line.operands, line.note))
+            pending = ""
     if pending:
         parsed.append((pending, "", "", ""))
     width = max(len(mnemonic) for _, mnemonic, _, _ in parsed) + 1

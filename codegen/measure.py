@@ -6,7 +6,6 @@ each assembly kernel states for itself.
 """
 
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,9 +16,6 @@ from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.qmodel.errors import SignbitError
 
-COMPILER = "arm-none-eabi-gcc"
-SIZE_TOOL = "arm-none-eabi-size"
-APT = "apt install --no-install-recommends gcc-arm-none-eabi"
 SECTIONS_IN_FLASH = (".text", ".rodata", ".data")
 
 
@@ -34,24 +30,25 @@ class Measured:
 
 def missing(plan: Plan) -> str | None:
     """Why a plan can't be measured here; None if it can."""
-    if not plan.target.flags:
+    if not plan.target.toolchain:
         return f"target {plan.target.name} is for any compiler; a core's --target is measured"
-    return None if shutil.which(COMPILER) else f"{COMPILER} is missing: {APT}"
+    return plan.target.toolchain.missing()
 
 
 def measure(plan: Plan) -> Measured:
     """Compile and link `plan` for its target."""
+    tools = plan.target.toolchain
     flags = (*plan.target.flags, LEVELS[plan.optimize], "-std=c99", "-ffreestanding")
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         (folder / "model.h").write_text(header_text(plan))
         (folder / "model.c").write_text(f'#define {plan.macro_prefix}_IMPLEMENTATION\n#include "model.h"\n')
         sections = ("-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su")
-        _run(folder, COMPILER, *flags, *sections, "-c", "model.c", "-o", "model.o")
+        _run(folder, tools.compiler, *flags, *sections, "-c", "model.c", "-o", "model.o")
         entry = f"{plan.prefix}_predict"
         link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entry}")
-        _run(folder, COMPILER, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
-        flash_bytes = _flash_bytes(_run(folder, SIZE_TOOL, "-A", "-d", "model.elf"))
+        _run(folder, tools.compiler, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
+        flash_bytes = section_bytes(_run(folder, tools.size_tool, "-A", "-d", "model.elf"))
         deepest = _deepest_path((folder / "model.ci").read_text(), entry)
     assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
     return Measured(flash_bytes, deepest + assembly_bytes, flags)
@@ -64,9 +61,10 @@ def _run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def _flash_bytes(listing: str) -> int:
-    sections = {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)}
-    return sum(size for name, size in sections.items() if name.startswith(SECTIONS_IN_FLASH))
+def section_bytes(listing: str, sections: tuple[str, ...] = SECTIONS_IN_FLASH) -> int:
+    """Bytes of all sections whose names begin with one of `sections`, by what `size -A -d` prints."""
+    sizes = re.findall(r"^(\.\S+)\s+(\d+)", listing, re.MULTILINE)
+    return sum(int(size) for name, size in sizes if name.startswith(sections))
 
 
 def _deepest_path(graph: str, entry: str) -> int:

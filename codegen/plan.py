@@ -130,6 +130,27 @@ class SelfTestVector:
 
 
 @dataclass(frozen=True, eq=False)
+class RejectPlan:
+    """Margins below which the classes of `labels` are refused (SPEC 12)."""
+
+    margins: np.ndarray
+    labels: tuple[str, ...]
+    logit_shift: int
+
+    @property
+    def array(self) -> CArray:
+        return CArray("margins", "uint32_t", self.margins)
+
+    @property
+    def described(self) -> list[dict]:
+        """Label and margin of each class, as an integer and as the difference of real logits that it is worth."""
+        return [
+            {"label": label, "margin": margin, "logits": margin * 2.0**-self.logit_shift}
+            for label, margin in zip(self.labels, self.margins.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """All that the header says.  Every symbol begins with `prefix`, every macro with `macro_prefix`."""
 
@@ -154,6 +175,22 @@ class Plan:
     """None if the model takes raw bytes."""
     input_copy: InputCopy | None
     """None if the first layers read what the caller has."""
+    reject: RejectPlan | None
+    """None if the model refuses nothing."""
+
+    @property
+    def const(self) -> str:
+        """C for `const` where data is in flash, which some cores that the portable header serves read differently."""
+        return "const" if self.target.flags else f"const {self.macro_prefix}_FLASH"
+
+    @property
+    def label_literals(self) -> tuple[str, ...]:
+        return tuple(map(string_literal, self.labels))
+
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of the longest label and its end."""
+        return 1 + max(len(label.encode()) for label in self.labels)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -333,7 +370,7 @@ def _plan(
         output_size=model.output_size,
         input_shift=model.input_shift,
         logit_shift=model.logit_shift,
-        labels=tuple(string_literal(label) for label in model.labels),
+        labels=model.labels,
         layers=layers,
         logits_offset=places[len(jobs)],
         scratch_bytes=arena.size_bytes,
@@ -341,6 +378,7 @@ def _plan(
         accuracy=_accuracy(model.provenance),
         input=input_plan(model),
         input_copy=input_copy(model.values[0], places[0]) if 0 in held else None,
+        reject=None if model.reject is None else RejectPlan(model.reject.margins, model.labels, model.logit_shift),
     )
 
 

@@ -72,6 +72,10 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
     ]
     if plan.input and len(plan.input.described) > INPUTS_SHOWN:
         lines.append(f"          and {len(plan.input.described) - INPUTS_SHOWN} more inputs; --json has them all")
+    lines += [
+        f"reject    {shown(row['label'])}: below a margin of {row['logits']:.3g} ({row['margin']:,})"
+        for row in (plan.reject.described if plan.reject else ())
+    ]
     if not_measured:
         lines.append(f"code and stack: NOT MEASURED, {not_measured}")
     return lines
@@ -98,6 +102,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
         "predicted_instructions": plan.instructions,
+        "reject": plan.reject.described if plan.reject else None,
         "inputs": [vars(channel) for channel in plan.input.described] if plan.input else [],
         "layers": [
             {

@@ -52,7 +52,7 @@ def verify(
 ) -> Comparison:
     """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
 
-    It compares every output of every layer, each logit, the class and the confidence.
+    It compares every output of every layer, each logit, the class, the confidence and what the model refuses.
     """
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
         program = build(plan, Path(folder), compiler, flags)
@@ -122,8 +122,11 @@ def run_program(program: Path, inputs: np.ndarray) -> bytes:
     return done.stdout
 
 
-def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes) -> Comparison:
-    """Compare a harness's output with `model.trace(inputs)`; a short or long output counts as all different."""
+def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str = "<") -> Comparison:
+    """Compare a harness's output with `model.trace(inputs)`; a short or long output counts as all different.
+
+    `order` is numpy's for the bytes of integers, as they lay in the memory of the computer that ran it.
+    """
     expected = expected_output(model, inputs)
     values = sum(array[0].size for array in expected.values()) * len(inputs)
     record_bytes = sum(array[0].nbytes for array in expected.values())
@@ -134,7 +137,7 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes) -> Compari
     different, first, start = 0, "", 0
     for place, array in expected.items():
         size_bytes = array[0].nbytes
-        found = np.ascontiguousarray(records[:, start : start + size_bytes]).view(array.dtype)
+        found = np.ascontiguousarray(records[:, start : start + size_bytes]).view(array.dtype.newbyteorder(order))
         wrong = np.argwhere(found != array)
         if len(wrong) and not first:
             row, column = wrong[0]
@@ -145,11 +148,12 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes) -> Compari
 
 
 def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Python's values in the harness's order, each [n, values]; int32 as the little-endian C writes it."""
+    """Python's values in the harness's order, each [n, values]."""
     trace = model.trace(inputs)
     places = {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
     verdict = np.stack([integer.argmax(trace[-1]), model.confidence(trace[-1])], axis=1).astype(np.int32)
-    return places | {"class and confidence": verdict}
+    places |= {"class and confidence": verdict}
+    return places if model.reject is None else places | {"class or rejection": model.decide(trace[-1])[:, None]}
 
 
 def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:

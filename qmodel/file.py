@@ -10,12 +10,13 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import quantization_kind
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
-from signbit.qmodel.model import GRAPH, INPUT_KINDS, WORDS_MAX, QuantizedModel
+from signbit.qmodel.model import GRAPH, INPUT_KINDS, REJECT, WORDS_MAX, QuantizedModel
+from signbit.qmodel.reject import Reject
 from signbit.qmodel.untrusted import read_file
 
 FORMAT = "signbit-model"
 VERSION_MAX = 2
-PARTS = frozenset({GRAPH, INPUT_KINDS})
+PARTS = frozenset({GRAPH, INPUT_KINDS, REJECT})
 """Optional parts that this signbit reads; a file of version 2 names those it uses."""
 
 FILE_BYTES_MAX = 64 << 20
@@ -33,7 +34,8 @@ KEYS = {
 }
 PARTS_KEY = "parts"
 INPUT_QUANTIZATION = "input_quantization"
-"""The one key that a model may leave out -- SPEC 11."""
+OPTIONAL_KEYS = {INPUT_QUANTIZATION, REJECT}
+"""A model may leave them out -- SPEC 11 and 12."""
 
 
 def save(model: QuantizedModel, path: str | os.PathLike) -> None:
@@ -68,6 +70,8 @@ def to_bytes(model: QuantizedModel) -> bytes:
         arrays |= {_entry(index, name): array for name, array in layer.arrays().items()}
     if model.input_quantization is not None:
         arrays |= {_input_entry(name): array for name, array in model.input_quantization.arrays().items()}
+    if model.reject is not None:
+        arrays |= {_reject_entry(name): array for name, array in model.reject.arrays().items()}
     return archive.pack(header, arrays)
 
 
@@ -93,6 +97,9 @@ def _read(content: archive.Archive) -> QuantizedModel:
     else:
         quantized = {}
     wanted |= {_input_entry(name): entry for name, entry in quantized.items()}
+    labels = _texts(header, "labels")
+    refused = Reject.entries(header[REJECT], len(labels)) if REJECT in header else {}
+    wanted |= {_reject_entry(name): entry for name, entry in refused.items()}
     if sum(math.prod(shape) for _, shape in wanted.values()) > WORDS_MAX:
         raise SignbitError("the header asks for more data than any model has")
     arrays = content.arrays(wanted)
@@ -104,7 +111,7 @@ def _read(content: archive.Archive) -> QuantizedModel:
             kind.restore(settings, {name: arrays[_entry(index, name)] for name in kind.entries(settings)})
             for index, (kind, settings) in enumerate(zip(kinds, layers, strict=True))
         ),
-        labels=_texts(header, "labels"),
+        labels=labels,
         logit_shift=header["logit_shift"],
         provenance=header["provenance"],
         input_quantization=quantization_kind(quantization).restore(
@@ -112,6 +119,7 @@ def _read(content: archive.Archive) -> QuantizedModel:
         )
         if quantized
         else None,
+        reject=Reject(**{name: arrays[_reject_entry(name)] for name in refused}) if refused else None,
     ).validate()
     if model.hash != header["hash"]:
         raise SignbitError("the hash does not fit the content; the file is damaged")
@@ -125,7 +133,7 @@ def _checked_header(content: archive.Archive) -> dict:
     header = content.header
     version = content.check_format(FORMAT, VERSION_MAX)
     keys = KEYS if version == 1 else KEYS | {PARTS_KEY}
-    odd = (set(header) ^ keys) - {INPUT_QUANTIZATION}
+    odd = (set(header) ^ keys) - OPTIONAL_KEYS
     if odd:
         raise SignbitError(f"the header's key {sorted(odd)[0]!r} is missing or unknown")
     for part in _texts(header, PARTS_KEY) if version > 1 else ():
@@ -147,6 +155,10 @@ def _entry(index: int, name: str) -> str:
 
 def _input_entry(name: str) -> str:
     return f"input.{name}"
+
+
+def _reject_entry(name: str) -> str:
+    return f"reject.{name}"
 
 
 def _whole_numbers(header: dict, name: str) -> tuple[int, ...]:

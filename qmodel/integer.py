@@ -86,9 +86,34 @@ def threshold(acc: np.ndarray, thresholds: np.ndarray, directions: np.ndarray) -
     return sign(acc.astype(np.int64) * directions - thresholds)
 
 
+REJECTED = -1
+"""Instead of a class -- SPEC 12."""
+MARGIN_MAX = 2**32 - 1
+
+
 def argmax(logits: np.ndarray) -> np.ndarray:
     """The class: index of the largest logit, the lowest index on a tie -- SPEC 6."""
     return np.argmax(logits, axis=-1)
+
+
+def margin(logits: np.ndarray) -> np.ndarray:
+    """How far the largest logit is above the next one, 0 on a tie, uint32 -- SPEC 12.
+
+    Shape (batch, classes) -> (batch,); MARGIN_MAX where there is one class only.
+    """
+    if logits.shape[-1] == 1:
+        return np.full(logits.shape[:-1], MARGIN_MAX, np.uint32)
+    second, first = np.moveaxis(np.partition(logits, -2, axis=-1)[..., -2:], -1, 0).astype(np.int64)
+    return (first - second).astype(np.uint32)
+
+
+def argmax_or_reject(logits: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """The class, or REJECTED where the margin is below the class's own in `margins`, uint32 (classes,) -- SPEC 12.
+
+    Shape (batch, classes) -> (batch,) int32.
+    """
+    classes = argmax(logits)
+    return np.where(margin(logits) < margins[classes], REJECTED, classes).astype(np.int32)
 
 
 EXP2_ONE = 1 << 14

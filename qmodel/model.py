@@ -14,6 +14,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.graph import Graph
 from signbit.qmodel.input_quantization import Affine, InputQuantization, to_inputs
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
+from signbit.qmodel.reject import Reject
 from signbit.qmodel.value import Encoding, Shape, Value, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
@@ -28,6 +29,8 @@ GRAPH = "graph"
 """Part of the model file: layers that read other values than the one before them."""
 INPUT_KINDS = "input_kinds"
 """Part of the model file: inputs from counts by other quantizations than an affine one."""
+REJECT = "reject"
+"""Part of the model file: inputs that the model refuses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,8 @@ class QuantizedModel:
     `input_shape` is (H, W, C) or shorter; a caller passes `input_size` bytes, 8-bit inputs that are shifted right
     by `input_shift` before the first layer, or the packed words of one-bit inputs.  A logit is worth
     logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
-    makes inputs from a sensor's counts; it is None where the inputs are bytes already.
+    makes inputs from a sensor's counts; it is None where the inputs are bytes already.  `reject` says which inputs are
+    refused; without one none is.
     """
 
     name: str
@@ -49,6 +53,7 @@ class QuantizedModel:
     logit_shift: int
     provenance: dict = field(default_factory=dict)
     input_quantization: InputQuantization | None = None
+    reject: Reject | None = None
 
     @cached_property
     def input_value(self) -> Value:
@@ -106,6 +111,7 @@ class QuantizedModel:
         uses = {
             GRAPH: any(layer.inputs != CHAIN for layer in self.layers),
             INPUT_KINDS: not isinstance(self.input_quantization, Affine | None),
+            REJECT: self.reject is not None,
         }
         return tuple(part for part, is_used in uses.items() if is_used)
 
@@ -113,7 +119,7 @@ class QuantizedModel:
     def hash(self) -> str:
         """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 10."""
         digest = hashlib.sha256(canonical_json(self.settings()).encode())
-        for part in (*self.layers, *([self.input_quantization] if self.input_quantization else [])):
+        for part in filter(None, (*self.layers, self.input_quantization, self.reject)):
             for array in part.arrays().values():
                 digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
@@ -128,6 +134,7 @@ class QuantizedModel:
             "labels": list(self.labels),
             "logit_shift": self.logit_shift,
             **({"input_quantization": quantization.settings()} if quantization else {}),
+            **({"reject": self.reject.settings()} if self.reject else {}),
         }
 
     def quantize_input(self, counts: np.ndarray) -> np.ndarray:
@@ -159,6 +166,10 @@ class QuantizedModel:
         """The class of each input, shape (batch,)."""
         return integer.argmax(self.run(inputs))
 
+    def decide(self, logits: np.ndarray) -> np.ndarray:
+        """The class for int32 logits (batch, classes), or `integer.REJECTED` where the model has a reject."""
+        return integer.argmax(logits) if self.reject is None else self.reject.run(logits)
+
     def confidence(self, logits: np.ndarray) -> np.ndarray:
         """Softmax probability of the best class in per mille, as the device computes it."""
         return integer.confidence(logits, self.logit_shift)
@@ -182,6 +193,8 @@ class QuantizedModel:
         if not 0 <= self.logit_shift <= LOGIT_SHIFT_MAX:
             raise SignbitError(f"logit_shift is {self.logit_shift}, but must be 0 to {LOGIT_SHIFT_MAX}")
         check_labels(self.labels, self.output_size)
+        if self.reject is not None:
+            self.reject.check(self.output_size)
         for value in self.graph.unread:
             raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
         _ = self.ranges

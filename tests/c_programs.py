@@ -39,8 +39,13 @@ def run_here(
     folder: Path,
     command: list[str],
     suffix: str = ".c",
+    emulator: tuple[str, ...] = (),
+    order: str = "<",
 ) -> list[Comparison]:
-    """Compile the plans into one program, run it and hold all it writes against Python."""
+    """Compile the plans into one program, run it and compare all it writes with Python.
+
+    `emulator` runs it where it is for another computer, whose integers lie in memory in byte `order`.
+    """
     source = write_program(folder, plans, len(inputs[0]), suffix)
     program = folder / "program"
     done = subprocess.run(
@@ -49,6 +54,6 @@ def run_here(
     if done.returncode:
         pytest.fail(f"{' '.join(command)}:\n{done.stderr[:3000]}")
     stdin = b"".join(x.tobytes() for x in inputs)
-    done = subprocess.run([str(program)], input=stdin, capture_output=True, timeout=600)
+    done = subprocess.run([*emulator, str(program)], input=stdin, capture_output=True, timeout=600)
     assert done.returncode == 0, f"exit {done.returncode}: {done.stderr.decode()[:2000]}"
-    return compare_all(models, inputs, done.stdout)
+    return compare_all(models, inputs, done.stdout, order)

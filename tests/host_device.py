@@ -18,17 +18,17 @@ def device_model() -> QuantizedModel:
     return random_model(7, (100, 12, 13))
 
 
-def compile_device(folder: Path, output: str, *options: str | Path) -> Path:
-    """Compile the device with `device_model` in `folder`; `options` may name more sources."""
+def compile_device(folder: Path, output: str, *options: str | Path, model: QuantizedModel | None = None) -> Path:
+    """Compile the device with `model` (default: `device_model`) in `folder`; `options` may name more sources."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler: apt install gcc")
-    return host_build.build(device_model(), folder / output, (*FLAGS, *options))
+    return host_build.build(model or device_model(), folder / output, (*FLAGS, *options))
 
 
-def load_device(folder: Path) -> ctypes.CDLL:
+def load_device(folder: Path, model: QuantizedModel | None = None) -> ctypes.CDLL:
     """The device as a library, under the sanitizer of undefined behaviour."""
     options = ("-O1", "-shared", "-fPIC", "-fsanitize=undefined", "-fno-sanitize-recover")
-    library = ctypes.CDLL(str(compile_device(folder, "device.so", *options)))
+    library = ctypes.CDLL(str(compile_device(folder, "device.so", *options, model=model)))
     library.protocol_crc32.restype = ctypes.c_uint32
     return library
 

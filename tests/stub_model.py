@@ -6,6 +6,7 @@ from pathlib import Path
 from platformio import fs
 from platformio.project.config import ProjectConfig
 
+from signbit.codegen.kernels.targets import ARM
 from signbit.emulate import pio
 from signbit.emulate.machines import Machine
 
@@ -75,7 +76,7 @@ def build_stub(folder: Path, machine: Machine, hurt: str = UNHURT, self_test_fai
     elf = folder / "firmware.elf"
     subprocess.run(
         [
-            *(pio.COMPILER, f"-mcpu=cortex-{machine.core}", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections"),
+            *(ARM.compiler, f"-mcpu=cortex-{machine.core}", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections"),
             *(*flags, f"-I{folder}", f"-DSELF_TEST_FAILED={self_test_failed}", "-nostdlib", "-Wl,--gc-sections"),
             *(*sources, f"-T{config.get(section, 'board_build.ldscript')}", "-lgcc", "-o", elf),
         ],

@@ -15,7 +15,9 @@ WITHIN = 0.05
 
 
 @pytest.mark.parametrize("optimize", ["size", "speed"])
-@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
+@pytest.mark.parametrize(
+    "target", ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv32", "riscv32e"]
+)
 def test_flash_of_a_real_model_is_predicted_within_five_per_cent(repository, target, optimize):
     plan = make_plan(load(repository / "models" / "mnist-mlp.npz"), target=target, optimize=optimize)
     if measure.missing(plan):

@@ -1,4 +1,4 @@
-"""The real firmware on six emulated cores: whole test sets, the UART, faults and the tick counter."""
+"""The real firmware on emulated cores: whole test sets, the UART, faults and the tick counter."""
 
 import dataclasses
 import json
@@ -8,10 +8,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from signbit.emulate import command, pio
+from signbit.codegen.kernels.targets import ARM
+from signbit.emulate import command
 from signbit.emulate import emulation as emulate
 from signbit.emulate import machines as emulator
-from signbit.emulate.machines import MACHINES, EmulatedUart
+from signbit.emulate.machines import MACHINES, RISCV, EmulatedUart
 from signbit.line.link import Link
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
@@ -66,6 +67,42 @@ def test_every_mnist_image_gives_the_values_of_python(mnist_results, core):
     result = mnist_results[core]
     assert (result.inputs, result.different) == (10_000, 0)
     assert (result.uart_trips, result.uart_different) == (20, 0)
+
+
+@pytest.mark.parametrize("core", RISCV)
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-conv"])
+def test_batches_on_riscv_give_the_values_of_python(repository, core, name):
+    """There is no port of the UART: the batch firmware alone."""
+    if reason := emulate.missing([core]):
+        pytest.skip(reason)
+    inputs = load_dataset("digits").test.x
+    (result,) = emulate.emulate(repository / "models" / f"{name}.npz", inputs, [core])
+    assert (result.inputs, result.different, result.uart_trips) == (360, 0, 0)
+    assert 0 < result.stack_used_bytes <= 512
+
+
+@pytest.mark.parametrize(
+    "program, cause", [("unimp", 102), ("lw zero, 0(zero)", 105)], ids=["illegal instruction", "wild read"]
+)
+@pytest.mark.parametrize("core", RISCV)
+def test_a_trap_ends_the_emulator_with_a_code(tmp_path, core, program, cause):
+    if reason := emulate.missing([core]):
+        pytest.skip(reason)
+    source, machine = tmp_path / "program.c", RISCV[core]
+    source.write_text(f'int main(void) {{ __asm volatile("{program}"); return 0; }}\n')
+    emulator.build(machine, [source], tmp_path / "program.elf", *machine.target.flags, "-Os")
+    with pytest.raises(SignbitError, match=f"ended with code {cause}"):
+        emulator.run_batch(machine, tmp_path / "program.elf", b"", tmp_path)
+
+
+def test_a_core_whose_tools_are_missing_is_told_and_the_others_run(repository, digits_results, capsys, monkeypatch):
+    found = emulate.missing
+    monkeypatch.setattr(command, "missing", lambda cores: "no compiler: get it" if cores == ["m55"] else found(cores))
+    assert run_main(repository, "--cores", "m3,m55", "--limit", "2", "--uart", "1") == 0
+    printed = capsys.readouterr()
+    assert "Cortex-M3" in printed.out and "Cortex-M55" not in printed.out
+    assert printed.err == "note: NOT RUN: m55: no compiler: get it\n"
+    assert run_main(repository, "--cores", "m3,m55", "--require") == 3
 
 
 @pytest.mark.slow
@@ -163,7 +200,7 @@ def test_a_difference_is_the_exit_code(repository, digits_results, capsys, monke
 
 
 def test_missing_tools_are_no_pass(repository, capsys, monkeypatch):
-    monkeypatch.setattr(command, "missing", lambda: "qemu-system-arm is missing: apt install qemu-system-arm")
+    monkeypatch.setattr(command, "missing", lambda *_: "qemu-system-arm is missing: apt install qemu-system-arm")
     assert run_main(repository) == 0
     assert run_main(repository, "--require") == 3
     assert capsys.readouterr().out.count("NOT RUN: qemu-system-arm is missing: apt install") == 2
@@ -267,7 +304,7 @@ def exit_code(repository, folder, core, program, *qemu_options):
     elf = folder / "program.elf"
     subprocess.run(
         [
-            *(pio.COMPILER, f"-mcpu=cortex-{core}", "-mthumb", "-Os", "-std=c11", "-ffreestanding", "-nostdlib"),
+            *(ARM.compiler, f"-mcpu=cortex-{core}", "-mthumb", "-Os", "-std=c11", "-ffreestanding", "-nostdlib"),
             *("-DSIGNBIT_SEMIHOSTING", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"),
             *(folder / "program.c", *(firmware / "src" / name for name in CORE_SOURCES)),
             *(f"-L{firmware / 'ld'}", f"-T{MACHINES[core].linker_script}", "-lgcc", "-o", elf),

@@ -113,6 +113,13 @@ def test_verify_says_equal_on_the_test_set(tmp_path, capsys):
     assert "digits test set: 360 inputs, 6480 values compared in 2 layers, C == Python" in text
 
 
+def test_verify_takes_only_the_first_inputs_with_limit(tmp_path, capsys):
+    model = dataclasses.replace(random_model(1, (64, 6, 10)), input_shape=(8, 8, 1))
+    save(model, tmp_path / "digits.npz")
+    assert codegen("verify", tmp_path / "digits.npz", "--data", "digits", "--limit", 7) == 0
+    assert "digits test set: 7 inputs, 126 values compared" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55"])
 def test_verify_compares_a_cores_header_by_its_plain_c(target, tmp_path, capsys):
     """It used to stop at the header's own #error for another core."""

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from signbit import __version__
+from signbit.codegen.kernels.targets import ARM
 from signbit.codegen.measure import measure
 from signbit.codegen.plan import make_plan
 from signbit.emulate import pio
@@ -170,7 +171,7 @@ def test_the_link_fails_when_the_stack_does_not_fit(elfs, tmp_path):
 def _link(objects, folder, stack_bytes) -> str:
     """What the linker says to a stack of `stack_bytes` on the nRF51."""
     flags = [f"-L{pio.FIRMWARE / 'ld'}", "-Tnrf51822.ld", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", "-lgcc"]
-    command = [pio.COMPILER, "-mcpu=cortex-m0", "-mthumb", "-nostdlib", "-Wl,--gc-sections"]
+    command = [ARM.compiler, "-mcpu=cortex-m0", "-mthumb", "-nostdlib", "-Wl,--gc-sections"]
     done = subprocess.run(
         [*command, *objects, *flags, "-o", folder / "out.elf"], capture_output=True, text=True, check=False
     )

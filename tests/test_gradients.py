@@ -242,7 +242,7 @@ def test_convolution(rng, case):
 @pytest.mark.parametrize("case", WINDOWS)
 def test_depthwise_convolution(rng, case):
     kernel, window = WINDOWS[case]
-    layer = DepthwiseConv2D(3, kernel, window, "none", rng, np.float64)
+    layer = DepthwiseConv2D(1, 3, kernel, window, "none", rng, np.float64)
     layer.bias.value[:] = rng.normal(size=layer.bias.value.shape)
     assert_gradients(layer, rng.normal(size=IMAGE))
 
@@ -327,7 +327,7 @@ def test_straight_through_sign(rng):
 @pytest.mark.parametrize("make", [Dense, Conv2D, DepthwiseConv2D])
 def test_straight_through_ternary_weights(rng, make):
     """Definition: both passes use +1, 0 and -1, and the latent weights get the gradient of those."""
-    sizes = {Dense: (5, 4), Conv2D: (3, 4, (3, 3), Window()), DepthwiseConv2D: (3, (3, 3), Window())}[make]
+    sizes = {Dense: (5, 4), Conv2D: (3, 4, (3, 3), Window()), DepthwiseConv2D: (1, 3, (3, 3), Window())}[make]
     ternary = make(*sizes, "deterministic", rng, np.float64, ternary=True)
     latent = ternary.weight.value
     used = np.where(np.abs(latent) < TERNARY_THRESHOLD, 0, np.sign(latent))

@@ -65,17 +65,17 @@ def test_widest_layer_agrees(tmp_path):
 
 @pytest.mark.parametrize("place", range(3))
 def test_one_flipped_bit_is_found(place):
-    """The comparison itself: a single wrong bit, anywhere in the output, is reported with its place."""
+    """The comparison itself: a single wrong bit, anywhere in the last record, is reported with its place."""
     model = random_model(5, (20, 6, 3))
     x = edge_inputs(model)[:4]
     output = bytearray(b"".join(b"".join(a[i].tobytes() for a in expected_output(model, x).values()) for i in range(4)))
     assert compare(model, x, bytes(output)).equal
     record = len(output) // 4
     offset = (0, 6, record - 1)[place]
-    output[2 * record + offset] ^= 4
+    output[3 * record + offset] ^= 4
     result = compare(model, x, bytes(output))
     assert result.different == 1
-    assert result.first.startswith(("layer 0, input 2", "layer 1, input 2", "class and confidence, input 2")[place])
+    assert result.first.startswith(("layer 0, input 3", "layer 1, input 3", "class and confidence, input 3")[place])
 
 
 def test_short_output_is_no_success():

@@ -16,13 +16,17 @@ from signbit.codegen.commands.cli import main as codegen
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import count_sweep, find_compiler, verify, verify_input
+from signbit.emulate.machines import CORES
 from signbit.qmodel import file
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer, fit_affine, fit_pieces, fit_thermometer
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
+from tests.c_programs import plans_for
 from tests.test_host_c import BUILDS
 from tests.test_model_file import header_change, npy, rewrite
+from tools.cores import emulated as cores
+from tools.cores.programs import STREAM_HERE, write_program
 from tools.networks.random import (
     quantizations_for,
     random_affine,
@@ -99,6 +103,7 @@ FIXTURE_INPUTS = [
 ]
 ALL_COUNTS = np.arange(INT16_MIN, INT16_MAX + 1).astype(np.int16)
 MODELS_A_PROGRAM = 24
+COUNTS_A_MODEL = 32
 
 
 @pytest.fixture
@@ -374,31 +379,6 @@ def test_header_has_the_function_only_for_counts(model):
     assert "quantize_input" not in plain
 
 
-PROGRAM = """%(includes)s
-#include <stdio.h>
-%(implementations)s
-int main(void)
-{
-%(runs)s
-    return 0;
-}
-"""
-RUN = """    {{
-        static int16_t counts[{P}_COUNTS_SIZE];
-        static uint8_t input[{P}_INPUT_SIZE];
-        int left;
-        for (left = {rows}; left > 0; left--) {{
-            if (fread(counts, 1, sizeof counts, stdin) != sizeof counts) {{
-                return 2;
-            }}
-            {p}_quantize_input(counts, input);
-            if (fwrite(input, 1, sizeof input, stdout) != sizeof input) {{
-                return 3;
-            }}
-        }}
-    }}"""
-
-
 def _small_model(rng):
     """A vector, a window or an image of counts, and as little behind it as a model can have."""
     axes = int(rng.integers(1, 4))
@@ -408,35 +388,37 @@ def _small_model(rng):
     return with_counts(model, int(rng.integers(2**32)), kind)
 
 
+def _material(seed: int):
+    """Models, extreme and random counts of every channel for each, and the inputs that they become."""
+    rng = np.random.default_rng(seed)
+    models = [_small_model(rng) for _ in range(MODELS_A_PROGRAM)]
+    sweeps = [count_sweep(model) for model in models]
+    counts = [np.concatenate([sweep[:1], sweep[-1:], rng.choice(sweep, COUNTS_A_MODEL - 2)]) for sweep in sweeps]
+    expected = b"".join(m.quantize_input(c).tobytes() for m, c in zip(models, counts, strict=True))
+    return models, counts, expected
+
+
 @pytest.mark.parametrize("build", BUILDS)
 def test_random_models_make_the_same_inputs(build, tmp_path):
-    """Every compiler and dialect, with sanitizers too; each channel sees extreme and random counts."""
+    """Every compiler and dialect, with sanitizers too."""
     command, suffix = BUILDS[build]
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
-    rng = np.random.default_rng(list(BUILDS).index(build))
-    models = [_small_model(rng) for _ in range(MODELS_A_PROGRAM)]
-    sweeps = [count_sweep(model) for model in models]
-    rows = [rng.choice(sweep, 30) for sweep in sweeps]
-    counts = [np.concatenate([sweep[:1], sweep[-1:], some]) for sweep, some in zip(sweeps, rows, strict=True)]
-    plans = [make_plan(model, f"m{index}") for index, model in enumerate(models)]
-    for plan in plans:
-        (tmp_path / f"{plan.prefix}.h").write_text(header_text(plan))
-    names = [{"p": p.prefix, "P": p.macro_prefix, "rows": len(c)} for p, c in zip(plans, counts, strict=True)]
-    source = tmp_path / f"main{suffix}"
-    source.write_text(
-        PROGRAM
-        % {
-            "includes": "\n".join(f'#include "{plan.prefix}.h"' for plan in plans),
-            "implementations": "\n".join('#define {P}_IMPLEMENTATION\n#include "{p}.h"'.format(**n) for n in names),
-            "runs": "\n".join(RUN.format(**name) for name in names),
-        }
-    )
+    models, counts, expected = _material(list(BUILDS).index(build))
+    source = write_program(tmp_path, plans_for(models), COUNTS_A_MODEL, suffix, quantize=True)
     program = tmp_path / "program"
-    subprocess.run([*command, "-o", str(program), str(source)], check=True)
+    subprocess.run([*command, f"-I{STREAM_HERE}", "-o", str(program), str(source)], check=True)
     stdin = b"".join(array.tobytes() for array in counts)
-    output = subprocess.run([str(program)], input=stdin, check=True, capture_output=True).stdout
-    assert output == b"".join(m.quantize_input(c).tobytes() for m, c in zip(models, counts, strict=True))
+    assert subprocess.run([str(program)], input=stdin, check=True, capture_output=True).stdout == expected
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_random_models_make_the_same_inputs_on_each_core(core):
+    if cores.missing([core]):
+        pytest.skip(cores.missing([core]))
+    models, counts, expected = _material(len(BUILDS) + list(CORES).index(core))
+    plans = plans_for(models, target=CORES[core].target.name)
+    assert cores.run(plans, counts, core, quantize=True).output == expected
 
 
 @pytest.mark.parametrize("kind", [Affine, Pieces, Thermometer])

@@ -148,7 +148,7 @@ def test_budget_of_instructions_is_kept_or_refused():
     with pytest.raises(
         SignbitError, match=r"within [\d,]+ instructions the model needs [\d,]+ bytes .* more of either"
     ):
-        make_plan(model, target="cortex-m0", optimize=SIZE, limits=Limits(None, least, ceil(fast.instructions)))
+        make_plan(model, target="cortex-m0", optimize=SIZE, limits=Limits(None, least, between))
     with pytest.raises(SignbitError, match="choose one with --target"):
         make_plan(model, limits=Limits(instructions=1000))
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.kernels.targets import ARM, TARGETS
 from signbit.codegen.measure import _deepest_path
 from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
@@ -84,8 +84,8 @@ def compiled(folder, core, source):
     """An elf with the function `entry`, and the compiler's call graph."""
     (folder / "calls.c").write_text(source)
     flags = (*TARGETS[f"cortex-{core}"].flags, "-Os", "-ffreestanding", "-ffunction-sections")
-    graph = (pio.COMPILER, *flags, "-fcallgraph-info=su", "-c", "calls.c", "-o", "calls.o")
-    link = (pio.COMPILER, *flags, "-nostdlib", "-nostartfiles", "-Wl,-e,entry", "calls.o", "-lgcc", "-o", "calls.elf")
+    graph = (ARM.compiler, *flags, "-fcallgraph-info=su", "-c", "calls.c", "-o", "calls.o")
+    link = (ARM.compiler, *flags, "-nostdlib", "-nostartfiles", "-Wl,-e,entry", "calls.o", "-lgcc", "-o", "calls.elf")
     for command in (graph, link):
         subprocess.run(command, cwd=folder, check=True)
     return folder / "calls.elf", (folder / "calls.ci").read_text()

@@ -5,16 +5,17 @@ import subprocess
 
 import pytest
 
-from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.kernels.targets import ARM, RISCV, TARGETS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
-from signbit.emulate.pio import COMPILER, COMPILER_APT
 from signbit.qmodel.file import load
 from tools.networks.random import random_network
 
 CORES = [target for target in TARGETS.values() if target.flags]
 # clang has no -mcpu for every core under Thumb's generic name
-CLANG = ("clang", "--target=thumbv6m-none-eabi", "-ffreestanding")
+CLANG = {ARM: ("clang", "--target=thumbv6m-none-eabi"), RISCV: ("clang", "--target=riscv32")}
+# clang before 20 has no RV32E
+NO_CLANG = {"riscv32e"}
 OPTIMIZATIONS = ("-O0", "-Os", "-O2", "-O3")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 
@@ -28,18 +29,28 @@ def header(folder, target, model) -> str:
 
 def compiled(command, source) -> subprocess.CompletedProcess:
     if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is missing: {COMPILER_APT if command[0] == COMPILER else 'apt install clang'}")
+        packages = {tools.compiler: tools.package for tools in (ARM, RISCV)}
+        pytest.skip(f"{command[0]} is missing: apt install {packages.get(command[0], command[0])}")
     return subprocess.run([*command, "-c", source, "-o", f"{source}.o"], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("target", CORES, ids=lambda target: target.name)
-@pytest.mark.parametrize("compiler", [(COMPILER, "-ffreestanding"), CLANG], ids=["gcc", "clang"])
-def test_both_compilers_take_the_assembly(compiler, target, repository, tmp_path):
+@pytest.mark.parametrize(
+    "compiler, target",
+    [
+        *(pytest.param((target.toolchain.compiler,), target, id=f"gcc-{target.name}") for target in CORES),
+        *(
+            pytest.param(CLANG[target.toolchain], target, id=f"clang-{target.name}")
+            for target in CORES
+            if target.name not in NO_CLANG
+        ),
+    ],
+)
+def test_both_compilers_take_the_code(compiler, target, repository, tmp_path):
     models = [load(repository / "models" / "digits-mlp.npz"), *(random_network(seed, layers=3) for seed in range(4))]
     for model in models:
         source = header(tmp_path, target, model)
         for optimization in OPTIMIZATIONS:
-            done = compiled([*compiler, *target.flags, *WARNINGS, optimization], source)
+            done = compiled([*compiler, "-ffreestanding", *target.flags, *WARNINGS, optimization], source)
             assert done.returncode == 0, f"{optimization}: {done.stderr[:2000]}"
 
 
@@ -47,7 +58,7 @@ def test_both_compilers_take_the_assembly(compiler, target, repository, tmp_path
 def test_another_core_is_refused_and_plain_c_is_not(target, repository, tmp_path):
     source = header(tmp_path, target, load(repository / "models" / "digits-mlp.npz"))
     for other in CORES:
-        done = compiled([COMPILER, "-ffreestanding", *other.flags], source)
+        done = compiled([other.toolchain.compiler, "-ffreestanding", *other.flags], source)
         assert (done.returncode == 0) == (other.condition == target.condition), f"{target.name} on {other.name}"
         if done.returncode:
             assert f"this header is for {target.title}" in done.stderr

@@ -26,6 +26,7 @@ COMMANDS = (
     _command("check", "setup.check", "all tests; tools/check sets up what they need first"),
     _command("pin", "setup.pin", "record the versions that all tests passed with, for SIGNBIT_PINNED=1 tools/check"),
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
+    _command("rivals", "measure.rivals", "count CMSIS-NN and BitNetMCU on the same cores; bench/rivals_counted.json"),
     _command("bench_trainer", "zoo.bench_trainer", "time an epoch, and torch's for comparison; bench/trainer.json"),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
     _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),

@@ -8,6 +8,7 @@ from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
+from signbit.qmodel.option_types import whole
 
 
 def main(arguments: list[str], prog: str) -> int:
@@ -19,6 +20,7 @@ def main(arguments: list[str], prog: str) -> int:
     add_plan_options(parser)
     parser.add_argument("--data", metavar="DATA", help="test set: digits, mnist, or a path (default: as in training)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
+    parser.add_argument("--limit", **whole(1).argument(), help="compare only the first N inputs of the test set")
     parser.add_argument("--cc", metavar="CC", help="C compiler (default: $CC, cc, gcc or clang)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -26,7 +28,7 @@ def main(arguments: list[str], prog: str) -> int:
     compiler = find_compiler(options.cc)
     dataset = dataset_for(model, options.data, options.data_dir)
     results = {
-        f"{dataset.name} test set": verify(model, plan, np.asarray(dataset.test.x), compiler),
+        f"{dataset.name} test set": verify(model, plan, np.asarray(dataset.test.x[: options.limit]), compiler),
         "random and extreme": verify(model, plan, edge_inputs(model), compiler),
     }
     if model.input_quantization is not None:

@@ -1,5 +1,6 @@
 """Kernels for Cortex-M0 and M0+ (ARMv6-M): dense layers."""
 
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,9 +8,12 @@ import numpy as np
 from signbit.codegen.kernels.armv6m_bits import DenseBits
 from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
 from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays, function
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
+
+ROWS = ("r4", "r5", "r6", "r7")
 
 
 class DenseTables(FinishingKernel):
@@ -20,9 +24,6 @@ class DenseTables(FinishingKernel):
     template = "kernels/m0_lut.c.j2"
     inputs_per_group: ClassVar[int]
     groups_per_pass: ClassVar[int]
-    group_code_bytes: ClassVar[int]
-    differences: ClassVar[tuple[str, ...]]
-    """The registers that hold the differences from each eight entries of a table to the next."""
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         k = self.inputs_per_group
@@ -42,10 +43,16 @@ class DenseTables(FinishingKernel):
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         k, slots = self.inputs_per_group, self.groups_per_pass
         shifted_table = k == 7 and job.input_shift
-        table = Piece(
-            "m0_table",
+        summary = (
+            f"Table of all sums of 2x over subsets of {k} inputs; returns 2 * (sum of x).  Four registers hold eight "
+            "neighbouring\n * entries; the step from each eight to the next is one of the differences e3, e4 - e3, "
+            "e5 - e4 - e3 and so on, where e\n * is the doubled input."
+        )
+        table = function(
             f"m0_table{k}{'_shifted' * shifted_table}",
-            {"inputs": k, "shift": shifted_table, "differences": self.differences},
+            table_of_sums(k, shifted_table),
+            "uint32_t (const uint8_t *x, uint16_t *table)",
+            summary,
         )
         values = {
             "inputs": k,
@@ -53,10 +60,7 @@ class DenseTables(FinishingKernel):
             "slots": slots,
             "pass_inputs": k * slots,
             "entries": 2**k,
-            "table_bytes_log2": k + 1,
-            "block_bytes": 4 * slots,
-            "group_code_bytes": self.group_code_bytes,
-            "group_offsets": [range(4 * group, 4 * group + 4) for group in range(slots)],
+            "listing": look_up(k, slots),
         }
         needs = {
             "shifted table": shifted_table,
@@ -68,29 +72,41 @@ class DenseTables(FinishingKernel):
         lut = Piece("m0_lut", self.name, values, frozenset(need for need, is_needed in needs.items() if is_needed))
         return (table, lut, *super().pieces(job))
 
-    def cost(self, job: Job) -> Cost:
-        k, rows = self.inputs_per_group, len(job.rows)
-        groups = -(-job.layer.fan_in // k)
-        passes = -(-groups // self.groups_per_pass)
-        blocks, left = divmod(rows, 4)
-        lookup = 3 if k == 7 else 4
-        copied = k if job.layer.fan_in % k else 0
-        if k == 7:
-            table = self.table_instructions + k * job.input_shift
-        else:
-            table = self.table_instructions
-            copied = job.layer.fan_in if job.input_shift else copied
-        instructions = (
-            groups * (table + 18)
-            + passes * (60 + 7 * blocks + left * 60)
-            + 12 * copied
-            + groups * (blocks * (4 * lookup + 1) + left * 7)
-            + 4 * rows
-            + finish_instructions(job)
-            + 10
-        )
-        scratch = WORD_BYTES * rows + 2 * min(groups, self.groups_per_pass) * 2**k
-        return Cost(instructions, scratch, stack_bytes=36)
+    def scratch_bytes(self, job: Job) -> int:
+        k = self.inputs_per_group
+        return WORD_BYTES * len(job.rows) + 2 * min(self._groups(job), self.groups_per_pass) * 2**k
+
+    def runs(self, job: Job) -> list[Run]:
+        k, slots = self.inputs_per_group, self.groups_per_pass
+        table = table_of_sums(k, k == 7 and job.input_shift).run(self._groups(job))
+        listing, blocks = look_up(k, slots), len(job.rows) // 4
+        passes = [
+            listing.run(blocks=blocks, **{f"group{group}": group >= slots - groups for group in range(slots)})
+            for groups in self._passes(job)
+            if blocks
+        ]
+        return [table, *passes, *super().runs(job)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        k, left = self.inputs_per_group, len(job.rows) % 4
+        copies_all = k == 8 and job.input_shift
+        return {
+            **super().terms(job),
+            "cleared": len(job.rows),
+            "pass": len(self._passes(job)),
+            "group": self._groups(job),
+            "copied": job.layer.fan_in if copies_all else k if job.layer.fan_in % k else 0,
+            "left row": left * len(self._passes(job)),
+            "left entry": left * self._groups(job),
+        }
+
+    def _groups(self, job: Job) -> int:
+        return -(-job.layer.fan_in // self.inputs_per_group)
+
+    def _passes(self, job: Job) -> list[int]:
+        """Groups of each pass."""
+        full, rest = divmod(self._groups(job), self.groups_per_pass)
+        return [self.groups_per_pass] * full + [rest] * (rest > 0)
 
 
 class DenseTables7(DenseTables):
@@ -99,9 +115,6 @@ class DenseTables7(DenseTables):
     name = "m0_lut7"
     inputs_per_group = 7
     groups_per_pass = 8
-    group_code_bytes = 26
-    differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2", "lr", "r2", "r3", "r2", "r0", "r2", "r3", "r2")
-    table_instructions = 109
 
 
 class DenseTables8(DenseTables):
@@ -110,9 +123,6 @@ class DenseTables8(DenseTables):
     name = "m0_lut8"
     inputs_per_group = 8
     groups_per_pass = 4
-    group_code_bytes = 34
-    differences = ("r2", "r3", "r2", "r0", "r2", "r3", "r2")
-    table_instructions = 224
 
 
 class DenseLists(FinishingKernel):
@@ -194,6 +204,61 @@ class DenseLists(FinishingKernel):
     def _end_step(self, job: Job) -> int:
         """The step that leads out of the loop."""
         return 2 * self._longest(job) + 6
+
+
+@cache
+def table_of_sums(inputs: int, shift: int) -> Listing:
+    """The sums of 2x over all subsets of 7 or 8 inputs: r0 x, r1 table; returns 2 * (sum of x)."""
+    wide = inputs == 8
+    lines = ["push {r4-r7, lr}", "movs r7, #2", "lsls r4, r7, #16", "adds r7, r7, r4"]
+    lines += ["sub sp, #16", *_load("r2", 7, shift), "str r2, [sp, #4]"] * wide
+    lines += [*_load("r4", 0, shift), *_load("r5", 1, shift), "adds r5, r5, r4", *_load("r6", 2, shift)]
+    lines += [*_load("r2", 3, shift), "mov r12, r2", *_load("r3", 4, shift), "adds r2, r2, r3", "mov lr, r2 @ e3 + e4"]
+    lines += [*_load("r2", 6, shift), *_load("r0", 5, shift), "mov r7, lr"]
+    if wide:
+        lines += ["mov lr, r3", "ldr r3, [sp, #4]", "subs r3, r3, r2", "subs r3, r3, r0", "subs r3, r3, r7"]
+        lines += ["str r3, [sp, #4] @ fifth difference", "mov r3, lr", "subs r2, r2, r0", "subs r2, r2, r7"]
+        lines += ["str r2, [sp] @ fourth difference", "str r2, [sp, #8]"]
+        lines += ["movs r2, #1 @ no difference is odd", "str r2, [sp, #12]"]
+    else:
+        lines += ["subs r2, r2, r0", "subs r2, r2, r7", "mov lr, r2 @ fourth difference"]
+    lines += ["subs r0, r0, r7 @ third", "mov r2, r12 @ first", "subs r3, r3, r2 @ second"]
+    lines += ["adds r7, r6, r5", "adds r6, r6, r4", f"1: stmia r1!, {{r4-r7}}{' @* 4' * wide}"]
+    middle = ["r2", "r3", "r2", "r0", "r2", "r3", "r2"]
+    for difference in middle if wide else [*middle, "lr", *middle]:
+        lines += [*(f"add {row}, {difference}" for row in ROWS), "stmia r1!, {r4-r7}"]
+    if wide:
+        lines += ["mov r12, r0", "pop {r0}", "cmp r0, #1", "beq 2f", "@* 3/4"]
+        lines += [*(f"adds {row}, {row}, r0" for row in ROWS), "mov r0, r12", "b 1b", "2:"]
+    return Listing("\n".join([*lines, "lsrs r0, r7, #16", "pop {r4-r7, pc}"]))
+
+
+def _load(register: str, index: int, shift: int) -> list[str]:
+    """An input, times 2 in both halves, the first one in the upper half only."""
+    scale = f"muls {register}, r7, {register}" if index else f"lsls {register}, {register}, #17"
+    return [f"ldrb {register}, [r0, #{index}]", *([f"lsrs {register}, {register}, #1"] * shift), scale]
+
+
+@cache
+def look_up(inputs: int, slots: int) -> Listing:
+    """Add an entry of each table to the sums of 4 rows: r0 weights, r1 tables, r2 acc, r3 blocks; groups to skip."""
+    doubled = ["adds r2, r2, r2"] * (inputs == 8)
+    group_code_bytes = 8 * (3 + len(doubled)) + 2
+    lines = ["push {r4-r7, lr}", "mov r4, r8", "mov r5, r9", "mov r6, r10", "push {r4-r6}", "mov r8, r1"]
+    lines += ["ldr r4, [sp, #32] @ skip", "lsls r5, r4, #2", "subs r0, r0, r5", f"movs r6, #{4 * slots}"]
+    lines += ["subs r6, r6, r5", "mov lr, r6 @ weights of a block, bytes", f"movs r6, #{group_code_bytes}"]
+    lines += ["muls r6, r4, r6", "adr r5, 2f", "adds r5, r5, r6", "mov r12, r5 @ first group's code"]
+    lines += ["lsls r3, r3, #4", "adds r3, r3, r2", "mov r9, r3 @ end of acc", "movs r6, #1"]
+    lines += [f"lsls r6, r6, #{inputs + 1}", "mov r10, r6 @ bytes of a table", "mov r3, r2"]
+    lines += ["1: ldmia r3!, {r4-r7} @* blocks", "subs r3, #16", "mov r1, r8", "mov pc, r12", ".p2align 2", "2:"]
+    for group in range(slots):
+        lines.append(f"@* group{group}")
+        for number, row in enumerate(ROWS, 4 * group):
+            lines += [f"ldrb r2, [r0, #{number}]", *doubled, "ldrh r2, [r1, r2]", f"adds {row}, {row}, r2"]
+        lines += ["add r1, r10"] * (group + 1 < slots)
+    lines += ["add r0, lr", "stmia r3!, {r4-r7}", "cmp r3, r9", "blo 1b"]
+    lines += ["pop {r4-r6}", "mov r8, r4", "mov r9, r5", "mov r10, r6", "pop {r4-r7, pc}"]
+    return Listing("\n".join(lines))
 
 
 def _lists(rows: np.ndarray, longest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -1,11 +1,14 @@
 """What a kernel is: one way to compute one layer in C, with its packed weights and its costs."""
 
-from abc import ABC, abstractmethod
+import json
+from abc import ABC
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from typing import Any, ClassVar
 
 import numpy as np
 
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layer import Layer
@@ -14,6 +17,9 @@ from signbit.qmodel.value import Encoding, Shape, Value
 
 BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, Encoding.BIT, Encoding.INT32))
 """What kernels read and write."""
+
+COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "portable_costs.json").read_text())
+"""COSTS[kernel][optimize][target][term]: instructions as gcc compiles C, measured by `python -m tools fit_costs`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +125,15 @@ class Cost:
     """What a kernel costs for a job.
 
     `instructions` is predicted for one inference on the job's target, requantize included, or None where the
-    compiler decides (portable).  `scratch_bytes` are taken from the arena while the layer runs, beside its input
-    and output.  `stack_bytes` are what its assembly pushes, which -fstack-usage does not see.
+    compiler decides (portable); `assembly_instructions` are those of its assembly alone.  `scratch_bytes` are taken
+    from the arena while the layer runs, beside its input and output.  `stack_bytes` are what its assembly pushes, which
+    -fstack-usage does not see.
     """
 
     instructions: float | None
     scratch_bytes: int = 0
     stack_bytes: int = 0
+    assembly_instructions: float = 0
 
 
 @dataclass(frozen=True)
@@ -144,6 +152,16 @@ class Piece:
     def merged(self, other: "Piece") -> "Piece":
         """One piece for the layers of both."""
         return replace(self, needs=self.needs | other.needs)
+
+
+def function(symbol: str, listing: Listing, prototype: str, summary: str) -> Piece:
+    """A piece that is a function of assembly alone, without plain C beside it.
+
+    `prototype` is its C, such as "void (int32_t *acc)"; PREFIX is the plan's.
+    """
+    returns, _, parameters = prototype.rstrip(")").partition("(")
+    values = {"listing": listing, "returns": returns.strip(), "parameters": parameters, "summary": summary}
+    return Piece("function", symbol, values)
 
 
 class Kernel(ABC):
@@ -193,9 +211,28 @@ class Kernel(ABC):
         """Whether the template uses `finish` (all outputs of a pixel at once) and not only `store`."""
         return False
 
-    @abstractmethod
+    def runs(self, job: Job) -> list[Run]:
+        """The assembly that runs in one inference."""
+        return []
+
+    def terms(self, job: Job) -> dict[str, float]:
+        """How often each part of the compiled C runs in one inference: what its instructions are predicted from."""
+        return {"call": 1}
+
+    def scratch_bytes(self, job: Job) -> int:
+        return 0
+
     def cost(self, job: Job) -> Cost:
-        """Predicted cost."""
+        """Predicted cost: assembly as its text says, compiled C by coefficients that were measured."""
+        runs = self.runs(job)
+        assembly = sum(run.instructions for run in runs)
+        coefficients = COSTS.get(self.name, {}).get(job.optimize, {}).get(job.target, {} if runs else None)
+        instructions = None
+        if coefficients is not None:
+            compiled = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())
+            instructions = assembly + compiled
+        stack_bytes = max((run.listing.stack_bytes for run in runs), default=0)
+        return Cost(instructions, self.scratch_bytes(job), stack_bytes, assembly)
 
 
 def activation_arrays(job: Job, constant: np.ndarray | int = 0) -> tuple[CArray, ...]:

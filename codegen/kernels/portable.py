@@ -1,12 +1,10 @@
 """Kernels in plain C99, one for every kind of layer: the fallback on each core, and the only ones elsewhere."""
 
-import json
 from abc import abstractmethod
-from importlib import resources
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.targets import EVERY_TARGET
 from signbit.qmodel import integer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
@@ -29,10 +27,6 @@ def highest_bit_first(rows: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
 
 
-COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "portable_costs.json").read_text())
-"""COSTS[kernel][optimize][target][term]: instructions as gcc compiles them, measured by `python -m tools fit_costs`."""
-
-
 class PortableKernel(Kernel):
     """Loops that every C99 compiler takes.
 
@@ -49,16 +43,6 @@ class PortableKernel(Kernel):
     def terms(self, job: Job) -> dict[str, int]:
         """All that instructions are predicted from: the loops, and an output by its activation's kind."""
         return {"call": 1, job.layer.activation.kind: size_of(job.output_shape), **self.loop_terms(job)}
-
-    def scratch_bytes(self, job: Job) -> int:
-        return 0
-
-    def cost(self, job: Job) -> Cost:
-        coefficients = COSTS.get(self.name, {}).get(job.optimize, {}).get(job.target)
-        if coefficients is None:
-            return Cost(None, self.scratch_bytes(job))
-        instructions = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())
-        return Cost(instructions, self.scratch_bytes(job))
 
 
 class DenseRows(PortableKernel):

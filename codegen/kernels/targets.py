@@ -1,5 +1,6 @@
 """What code can be generated for: each core with its compiler flags and the macros that identify it."""
 
+import shutil
 from dataclasses import dataclass
 
 PORTABLE = "portable"
@@ -9,19 +10,52 @@ LEVELS = {SIZE: "-Os", SPEED: "-O2"}
 
 
 @dataclass(frozen=True)
+class Toolchain:
+    """GCC and binutils for a family of cores: the `prefix` of their commands, and Debian's `package`."""
+
+    prefix: str
+    package: str
+
+    @property
+    def compiler(self) -> str:
+        return f"{self.prefix}gcc"
+
+    @property
+    def size_tool(self) -> str:
+        return f"{self.prefix}size"
+
+    def missing(self) -> str | None:
+        """Why nothing can be compiled here, with the line that installs the compiler; None if it can."""
+        if shutil.which(self.compiler):
+            return None
+        return f"{self.compiler} is missing: apt install --no-install-recommends {self.package}"
+
+
+ARM = Toolchain("arm-none-eabi-", "gcc-arm-none-eabi")
+RISCV = Toolchain("riscv64-unknown-elf-", "gcc-riscv64-unknown-elf")
+
+
+@dataclass(frozen=True)
 class Target:
-    """A core.  `condition` is the C preprocessor's test for it, `flags` are those of gcc and clang."""
+    """A core.  `condition` is the C preprocessor's test for it, `flags` are those of gcc and clang.
+
+    `toolchain` compiles for it; None where any compiler does.
+    """
 
     name: str
     title: str
     condition: str
     flags: tuple[str, ...] = ()
+    toolchain: Toolchain | None = ARM
 
+
+RV32 = "defined(__riscv) && __riscv_xlen == 32"
+"""Their kernels are plain C, which 16 registers (E) compute as 32 do (I); the costs differ."""
 
 TARGETS = {
     target.name: target
     for target in (
-        Target(PORTABLE, "any C99 compiler", "1"),
+        Target(PORTABLE, "any C99 compiler", "1", toolchain=None),
         Target("cortex-m0", "Cortex-M0", "defined(__ARM_ARCH_6M__)", ("-mcpu=cortex-m0", "-mthumb")),
         Target("cortex-m0plus", "Cortex-M0+", "defined(__ARM_ARCH_6M__)", ("-mcpu=cortex-m0plus", "-mthumb")),
         Target("cortex-m3", "Cortex-M3", "defined(__ARM_ARCH_7M__)", ("-mcpu=cortex-m3", "-mthumb")),
@@ -49,10 +83,13 @@ TARGETS = {
             "defined(__ARM_FEATURE_MVE)",
             ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
         ),
+        Target("riscv32", "RV32IMC", RV32, ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0"), RISCV),
+        Target("riscv32e", "RV32EMC", RV32, ("-march=rv32emc", "-mabi=ilp32e", "-msmall-data-limit=0"), RISCV),
     )
 }
 CORTEX_M0 = frozenset({"cortex-m0", "cortex-m0plus"})
 CORTEX_M3 = frozenset({"cortex-m3"})
 CORTEX_DSP = frozenset({"cortex-m4", "cortex-m7", "cortex-m33"})
 CORTEX_M55 = frozenset({"cortex-m55"})
+RISCV32 = frozenset({"riscv32", "riscv32e"})
 EVERY_TARGET = frozenset(TARGETS)

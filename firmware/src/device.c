@@ -27,6 +27,13 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #define FLAGS 0u
 #endif
 
+/* The lower half of MODEL_REJECTED is PROTOCOL_REJECTED. */
+#ifdef MODEL_REJECTED
+#define DECIDE model_argmax_or_reject
+#else
+#define DECIDE model_argmax
+#endif
+
 static uint8_t device_input[MODEL_INPUT_SIZE];
 static int32_t device_logits[MODEL_OUTPUT_SIZE];
 static model_scratch_t device_scratch;
@@ -97,7 +104,7 @@ static void infer(protocol_result_t *result)
     model_infer(device_input, device_logits, &device_scratch);
     result->ticks = ticks_since(&start);
     result->tick_source = tick_source();
-    result->class_index = (uint16_t)model_argmax(device_logits);
+    result->class_index = (uint16_t)DECIDE(device_logits);
     result->confidence_per_mille = (uint16_t)model_confidence(device_logits);
 }
 

@@ -11,6 +11,7 @@
 #define PROTOCOL_CHUNK_BYTES 48u   /* of a block, in one frame */
 #define PROTOCOL_PAYLOAD_BYTES 52u /* at most, in one frame */
 #define PROTOCOL_WIRE_BYTES 62u    /* of the longest frame, encoded, with its delimiter */
+#define PROTOCOL_REJECTED 0xffffu  /* instead of a class */
 
 /* Types of requests and answers. */
 enum {
@@ -49,7 +50,7 @@ void protocol_put_characters(protocol_window_t *window, const char *text);
 /** What one inference gives besides the logits. */
 typedef struct {
     uint64_t ticks;
-    uint16_t class_index;
+    uint16_t class_index; /* PROTOCOL_REJECTED if the model refuses the input */
     uint16_t confidence_per_mille;
     uint8_t tick_source;
 } protocol_result_t;

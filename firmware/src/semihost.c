@@ -12,6 +12,26 @@ enum {
 
 #define ADP_STOPPED_APPLICATION_EXIT 0x20026u
 
+#ifdef __riscv
+/* The three instructions that mark a call, all of four bytes and on one page. */
+static uint32_t call(uint32_t operation, const uint32_t *arguments)
+{
+    register uint32_t a0 __asm("a0") = operation;
+    register const uint32_t *a1 __asm("a1") = arguments;
+
+    __asm volatile(".option push\n\t"
+                   ".option norvc\n\t"
+                   ".balign 16\n\t"
+                   "slli zero, zero, 0x1f\n\t"
+                   "ebreak\n\t"
+                   "srai zero, zero, 7\n\t"
+                   ".option pop"
+                   : "+r"(a0)
+                   : "r"(a1)
+                   : "memory");
+    return a0;
+}
+#else
 static uint32_t call(uint32_t operation, const uint32_t *arguments)
 {
     register uint32_t r0 __asm("r0") = operation;
@@ -20,6 +40,7 @@ static uint32_t call(uint32_t operation, const uint32_t *arguments)
     __asm volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
+#endif
 
 static uint32_t word(const void *pointer)
 {

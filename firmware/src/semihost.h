@@ -1,6 +1,6 @@
 /** Semihosting: files and exit codes of the computer that runs the emulator.
  *
- * Operations as in Arm's "Semihosting for AArch32 and AArch64".  Only for emulated cores: on silicon without a
+ * Operations as in Arm's "Semihosting for AArch32 and AArch64", and called on RISC-V as in "RISC-V Semihosting".  Only for emulated cores: on silicon without a
  * debugger the breakpoint is a fault.
  */
 #ifndef SEMIHOST_H

@@ -22,6 +22,7 @@ from signbit.places import MODELS
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import REJECTED
 from signbit.qmodel.option_types import number, whole
 from signbit.qmodel.shipped import model_argument
 from signbit.qmodel.untrusted import shown
@@ -56,16 +57,17 @@ def info(options: argparse.Namespace) -> int:
 
 
 def infer(options: argparse.Namespace) -> int:
-    """Class, confidence and logits of one input."""
+    """Class (or rejection), confidence and logits of one input."""
     with open_port(options.port or find_port()) as stream:
         link = _link(stream, options)
         x = read_input(options.file, link.info())
         result = link.infer(x)
-    label = link.info().labels[result.class_index]
+    label = None if result.class_index == REJECTED else link.info().labels[result.class_index]
     if options.json:
         print(json.dumps({"label": label} | dataclasses.asdict(result)))
     else:
-        print(f"{shown(label)}  {result.confidence_per_mille / 10:.1f} %  {result.ticks} {_unit(link.info())}")
+        name = "rejected" if label is None else shown(label)
+        print(f"{name}  {result.confidence_per_mille / 10:.1f} %  {result.ticks} {_unit(link.info())}")
         print("logits", *result.logits)
     return EXIT_OK
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from signbit.console import Column, console, print_table
 from signbit.emulate.emulation import UART_INPUTS, CoreResult, emulate, missing
 from signbit.emulate.machines import add_cores_option
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import whole
@@ -37,8 +37,8 @@ def print_results(screen: Console, results: list[CoreResult]) -> None:
             f"{result.inputs:,}",
             f"{result.values:,}",
             f"{result.different:,}",
-            f"{result.uart_trips - result.uart_different}/{result.uart_trips}",
-            f"{result.boot_ms:.0f}",
+            f"{result.uart_trips - result.uart_different}/{result.uart_trips}" if result.uart_trips else "-",
+            f"{result.boot_ms:.0f}" if result.boot_ms else "-",
             f"{result.seconds:.1f}",
         )
         for result in results
@@ -47,19 +47,23 @@ def print_results(screen: Console, results: list[CoreResult]) -> None:
 
 
 def main(arguments: list[str], prog: str = "signbit emulate") -> int:
-    """Returns 0 when all is equal, 1 when anything differs, 3 with --require when nothing could be run."""
+    """Returns 0 when all is equal, 1 when anything differs, 3 with --require when a core could not be run."""
     options = _parser(prog).parse_args(arguments)
-    reason = missing()
-    if reason:
-        print(json.dumps({"not_run": reason}) if options.json else f"NOT RUN: {reason}")
+    reasons = {core: reason for core in options.cores if (reason := missing([core]))}
+    cores = [core for core in options.cores if core not in reasons]
+    told = "; ".join(dict.fromkeys(reasons.values()))
+    if reasons and (options.require or not cores):
+        print(json.dumps({"not_run": told}) if options.json else f"NOT RUN: {told}")
         return EXIT_NOT_RUN if options.require else EXIT_OK
     inputs = dataset_for(load(options.model), options.data, options.data_dir).test.x[: options.limit]
     with console(stderr=True).status("") as status:
-        results = emulate(options.model, inputs, options.cores, options.uart, status.update)
+        results = emulate(options.model, inputs, cores, options.uart, status.update)
     if options.json:
         print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
     else:
         print_results(console(), results)
+    if reasons:
+        note(f"NOT RUN: {', '.join(reasons)}: {told}")
     return EXIT_OK if all(result.equal for result in results) else EXIT_DIFFERENT
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
 from signbit.emulate import machines as emulator
 from signbit.emulate import pio
-from signbit.emulate.machines import MACHINES, EmulatedUart, Machine
+from signbit.emulate.machines import CORES, MACHINES, EmulatedUart, Machine
 from signbit.line.link import Link
-from signbit.places import workspace
+from signbit.places import FIRMWARE, workspace
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
@@ -30,9 +32,10 @@ class CoreResult:
     """What one emulated core computed, compared with Python.
 
     `values` counts the outputs of all layers, logits included, and `different` those of them that are not Python's;
-    `uart_different` counts round trips whose class, logits or confidence are not, and requests that were repeated.
-    `flash_bytes` and `ram_bytes` are those of the firmware with the UART, the stack left out; `stack_used_bytes` is the
-    batch firmware's high-water mark.
+    `uart_different` counts round trips whose class (or rejection), logits or confidence are not, and requests that were
+    repeated.  `flash_bytes` and `ram_bytes` are those of the firmware with the UART, or of the batch firmware where
+    there is none (then `uart_trips` is 0), the stack left out; `stack_used_bytes` is the batch firmware's high-water
+    mark.
     """
 
     core: str
@@ -54,9 +57,13 @@ class CoreResult:
         return not self.different and not self.uart_different
 
 
-def missing() -> str | None:
-    """Why nothing can be built and emulated here, with the line that installs it; None if it can."""
-    return pio.missing() or emulator.missing()
+def missing(cores: Iterable[str] = MACHINES) -> str | None:
+    """Why some of `cores` can't be built and emulated here, with the line that installs it; None if all can."""
+    return next(filter(None, (_missing(CORES[core]) for core in cores)), None)
+
+
+def _missing(machine: Machine) -> str | None:
+    return (pio.missing() if machine.env else None) or machine.missing()
 
 
 def emulate(
@@ -68,13 +75,14 @@ def emulate(
 ) -> list[CoreResult]:
     """Run the model file `path` on each of `cores` over `inputs`, uint8 (n, input_size).
 
-    Needs what `missing` asks for.  Raises SignbitError when a firmware can't be built, faults or does not end.
+    Where the firmware has no port, only the batch runs.  Needs what `missing` asks for.  Raises SignbitError when a
+    firmware can't be built, faults or does not end.
     """
     model = load(path)
-    machines = [MACHINES[core] for core in cores]
-    progress(f"building {len(machines)} x 2 firmwares")
-    envs = [env for machine in machines for env in (machine.env, machine.batch_env)]
-    elfs = pio.build(envs, path, build_folder(model))
+    machines = [CORES[core] for core in cores]
+    progress(f"building for {len(machines)} cores")
+    envs = [env for machine in machines if machine.env for env in (machine.env, machine.batch_env)]
+    elfs = pio.build(envs, path, build_folder(model)) if envs else {}
     trace = model.trace(inputs)
     results = []
     for machine in machines:
@@ -98,10 +106,15 @@ def _run_core(
 ) -> CoreResult:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        output = emulator.run_batch(machine, elfs[machine.batch_env], inputs.tobytes(), Path(folder))
+        batch = elfs[machine.batch_env] if machine.env else _build_batch(machine, model, Path(folder))
+        output = emulator.run_batch(machine, batch, inputs.tobytes(), Path(folder))
+        size = pio.size(elfs.get(machine.env, batch), machine.target.toolchain)
     different, stack_used_bytes = compare_batch(output, trace)
-    uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, trace[-1], uart_trips)
-    size = pio.size(elfs[machine.env])
+    uart_different, boot_ms = 0, 0.0
+    if machine.env:
+        uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, trace[-1], uart_trips)
+    else:
+        uart_trips = 0
     return CoreResult(
         core=machine.core,
         title=machine.title,
@@ -117,6 +130,14 @@ def _run_core(
         ram_bytes=size.ram_bytes,
         seconds=time.monotonic() - start,
     )
+
+
+def _build_batch(machine: Machine, model: QuantizedModel, folder: Path) -> Path:
+    """The batch firmware where PlatformIO has no environment for it."""
+    (folder / "model.h").write_text(header_text(make_plan(model, "model", machine.target.name)))
+    elf = folder / "batch.elf"
+    emulator.build(machine, [FIRMWARE / "src" / "batch.c"], elf, *machine.target.flags, "-Os", f"-I{folder}")
+    return elf
 
 
 def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
@@ -146,7 +167,7 @@ def _round_trips(
 
     Returns how many answers were wrong or had to be asked for again, and milliseconds from power-on to the first one.
     """
-    classes, confidence = logits.argmax(axis=1), model.confidence(logits)
+    classes, confidence = model.decide(logits), model.confidence(logits)
     start = time.monotonic()
     with EmulatedUart(machine, elf) as uart:
         link = Link(uart, timeout=10)

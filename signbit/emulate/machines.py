@@ -1,55 +1,78 @@
-"""Cortex-M machines that QEMU emulates, reached through their UART or through semihosting."""
+"""Machines that QEMU emulates, reached through their UART or through semihosting."""
 
 import shutil
 import socket
 import subprocess
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from signbit.emulate import pio
+from signbit.codegen.kernels.targets import TARGETS, Target
 from signbit.emulate.project import Project
+from signbit.places import FIRMWARE
 from signbit.qmodel.errors import SignbitError
 
-QEMU = "qemu-system-arm"
-QEMU_APT = "apt install --no-install-recommends qemu-system-arm"
+QEMU_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
+"""Each emulator, and Debian's package that brings it."""
+CORTEX_M_SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
+RISCV_SOURCES = ("riscv/startup.c", "semihost.c")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A board that QEMU emulates: `core` is its core (m0), `machine` QEMU's name, `env` the PlatformIO environment,
-    `linker_script` its file in firmware/ld, `uart` the number of the machine's UART that the firmware uses.
+    """A board that QEMU emulates: `core` is its core (m0), `machine` QEMU's name, `linker_script` its file in
+    firmware/ld, `sources` those of firmware/src that start a program there.
+
+    Where the firmware has a port, `env` is the PlatformIO environment and `uart` the number of the machine's UART that
+    it uses; elsewhere `env` is "", and only programs over files run.
     """
 
     core: str
+    target: Target
     title: str
     machine: str
-    env: str
-    clock_hz: int
     linker_script: str
-    uart: int
+    qemu: str = "qemu-system-arm"
+    sources: tuple[str, ...] = CORTEX_M_SOURCES
+    env: str = ""
+    clock_hz: int = 0
+    uart: int = 0
 
     @property
     def batch_env(self) -> str:
         """The environment that runs files through semihosting."""
         return f"{self.env}_batch"
 
+    def missing(self) -> str | None:
+        """Why no program can be compiled and run, with the line that installs what is missing; None if it can."""
+        if shutil.which(self.qemu):
+            return self.target.toolchain.missing()
+        return f"{self.qemu} is missing: apt install --no-install-recommends {QEMU_PACKAGES[self.qemu]}"
 
-def read_machines(firmware: Path = pio.FIRMWARE) -> list[Machine]:
+
+def read_machines(firmware: Path = FIRMWARE) -> list[Machine]:
     """Every board of `firmware` whose file names a QEMU machine: the emulated cores first, from small to large."""
     project, machines = Project(firmware), []
     for name, board in project.boards().items():
         build = board["build"]
-        qemu, core = build.get("qemu"), build["cpu"].removeprefix("cortex-")
+        qemu, target = build.get("qemu"), TARGETS[build["cpu"]]
         if not qemu:
             continue
         emulated = name.startswith(EMULATED)
-        title = f"Cortex-{core.upper()}" if emulated else board["name"]
-        env = name if emulated else f"{name}_local"
-        script = Path(project.option(name, "board_build.ldscript")).name
-        clock_hz = int(build["f_cpu"].removesuffix("L"))
-        machines.append(Machine(core, title, qemu["machine"], env, clock_hz, script, qemu["uart"]))
-    return sorted(machines, key=lambda machine: (not machine.env.startswith(EMULATED), int(machine.core[1:])))
+        machine = Machine(
+            core=target.name.removeprefix("cortex-"),
+            target=target,
+            title=target.title if emulated else board["name"],
+            machine=qemu["machine"],
+            linker_script=Path(project.option(name, "board_build.ldscript")).name,
+            env=name if emulated else f"{name}_local",
+            clock_hz=int(build["f_cpu"].removesuffix("L")),
+            uart=qemu["uart"],
+        )
+        machines.append(machine)
+    order = list(TARGETS.values())
+    return sorted(machines, key=lambda machine: (not machine.env.startswith(EMULATED), order.index(machine.target)))
 
 
 EMULATED = "qemu_"
@@ -58,33 +81,67 @@ _FOUND = read_machines()
 MACHINES = {machine.env.removeprefix(EMULATED): machine for machine in _FOUND if machine.env.startswith(EMULATED)}
 BOARDS = [machine for machine in _FOUND if machine not in MACHINES.values()]
 """Boards whose own image, not built for an emulator, starts and answers in QEMU as well."""
+RISCV = {
+    name: Machine(
+        core=name,
+        target=TARGETS[name],
+        title=TARGETS[name].title,
+        machine="virt",
+        linker_script="riscv_virt.ld",
+        qemu="qemu-system-riscv32",
+        sources=RISCV_SOURCES,
+    )
+    for name in ("riscv32", "riscv32e")
+}
+"""QEMU's generic machine runs RV32E's code as it is: the compiler keeps to 16 of the 32 registers."""
+CORES = MACHINES | RISCV
+"""Every emulated core; those of MACHINES carry the whole firmware."""
 
 
 def add_cores_option(parser: ArgumentParser) -> None:
     """`--cores m0,m3`, by default all."""
-    names = ",".join(MACHINES)
+    names = ",".join(CORES)
     parser.add_argument(
-        "--cores", metavar="LIST", type=_cores, default=list(MACHINES), help=f"some of {names} (default: all)"
+        "--cores", metavar="LIST", type=_cores, default=list(CORES), help=f"some of {names} (default: all)"
     )
 
 
 def _cores(text: str) -> list[str]:
     cores = text.split(",")
     for core in cores:
-        if core not in MACHINES:
-            raise ArgumentTypeError(f"core {core!r} is unknown; there are {', '.join(MACHINES)}")
+        if core not in CORES:
+            raise ArgumentTypeError(f"core {core!r} is unknown; there are {', '.join(CORES)}")
     return cores
 
 
-def missing() -> str | None:
-    """Why nothing can be emulated here, with the line that installs what is missing; None if it can."""
-    return None if shutil.which(QEMU) else f"{QEMU} is missing: {QEMU_APT}"
+def missing(cores: Iterable[str] = MACHINES) -> str | None:
+    """Why some of `cores` can't be emulated here, with the line that installs what is missing; None if all can."""
+    return next(filter(None, (CORES[core].missing() for core in cores)), None)
+
+
+def build(
+    machine: Machine, sources: Iterable[Path], elf: Path, *options: str, libraries: Iterable[str] = ("-lgcc",)
+) -> None:
+    """Compile and link a program over files: `sources`, with the firmware's start-up code and memory map.
+
+    Raises SignbitError with what the compiler says.
+    """
+    start = (str(FIRMWARE / "src" / name) for name in machine.sources)
+    command = [
+        *(machine.target.toolchain.compiler, "-std=c11", "-ffreestanding", "-nostdlib", "-nostartfiles"),
+        *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-DSIGNBIT_SEMIHOSTING"),
+        *(f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}", f"-L{FIRMWARE / 'ld'}", "-T", machine.linker_script),
+        *(*options, *map(str, sources), *start, *libraries, "-o", str(elf)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SignbitError(f"{machine.title}: {done.stderr.strip()[:2000]}")
 
 
 def command(machine: Machine, elf: Path, semihosting_arguments: str = "") -> list[str]:
     """The command line that starts `elf` on `machine`, without its UART; faults and exits end it with a code."""
     return [
-        *(QEMU, "-M", machine.machine, "-display", "none", "-monitor", "none"),
+        *(machine.qemu, "-M", machine.machine, "-bios", "none", "-display", "none", "-monitor", "none"),
         *("-semihosting-config", f"enable=on,target=native{semihosting_arguments}"),
         *("-kernel", str(elf.absolute())),
     ]
@@ -152,7 +209,7 @@ class EmulatedUart:
                 )
             except OSError:
                 ours.close()
-                raise SignbitError(f"{QEMU} is missing: {QEMU_APT}") from None
+                raise SignbitError(machine.missing()) from None
         self._socket = ours
 
     def __enter__(self) -> "EmulatedUart":

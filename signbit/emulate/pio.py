@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
+from signbit.codegen.kernels.targets import ARM, Toolchain
 from signbit.emulate.project import Project
 from signbit.places import FIRMWARE, IS_CHECKOUT, workspace
 from signbit.qmodel.command import run_command
@@ -24,8 +25,6 @@ from signbit.qmodel.errors import SignbitError
 
 CORE_DIR = workspace() / "core"
 INSTALL = "python -m pip install 'signbit[firmware]'"
-COMPILER = "arm-none-eabi-gcc"
-SIZE_TOOL = "arm-none-eabi-size"
 CHECKERS = {"tool-cppcheck": "cppcheck", "tool-clangtidy": "clang-tidy"}
 # PlatformIO hands the C++ compiler's own macros to clang-tidy, which then cannot read C, and does not report it
 CHECKER_SCRIPT = """#!/bin/sh
@@ -38,7 +37,6 @@ for argument do
 done
 exec "{program}" "$@"
 """
-COMPILER_APT = "apt install --no-install-recommends gcc-arm-none-eabi"
 
 
 def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None = None) -> dict[str, Path]:
@@ -112,9 +110,9 @@ class Size:
     stack_bytes: int
 
 
-def size(elf: Path) -> Size:
+def size(elf: Path, toolchain: Toolchain = ARM) -> Size:
     """Sizes of the sections that firmware/ld/sections.ld lays out."""
-    done = subprocess.run([SIZE_TOOL, "-A", "-d", str(elf)], capture_output=True, text=True)
+    done = subprocess.run([toolchain.size_tool, "-A", "-d", str(elf)], capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"{elf}: {done.stderr.strip()}")
     sections = dict.fromkeys((".text", ".data", ".bss", ".noinit", ".stack"), 0)
@@ -127,9 +125,7 @@ def missing() -> str | None:
     """Why nothing can be built here, with the line that installs what is missing; None if it can."""
     if not util.find_spec("platformio") or not util.find_spec("SCons"):
         return f"PlatformIO is missing: {INSTALL}"
-    if not shutil.which(COMPILER):
-        return f"{COMPILER} is missing: {COMPILER_APT}"
-    return None
+    return ARM.missing()
 
 
 def register_scons() -> None:

@@ -63,6 +63,7 @@ class Result:
     """One inference, as the device did it."""
 
     class_index: int
+    """`REJECTED` if the model refuses the input."""
     confidence_per_mille: int
     logits: tuple[int, ...]
     ticks: int

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import ClassVar
 
+from signbit.qmodel.integer import REJECTED
+
 VERSION = 1
 DELIMITER = b"\0"
 CHUNK_BYTES = 48
@@ -17,6 +19,9 @@ FRAME_BYTES_MAX = HEADER.size + PAYLOAD_BYTES + CRC.size
 ENCODED_BYTES_MAX = FRAME_BYTES_MAX + 1
 ANSWER = 0x80
 ERROR = 0xFF
+
+CLASS_REJECTED = 0xFFFF
+"""In INFER's answer, instead of a class."""
 
 FLAG_EMULATED = 0x01
 FLAG_SELF_TEST_FAILED = 0x02
@@ -243,6 +248,7 @@ class InferAnswer:
     """The payload of INFER's answer."""
 
     class_index: int
+    """REJECTED if the model refuses the input."""
     output_size: int
     ticks: int
     tick_source: TickSource
@@ -256,6 +262,7 @@ class InferAnswer:
     def parse(cls, payload: bytes) -> "InferAnswer":
         try:
             index, outputs, ticks, source, confidence, input_crc, logits_crc = cls.LAYOUT.unpack(payload)
+            index = REJECTED if index == CLASS_REJECTED else index
             return cls(index, outputs, ticks, TickSource(source), confidence, input_crc, logits_crc)
         except (struct.error, ValueError) as error:
             raise FrameError(f"INFER's answer makes no sense: {error}") from None

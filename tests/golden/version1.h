@@ -28,6 +28,19 @@
 
 #include <stdint.h>
 
+/* The word before a constant's type that keeps it in flash, where a compiler needs one.  For AVRs it is __flash, which
+ * only GNU C has: compile the implementation as C.  Any other word may be defined, alike in every file: __memx for more
+ * than 64 KB of constants, nothing to have them in RAM. */
+#ifndef VERSION1_FLASH
+#if !defined(__AVR__) || defined(__AVR_TINY__)
+#define VERSION1_FLASH
+#elif !defined(__cplusplus) && !defined(__STRICT_ANSI__)
+#define VERSION1_FLASH __flash
+#elif !defined(__cplusplus) || defined(VERSION1_IMPLEMENTATION)
+#error "on an AVR compile this as GNU C, or define VERSION1_FLASH as nothing to have constants in RAM"
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -62,9 +75,14 @@ uint32_t version1_argmax(const int32_t logits[VERSION1_OUTPUT_SIZE]);
 uint32_t version1_confidence(const int32_t logits[VERSION1_OUTPUT_SIZE]);
 
 /** Name of a class in UTF-8; "" if there is no such class. */
-const char *version1_label(uint32_t index);
+#ifdef VERSION1_FLASH
+const VERSION1_FLASH char *version1_label(uint32_t index);
+#else
+const class __FlashStringHelper *version1_label(uint32_t index); /* what Arduino prints from flash */
+#endif
 
-/** Runs the embedded test vectors; returns how many gave logits that differ from Python's: 0 is good. */
+/** Runs the embedded test vectors; returns how many gave logits that differ from Python's: 0 is good.  Copies each to
+ * the stack. */
 uint32_t version1_self_test(version1_scratch_t *scratch);
 
 #ifdef __cplusplus
@@ -103,41 +121,41 @@ VERSION1_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 
 /* Layer 0: dense 40 -> 6.
  * Accumulators in -3302..4699, products in -5533136..9195943, sums in -5564154..5966129. */
-static const uint32_t version1_layer0_weights[12] = {
+static const VERSION1_FLASH uint32_t version1_layer0_weights[12] = {
     0x00400001u, 0x09000000u, 0x108b0c62u, 0x10000000u, 0x04040001u, 0x00000000u, 0x9ff09fadu, 0xae000000u,
     0x00808280u, 0x23000000u, 0x0060ca9eu, 0x01000000u
 };
-static const int16_t version1_layer0_multiplier[6] = {
+static const VERSION1_FLASH int16_t version1_layer0_multiplier[6] = {
     0, 2121, 1957, -1877, -839, -1556
 };
-static const int32_t version1_layer0_bias[6] = {
+static const VERSION1_FLASH int32_t version1_layer0_bias[6] = {
     253148, -2601117, -3229814, -1548268, 1312559, 2775730
 };
 
 /* Layer 1: dense 6 -> 3.
  * Accumulators in -635..127, products in -1333627..6668135, sums in -2339048..5784745. */
-static const uint32_t version1_layer1_weights[3] = {
+static const VERSION1_FLASH uint32_t version1_layer1_weights[3] = {
     0xf8000000u, 0xdc000000u, 0xf8000000u
 };
-static const int16_t version1_layer1_multiplier[3] = {
+static const VERSION1_FLASH int16_t version1_layer1_multiplier[3] = {
     -10501, -5547, -4237
 };
-static const int32_t version1_layer1_bias[3] = {
+static const VERSION1_FLASH int32_t version1_layer1_bias[3] = {
     -883390, -1634579, -1008183
 };
 
 /* q = clamp((acc * multiplier + bias) >> shift, 0, high) (SPEC 4).  What a kernel leaves out of acc is in the bias, so
  * the product may wrap; modulo 2^32 the sum is right. */
 typedef struct {
-    const int16_t *multiplier;
-    const int32_t *bias;
+    const VERSION1_FLASH int16_t *multiplier;
+    const VERSION1_FLASH int32_t *bias;
     uint16_t count;
     uint8_t shift;
     uint8_t high;
 } version1_requantize_t;
 
 static void version1_store_requantize(
-    const version1_requantize_t *activation, uint32_t index, int32_t acc, uint8_t *out)
+    const VERSION1_FLASH version1_requantize_t *activation, uint32_t index, int32_t acc, uint8_t *out)
 {
     const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
     const int32_t q = (int32_t)(product + (uint32_t)activation->bias[index]) >> activation->shift;
@@ -146,21 +164,22 @@ static void version1_store_requantize(
 
 /* logits = acc * multiplier + bias (SPEC 6), modulo 2^32 as in a requantize. */
 typedef struct {
-    const int16_t *multiplier;
-    const int32_t *bias;
+    const VERSION1_FLASH int16_t *multiplier;
+    const VERSION1_FLASH int32_t *bias;
     uint16_t count;
 } version1_logits_t;
 
-static void version1_store_logits(const version1_logits_t *activation, uint32_t index, int32_t acc, int32_t *out)
+static void version1_store_logits(
+    const VERSION1_FLASH version1_logits_t *activation, uint32_t index, int32_t acc, int32_t *out)
 {
     const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
     out[index] = (int32_t)(product + (uint32_t)activation->bias[index]);
 }
 
-static const version1_requantize_t version1_layer0_activation = {
+static const VERSION1_FLASH version1_requantize_t version1_layer0_activation = {
     version1_layer0_multiplier, version1_layer0_bias, 6u, 13u, 127u
 };
-static const version1_logits_t version1_layer1_activation = {
+static const VERSION1_FLASH version1_logits_t version1_layer1_activation = {
     version1_layer1_multiplier, version1_layer1_bias, 3u
 };
 
@@ -175,7 +194,7 @@ static int32_t version1_total(const uint8_t *x, uint32_t count, uint32_t shift)
     return (int32_t)sum;
 }
 
-static int32_t version1_negative(const uint8_t *x, uint32_t count, uint32_t shift, const uint32_t *row)
+static int32_t version1_negative(const uint8_t *x, uint32_t count, uint32_t shift, const VERSION1_FLASH uint32_t *row)
 {
     uint32_t sum = 0;
     while (count > 0u) {
@@ -252,22 +271,23 @@ uint32_t version1_confidence(const int32_t logits[VERSION1_OUTPUT_SIZE])
             sum += (16384u - ((fraction * (10999u - 11u * fraction)) >> 8)) >> (d >> 8);
         }
     }
-    return (1000u * 16384u + sum / 2u) / sum;
+    return (16384000u + sum / 2u) / sum;
 }
 
-const char *version1_label(uint32_t index)
+const VERSION1_FLASH char *version1_label(uint32_t index)
 {
-    static const char *const labels[VERSION1_OUTPUT_SIZE] = {
+    static const VERSION1_FLASH char labels[VERSION1_OUTPUT_SIZE + 1][9] = {
         "alpha",
         "beta",
-        "gamma \302\243"
+        "gamma \302\243",
+        ""
     };
-    return index < VERSION1_OUTPUT_SIZE ? labels[index] : "";
+    return labels[index < VERSION1_OUTPUT_SIZE ? index : VERSION1_OUTPUT_SIZE];
 }
 
 uint32_t version1_self_test(version1_scratch_t *scratch)
 {
-    static const uint8_t inputs[VERSION1_TEST_VECTORS][VERSION1_INPUT_SIZE] = {
+    static const VERSION1_FLASH uint8_t inputs[VERSION1_TEST_VECTORS][VERSION1_INPUT_SIZE] = {
         {
             167, 251, 111, 43, 2, 207, 47, 145, 79, 186, 151, 96, 107, 229, 232, 25, 24, 174, 170, 24, 249,
             38, 162, 162, 79, 85, 47, 77, 40, 92, 233, 104, 221, 123, 57, 83, 217, 200, 154, 152
@@ -277,7 +297,7 @@ uint32_t version1_self_test(version1_scratch_t *scratch)
             21, 29, 45, 59, 28, 17, 43, 21, 31, 16, 44, 4, 10
         }
     };
-    static const int32_t expected[VERSION1_TEST_VECTORS][VERSION1_OUTPUT_SIZE] = {
+    static const VERSION1_FLASH int32_t expected[VERSION1_TEST_VECTORS][VERSION1_OUTPUT_SIZE] = {
         {
             -904392, -1090973, -1016657
         },
@@ -288,7 +308,11 @@ uint32_t version1_self_test(version1_scratch_t *scratch)
     int32_t *const logits = (int32_t *)(scratch->words + 2);
     uint32_t different = 0;
     for (uint32_t vector = 0; vector < VERSION1_TEST_VECTORS; vector++) {
-        version1_infer(inputs[vector], logits, scratch);
+        uint8_t input[VERSION1_INPUT_SIZE];
+        for (uint32_t index = 0; index < VERSION1_INPUT_SIZE; index++) {
+            *(volatile uint8_t *)&input[index] = inputs[vector][index]; /* volatile: no memcpy */
+        }
+        version1_infer(input, logits, scratch);
         for (uint32_t index = 0; index < VERSION1_OUTPUT_SIZE; index++) {
             if (logits[index] != expected[vector][index]) {
                 different++;

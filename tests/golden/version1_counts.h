@@ -27,6 +27,19 @@
 
 #include <stdint.h>
 
+/* The word before a constant's type that keeps it in flash, where a compiler needs one.  For AVRs it is __flash, which
+ * only GNU C has: compile the implementation as C.  Any other word may be defined, alike in every file: __memx for more
+ * than 64 KB of constants, nothing to have them in RAM. */
+#ifndef MOTION_FLASH
+#if !defined(__AVR__) || defined(__AVR_TINY__)
+#define MOTION_FLASH
+#elif !defined(__cplusplus) && !defined(__STRICT_ANSI__)
+#define MOTION_FLASH __flash
+#elif !defined(__cplusplus) || defined(MOTION_IMPLEMENTATION)
+#error "on an AVR compile this as GNU C, or define MOTION_FLASH as nothing to have constants in RAM"
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -65,7 +78,11 @@ uint32_t motion_argmax(const int32_t logits[MOTION_OUTPUT_SIZE]);
 uint32_t motion_confidence(const int32_t logits[MOTION_OUTPUT_SIZE]);
 
 /** Name of a class in UTF-8; "" if there is no such class. */
-const char *motion_label(uint32_t index);
+#ifdef MOTION_FLASH
+const MOTION_FLASH char *motion_label(uint32_t index);
+#else
+const class __FlashStringHelper *motion_label(uint32_t index); /* what Arduino prints from flash */
+#endif
 
 #ifdef __cplusplus
 }
@@ -103,40 +120,41 @@ MOTION_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 
 /* Layer 0: dense 20x1x3 -> 8.
  * Accumulators in -6477..7366, products in -9490075..15358110, sums in -7809786..8077914. */
-static const uint32_t motion_layer0_weights[16] = {
+static const MOTION_FLASH uint32_t motion_layer0_weights[16] = {
     0x00080800u, 0x00000000u, 0x02e82405u, 0x0a010000u, 0xffff7ee6u, 0xf7bffeb0u, 0x23471a37u, 0x65ee2640u,
     0x00200000u, 0x80080080u, 0xeaa86bbcu, 0x3ccc92a0u, 0x16ecc061u, 0xf6cc8bd0u, 0x10001421u, 0x31090400u
 };
-static const int16_t motion_layer0_multiplier[8] = {
+static const MOTION_FLASH int16_t motion_layer0_multiplier[8] = {
     2085, -1182, -1412, -875, 795, 1701, 724, -1525
 };
-static const int32_t motion_layer0_bias[8] = {
+static const MOTION_FLASH int32_t motion_layer0_bias[8] = {
     -7280196, 3562692, -2609387, 1330942, -2733898, 593345, 1062663, 4206984
 };
 
 /* Layer 1: dense 8 -> 3.
  * Accumulators in -889..508, products in -1197356..1380490, sums in -915548..1479164. */
-static const uint32_t motion_layer1_weights[3] = {
+static const MOTION_FLASH uint32_t motion_layer1_weights[3] = {
     0xb4000000u, 0xf7000000u, 0xf4000000u
 };
-static const int16_t motion_layer1_multiplier[3] = {
+static const MOTION_FLASH int16_t motion_layer1_multiplier[3] = {
     2357, -929, -2174
 };
-static const int32_t motion_layer1_bias[3] = {
+static const MOTION_FLASH int32_t motion_layer1_bias[3] = {
     281808, 113061, 85795
 };
 
 /* q = clamp((acc * multiplier + bias) >> shift, 0, high) (SPEC 4).  What a kernel leaves out of acc is in the bias, so
  * the product may wrap; modulo 2^32 the sum is right. */
 typedef struct {
-    const int16_t *multiplier;
-    const int32_t *bias;
+    const MOTION_FLASH int16_t *multiplier;
+    const MOTION_FLASH int32_t *bias;
     uint16_t count;
     uint8_t shift;
     uint8_t high;
 } motion_requantize_t;
 
-static void motion_store_requantize(const motion_requantize_t *activation, uint32_t index, int32_t acc, uint8_t *out)
+static void motion_store_requantize(
+    const MOTION_FLASH motion_requantize_t *activation, uint32_t index, int32_t acc, uint8_t *out)
 {
     const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
     const int32_t q = (int32_t)(product + (uint32_t)activation->bias[index]) >> activation->shift;
@@ -145,21 +163,22 @@ static void motion_store_requantize(const motion_requantize_t *activation, uint3
 
 /* logits = acc * multiplier + bias (SPEC 6), modulo 2^32 as in a requantize. */
 typedef struct {
-    const int16_t *multiplier;
-    const int32_t *bias;
+    const MOTION_FLASH int16_t *multiplier;
+    const MOTION_FLASH int32_t *bias;
     uint16_t count;
 } motion_logits_t;
 
-static void motion_store_logits(const motion_logits_t *activation, uint32_t index, int32_t acc, int32_t *out)
+static void motion_store_logits(
+    const MOTION_FLASH motion_logits_t *activation, uint32_t index, int32_t acc, int32_t *out)
 {
     const uint32_t product = (uint32_t)acc * (uint32_t)(int32_t)activation->multiplier[index];
     out[index] = (int32_t)(product + (uint32_t)activation->bias[index]);
 }
 
-static const motion_requantize_t motion_layer0_activation = {
+static const MOTION_FLASH motion_requantize_t motion_layer0_activation = {
     motion_layer0_multiplier, motion_layer0_bias, 8u, 13u, 127u
 };
-static const motion_logits_t motion_layer1_activation = {
+static const MOTION_FLASH motion_logits_t motion_layer1_activation = {
     motion_layer1_multiplier, motion_layer1_bias, 3u
 };
 
@@ -174,7 +193,7 @@ static int32_t motion_total(const uint8_t *x, uint32_t count, uint32_t shift)
     return (int32_t)sum;
 }
 
-static int32_t motion_negative(const uint8_t *x, uint32_t count, uint32_t shift, const uint32_t *row)
+static int32_t motion_negative(const uint8_t *x, uint32_t count, uint32_t shift, const MOTION_FLASH uint32_t *row)
 {
     uint32_t sum = 0;
     while (count > 0u) {
@@ -222,10 +241,10 @@ void motion_infer(const uint8_t input[MOTION_INPUT_SIZE], int32_t logits[MOTION_
 /* clamp((count * multiplier + bias) >> shift, 0, 255) by channel; all sums are in -910393424..927207976 (SPEC 11). */
 void motion_quantize_input(const int16_t counts[MOTION_COUNTS_SIZE], uint8_t input[MOTION_INPUT_SIZE])
 {
-    static const int16_t multiplier[3] = {
+    static const MOTION_FLASH int16_t multiplier[3] = {
         1046, 28040, 1117
     };
-    static const int32_t bias[3] = {
+    static const MOTION_FLASH int32_t bias[3] = {
         16762049, 8421296, 12163
     };
     for (uint32_t start = 0; start < MOTION_COUNTS_SIZE; start += 3u) {
@@ -268,17 +287,18 @@ uint32_t motion_confidence(const int32_t logits[MOTION_OUTPUT_SIZE])
             sum += (16384u - ((fraction * (10999u - 11u * fraction)) >> 8)) >> (d >> 8);
         }
     }
-    return (1000u * 16384u + sum / 2u) / sum;
+    return (16384000u + sum / 2u) / sum;
 }
 
-const char *motion_label(uint32_t index)
+const MOTION_FLASH char *motion_label(uint32_t index)
 {
-    static const char *const labels[MOTION_OUTPUT_SIZE] = {
+    static const MOTION_FLASH char labels[MOTION_OUTPUT_SIZE + 1][8] = {
         "running",
         "still",
-        "walking"
+        "walking",
+        ""
     };
-    return index < MOTION_OUTPUT_SIZE ? labels[index] : "";
+    return labels[index < MOTION_OUTPUT_SIZE ? index : MOTION_OUTPUT_SIZE];
 }
 
 #if defined(__ARM_FEATURE_MVE) && defined(__GNUC__) && !defined(__clang__)

@@ -1,8 +1,10 @@
 /* QEMU TCG plugin: exact number of instructions between two marks in the guest's code, and an estimate of cycles.
  *
  * `mov r9, r9` starts a count; `mov r10, r10` ends it and writes a line to the file that `out=` names: instructions,
- * then the cycles of each model in cycles.h, in its order.  The marks themselves are not counted.  Debian ships no
- * qemu-plugin.h, so the few functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
+ * then, on Arm, the cycles of each model in cycles.h, in its order.  On RISC-V the marks are `addi zero, zero, 9` and
+ * 10.  The marks themselves are not counted.  `assembly=` names a file with the first address of each piece of assembly
+ * and the one after it; then each line ends with the instructions of these.  Debian ships no qemu-plugin.h, so the few
+ * functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -19,11 +21,16 @@
 #define EXPORT __attribute__((visibility("default")))
 #define START 0x46c9u /* mov r9, r9 */
 #define STOP 0x46d2u  /* mov r10, r10 */
+#define PIECES_MAX 4096
+#define RISCV_START 0x00900013u /* addi zero, zero, 9 */
+#define RISCV_STOP 0x00a00013u
 
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-typedef struct qemu_info_t qemu_info_t;
+typedef struct {
+    const char *target_name; /* the first of its members */
+} qemu_info_t;
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 typedef void (*translated_t)(qemu_plugin_id_t, struct qemu_plugin_tb *);
 typedef void (*executed_t)(unsigned int, void *);
@@ -45,7 +52,12 @@ const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 EXPORT int qemu_plugin_version = PLUGIN_VERSION;
 
 static FILE *out;
-static uint64_t executed, cycles[CYCLE_MODELS];
+static int is_riscv;
+static uint64_t executed, in_assembly, cycles[CYCLE_MODELS];
+static struct {
+    uint32_t first, end;
+} pieces[PIECES_MAX];
+static unsigned piece_count;
 static const instruction_t *before; /* the last one executed since the start, or NULL */
 
 /* Only now is it known where the instruction before has led to. */
@@ -56,6 +68,13 @@ static void add_refill(uint32_t address)
     }
 }
 
+static void on_riscv_instruction(unsigned int cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    executed++;
+}
+
 static void on_instruction(unsigned int cpu, void *data)
 {
     const instruction_t *it = data;
@@ -63,6 +82,7 @@ static void on_instruction(unsigned int cpu, void *data)
     (void)cpu;
     add_refill(it->address);
     executed++;
+    in_assembly += it->is_assembly;
     for (int model = 0; model < CYCLE_MODELS; model++) {
         cycles[model] += cycles_of(it, before, model);
     }
@@ -74,6 +94,7 @@ static void on_start(unsigned int cpu, void *data)
     (void)cpu;
     (void)data;
     executed = 0;
+    in_assembly = 0;
     memset(cycles, 0, sizeof cycles);
     before = NULL;
 }
@@ -83,12 +104,26 @@ static void on_stop(unsigned int cpu, void *data)
     const instruction_t *it = data;
 
     (void)cpu;
-    add_refill(it->address);
     fprintf(out, "%" PRIu64, executed);
-    for (int model = 0; model < CYCLE_MODELS; model++) {
+    if (!is_riscv) {
+        add_refill(it->address);
+    }
+    for (int model = 0; !is_riscv && model < CYCLE_MODELS; model++) {
         fprintf(out, " %" PRIu64, cycles[model]);
     }
+    if (piece_count > 0) {
+        fprintf(out, " %" PRIu64, in_assembly);
+    }
     fputc('\n', out);
+}
+
+static void read_bytes(const struct qemu_plugin_insn *instruction, void *bytes, size_t size)
+{
+#if PLUGIN_VERSION >= 3
+    qemu_plugin_insn_data(instruction, bytes, size);
+#else
+    memcpy(bytes, qemu_plugin_insn_data(instruction), size);
+#endif
 }
 
 /* The instruction's own bits give its size.  QEMU 7.2 also passes what it read ahead at the end of a page, so that a
@@ -97,12 +132,50 @@ static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint1
 {
     size_t bytes = qemu_plugin_insn_size(instruction);
 
-#if PLUGIN_VERSION >= 3
-    qemu_plugin_insn_data(instruction, halfwords, bytes < 4 ? bytes : 4);
-#else
-    memcpy(halfwords, qemu_plugin_insn_data(instruction), bytes < 4 ? bytes : 4);
-#endif
+    read_bytes(instruction, halfwords, bytes < 4 ? bytes : 4);
     return halfwords[0] >= 0xe800 ? 4 : 2;
+}
+
+static int is_assembly(uint32_t address)
+{
+    for (unsigned index = 0; index < piece_count; index++) {
+        if (address >= pieces[index].first && address < pieces[index].end) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int read_pieces(const char *name)
+{
+    FILE *file = fopen(name, "r");
+
+    if (file == NULL) {
+        return -1;
+    }
+    while (piece_count < PIECES_MAX
+           && fscanf(file, "%" SCNu32 " %" SCNu32, &pieces[piece_count].first, &pieces[piece_count].end) == 2) {
+        piece_count++;
+    }
+    return fclose(file);
+}
+
+static void on_riscv_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
+{
+    size_t count = qemu_plugin_tb_n_insns(block);
+
+    (void)id;
+    for (size_t index = 0; index < count; index++) {
+        struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, index);
+        uint32_t word = 0;
+        executed_t action = on_riscv_instruction;
+
+        read_bytes(instruction, &word, qemu_plugin_insn_size(instruction) < 4 ? 2 : 4);
+        if (word == RISCV_START || word == RISCV_STOP) {
+            action = word == RISCV_START ? on_start : on_stop;
+        }
+        qemu_plugin_register_vcpu_insn_exec_cb(instruction, action, QEMU_PLUGIN_CB_NO_REGS, NULL);
+    }
 }
 
 /* What is decoded here is kept to the end: QEMU does not report when it drops a translation. */
@@ -121,6 +194,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
             abort();
         }
         decode(decoded, halfwords, (uint32_t)qemu_plugin_insn_vaddr(instruction), bytes);
+        decoded->is_assembly = is_assembly(decoded->address);
         if (bytes == 2 && (halfwords[0] == START || halfwords[0] == STOP)) {
             action = halfwords[0] == START ? on_start : on_stop;
         }
@@ -137,16 +211,18 @@ static void on_exit_of_qemu(qemu_plugin_id_t id, void *data)
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    (void)info;
+    is_riscv = strcmp(info->target_name, "riscv32") == 0;
     for (int index = 0; index < argc; index++) {
         if (strncmp(argv[index], "out=", 4) == 0) {
             out = fopen(argv[index] + 4, "w");
+        } else if (strncmp(argv[index], "assembly=", 9) == 0 && read_pieces(argv[index] + 9) != 0) {
+            return -1;
         }
     }
     if (out == NULL) {
         return -1;
     }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_vcpu_tb_trans_cb(id, is_riscv ? on_riscv_translation : on_translation);
     qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
     return 0;
 }

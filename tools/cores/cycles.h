@@ -77,7 +77,7 @@ static const struct {
 typedef struct {
     uint32_t address, next;
     kind_t kind;
-    uint8_t registers, loaded;
+    uint8_t registers, loaded, is_assembly;
     uint32_t addresses;
 } instruction_t;
 

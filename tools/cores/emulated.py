@@ -1,9 +1,9 @@
 """Generated code on an emulated core, outside the firmware: many models in one program, instructions counted."""
 
 import re
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,27 +12,27 @@ import numpy as np
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.plan import Plan
 from signbit.emulate import machines as emulator
-from signbit.emulate.machines import MACHINES, Machine
-from signbit.emulate.pio import COMPILER, COMPILER_APT, FIRMWARE
+from signbit.emulate.machines import CORES, MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
 from tools.cores.programs import write_program
 
 TOOLS = Path(__file__).resolve().parent
 STREAM = TOOLS / "streams" / "core"
-SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
-LARGE_M0 = replace(MACHINES["m3"], title="Cortex-M0 (large)", core="m0")
+LARGE_M0 = replace(CORES["m3"], title="Cortex-M0 (large)", core="m0", target=TARGETS["cortex-m0"])
 """For models beyond the 256 KiB of the micro:bit: a machine with 4 MiB and an M3, which executes M0 code as it is, so
 that counts are the M0's."""
 M0_MODEL_BYTES = 245 << 10
 """What weights and parameters may take on the micro:bit, so that the code fits as well."""
-CORE_OF_TARGET = {f"cortex-{core}": core for core in MACHINES} | {"cortex-m0plus": "m0"}
+CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
+OBJDUMP = "arm-none-eabi-objdump"
+LINE_PLACE = re.compile(r"(\S+)\s+(\d+|-)\s+(0x[0-9a-f]+|0)\b")
 TIMEOUT_S = 600
 # columns after the instructions in what counter.c writes, in the order of cycles.h
 CYCLE_MODELS = ("m0", "m0plus", "m3", "m4")
 CYCLE_MODELS_OF = {"m0": ("m0", "m0plus"), "m3": ("m3",), "m4": ("m4",)}
-# instructions and cycles of streams/core/calibration.h, worked out by hand
+# instructions and cycles of streams/core/calibration.h, worked out by hand; on RISC-V the instructions alone
 CALIBRATION = [[0, 0, 0, 0, 0], [201, 399, 300, 399, 399], [501, 699, 600, 699, 699], [451, 1249, 1100, 999, 999]]
 
 
@@ -42,19 +42,19 @@ class CoreRun:
     of each model, and after them the few of `infer` itself.
 
     `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
-    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up.
+    M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up, and on RISC-V.
+    `assembly` are the instructions in the headers' assembly.
     """
 
     output: bytes
     instructions: list[int]
     cycles: dict[str, list[int]]
+    assembly: list[int]
 
 
-def missing() -> str | None:
-    """Why nothing can be run, with the apt line; None if it can."""
-    if not shutil.which(COMPILER):
-        return f"{COMPILER} is missing: {COMPILER_APT}"
-    return emulator.missing()
+def missing(cores: Iterable[str] = MACHINES) -> str | None:
+    """Why nothing can be run on some of `cores`, with the apt line; None if it can on all."""
+    return emulator.missing(cores)
 
 
 def run(
@@ -65,16 +65,18 @@ def run(
     offset: int | None = None,
     count: bool = False,
     optimize: str = OPTIMIZE,
+    quantize: bool = False,
 ) -> CoreRun:
     """Compile `plans` for `core` and run each on its own inputs, uint8 (n, input_size), n the same for all.
 
-    `count` also counts instructions, with QEMU's plugin `counter.c`.  Raises SignbitError when the program can't be
+    `count` also counts instructions, with QEMU's plugin `counter.c`.  With `quantize` the inputs are counts, int16, and
+    the program writes what they become.  Raises SignbitError when the program can't be
     built or ends with a fault.
     """
     machine = machine_for(plans, core)
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
-        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count)
+        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count, quantize=quantize)
         elf = build(source, machine, optimize)
         return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
 
@@ -82,7 +84,7 @@ def run(
 def machine_for(plans: list[Plan], core: str) -> Machine:
     """The core's machine, or the large one."""
     is_large = core == "m0" and sum(plan.data_bytes for plan in plans) > M0_MODEL_BYTES
-    return LARGE_M0 if is_large else MACHINES[core]
+    return LARGE_M0 if is_large else CORES[core]
 
 
 def build(
@@ -91,33 +93,18 @@ def build(
     optimize: str = OPTIMIZE,
     flags: tuple[str, ...] | None = None,
     libraries: tuple[str, ...] = ("-lgcc",),
+    stack_bytes: int = STACK_BYTES,
 ) -> Path:
     """The program `source` as an elf beside it, with the firmware's start-up code and memory map.
 
-    `flags` replace the target's.
+    `flags` replace the target's, and may name another C standard.
     """
     elf = source.with_name("program.elf")
-    sources = [str(FIRMWARE / "src" / name) for name in SOURCES]
-    command = [
-        COMPILER,
-        *(TARGETS[f"cortex-{machine.core}"].flags if flags is None else flags),
-        *(
-            optimize,
-            "-std=c11",
-            "-ffreestanding",
-            "-nostdlib",
-            "-nostartfiles",
-            "-ffunction-sections",
-            "-fdata-sections",
-        ),
-        *("-Wall", "-Wextra", "-Werror", "-DSIGNBIT_SEMIHOSTING", f"-Wl,--defsym=STACK_BYTES={STACK_BYTES}"),
-        *("-Wl,--gc-sections", f"-I{STREAM}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"),
-        *(f"-L{FIRMWARE / 'ld'}", "-T", machine.linker_script),
-        *(str(source), *sources, *libraries, "-o", str(elf)),
+    options = [
+        *(machine.target.flags if flags is None else flags),
+        *(optimize, "-g", "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", f"-I{STREAM}"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{machine.title}: {done.stderr.strip()[:2000]}")
+    emulator.build(machine, [source], elf, *options, libraries=libraries)
     return elf
 
 
@@ -130,25 +117,48 @@ def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> 
     (folder / "inputs").write_bytes(inputs)
     command = emulator.command(machine, elf)
     if count:
-        command += ["-plugin", f"{_plugin(folder)},out={folder / 'counts'}"]
+        command += ["-plugin", f"{_plugin(folder, machine)},out={folder / 'counts'}"]
+        if machine.core in MACHINES:  # elsewhere kernels are C
+            (folder / "assembly").write_text("\n".join(f"{first} {end}" for first, end in _assembly(elf)))
+            command[-1] += f",assembly={folder / 'assembly'}"
     output = emulator.run_program(machine, "program", command, folder, TIMEOUT_S)
-    return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {})
+    return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {}, [])
 
 
 def _counted(output: bytes, machine: Machine, text: str) -> CoreRun:
     """The lines that counter.c wrote, without those of the calibration, which have to be right."""
     lines = [[int(word) for word in line.split()] for line in text.splitlines()]
-    known, counts = lines[: len(CALIBRATION)], lines[len(CALIBRATION) :]
-    if known != CALIBRATION:
-        raise SignbitError(f"{machine.title}: the counter reads {known} where {CALIBRATION} is known")
+    wanted = CALIBRATION if machine.core in MACHINES else [line[:1] for line in CALIBRATION]
+    known, counts = [line[:5] for line in lines[: len(wanted)]], lines[len(wanted) :]
+    if known != wanted:
+        raise SignbitError(f"{machine.title}: the counter reads {known} where {wanted} is known")
     columns = {model: CYCLE_MODELS.index(model) + 1 for model in CYCLE_MODELS_OF.get(machine.core, ())}
     cycles = {model: [line[column] for line in counts] for model, column in columns.items()}
-    return CoreRun(output, [line[0] for line in counts], cycles)
+    return CoreRun(output, [line[0] for line in counts], cycles, [line[5] if line[5:] else 0 for line in counts])
 
 
-def _plugin(folder: Path) -> Path:
+def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
+    """The first address of each statement of assembly in the headers beside `elf`, and the one after it.
+
+    Statements of a single line are not kernels, but loads and stores among the C.
+    """
+    statements = {
+        (header.name, str(number))
+        for header in elf.parent.glob("*.h")
+        for number, line in enumerate(header.read_text().splitlines(), 1)
+        if line.endswith("__asm volatile(")
+    }
+    listing = subprocess.run([OBJDUMP, "--dwarf=decodedline", elf], capture_output=True, text=True, check=True).stdout
+    places = [(match[1], match[2], int(match[3], 0)) for match in map(LINE_PLACE.match, listing.splitlines()) if match]
+    for number, (name, line, first) in enumerate(places):
+        if (name, line) in statements:
+            end = next(address for *_, address in places[number:] if address != first)
+            yield first, end
+
+
+def _plugin(folder: Path, machine: Machine) -> Path:
     plugin = folder / "counter.so"
-    version = f"-DPLUGIN_VERSION={_plugin_version()}"
+    version = f"-DPLUGIN_VERSION={_plugin_version(machine)}"
     command = ["cc", "-O2", "-shared", "-fPIC", version, "-o", str(plugin), str(TOOLS / "counter.c")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -156,9 +166,9 @@ def _plugin(folder: Path) -> Path:
     return plugin
 
 
-def _plugin_version() -> int:
+def _plugin_version(machine: Machine) -> int:
     """The plugin interface that this QEMU takes; tried with QEMU 7.2 and 10.0, which still takes 3."""
-    text = subprocess.run([emulator.QEMU, "--version"], capture_output=True, text=True).stdout
+    text = subprocess.run([machine.qemu, "--version"], capture_output=True, text=True).stdout
     found = re.search(r"version (\d+)\.(\d+)", text)
     release = (int(found[1]), int(found[2])) if found else (0, 0)
     return 1 if release < (9, 0) else 2 if release < (9, 1) else 3

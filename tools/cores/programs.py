@@ -1,8 +1,9 @@
 """Many models in one C program: what makes thousands of random models a matter of seconds, here and on a core.
 
-The program reads, for each model in turn, `count` inputs, and writes for each of them every layer's output, the class
-and the confidence.  Where its bytes come from and go to is the business of `stream.h`: stdin and stdout on this
-computer, semihosting on an emulated core.
+The program reads, for each model in turn, `count` inputs, and writes for each of them every layer's output, the class,
+the confidence and, if the model has a reject, the class or its rejection; or it reads sensor counts and writes the
+inputs that they become.  Where its bytes come from and go to is the business of `stream.h`: stdin and stdout on this
+computer, semihosting on an emulated core, flash and a UART on an emulated AVR.
 """
 
 from pathlib import Path
@@ -11,13 +12,11 @@ import numpy as np
 
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import Comparison, compare
+from signbit.codegen.verify import Comparison, compare, expected_output
 from signbit.qmodel.model import QuantizedModel
 
 STREAM_HERE = Path(__file__).resolve().parent / "streams" / "host"
 """Where this computer's stream.h is."""
-
-VERDICT_BYTES = 8
 
 # the declarations come first, before any other include could help them
 MAIN = """%(declarations)s
@@ -61,34 +60,66 @@ RUN = """    {{
         uint8_t *const x = memory.{p}.input + {offset};
         int left;
         for (left = {count}; left > 0; left--) {{
-            int32_t verdict[2];
+            int32_t verdict[{verdicts}];
             stream_read(x, {P}_INPUT_SIZE);
             STREAM_START();
             {p}_infer(x, logits, scratch);
             STREAM_STOP();
             verdict[0] = (int32_t){p}_argmax(logits);
             verdict[1] = (int32_t){p}_confidence(logits);
-            trace(verdict, sizeof verdict);
+{reject}            trace(verdict, sizeof verdict);
 {predict}        }}
+    }}"""
+QUANTIZED_MEMBER = """    struct {{
+        int16_t counts[{P}_COUNTS_SIZE];
+        uint8_t input[{P}_INPUT_SIZE];
+    }} {p};"""
+QUANTIZE = """    {{
+        int left;
+        for (left = {count}; left > 0; left--) {{
+            stream_read(memory.{p}.counts, sizeof memory.{p}.counts);
+            {p}_quantize_input(memory.{p}.counts, memory.{p}.input);
+            trace(memory.{p}.input, {P}_INPUT_SIZE);
+        }}
     }}"""
 PREDICT = """            quiet = 1; /* predict runs inference again */
             if ({p}_predict(x, scratch) != (uint32_t)verdict[0]) {{
                 return 4;
             }}
-            quiet = 0;
+{predict_or_reject}            quiet = 0;
+"""
+REJECT = """            verdict[2] = (int32_t){p}_argmax_or_reject(logits);
+"""
+PREDICT_OR_REJECT = """            if ({p}_predict_or_reject(x, scratch) != (uint32_t)verdict[2]) {{
+                return 5;
+            }}
 """
 
 
 def write_program(
-    folder: Path, plans: list[Plan], count: int, suffix: str = ".c", offset: int | None = None, predict: bool = True
+    folder: Path,
+    plans: list[Plan],
+    count: int,
+    suffix: str = ".c",
+    offset: int | None = None,
+    predict: bool = True,
+    quantize: bool = False,
 ) -> Path:
     """The program's source and headers in `folder`; every plan has a prefix of its own.
 
     Inputs lie `offset` bytes after a word's beginning; by default 0, 1, 2 and 3 in turn, model by model.
-    `predict` checks PREFIX_predict too, which runs inference a second time.
+    `predict` checks PREFIX_predict too, which runs inference a second time.  With `quantize` the program takes sensor
+    counts through PREFIX_quantize_input, and no further.
     """
+    member, run = (QUANTIZED_MEMBER, QUANTIZE) if quantize else (MEMBER, RUN)
     names = [
-        {"p": plan.prefix, "P": plan.macro_prefix, "count": count, "offset": index % 4 if offset is None else offset}
+        {
+            **{"p": plan.prefix, "P": plan.macro_prefix, "count": count},
+            "offset": index % 4 if offset is None else offset,
+            "verdicts": 3 if plan.reject else 2,
+            "reject": REJECT.format(p=plan.prefix) if plan.reject else "",
+            "predict_or_reject": PREDICT_OR_REJECT.format(p=plan.prefix) if plan.reject else "",
+        }
         for index, plan in enumerate(plans)
     ]
     for plan in plans:
@@ -99,19 +130,21 @@ def write_program(
         % {
             "declarations": "\n".join(f'#include "{plan.prefix}.h"' for plan in plans),
             "implementations": "".join(IMPLEMENTATION.format(**name) for name in names),
-            "members": "\n".join(MEMBER.format(**name) for name in names),
-            "runs": "\n".join(RUN.format(predict=PREDICT.format(**name) if predict else "", **name) for name in names),
+            "members": "\n".join(member.format(**name) for name in names),
+            "runs": "\n".join(run.format(predict=PREDICT.format(**name) if predict else "", **name) for name in names),
         }
     )
     return source
 
 
-def compare_all(models: list[QuantizedModel], inputs: list[np.ndarray], output: bytes) -> list[Comparison]:
+def compare_all(
+    models: list[QuantizedModel], inputs: list[np.ndarray], output: bytes, order: str = "<"
+) -> list[Comparison]:
     """Compare each model's part of the program's output with Python; anything left over is a difference."""
     results, start = [], 0
     for model, x in zip(models, inputs, strict=True):
-        record_bytes = sum(layer[0].nbytes for layer in model.trace(x[:1])) + VERDICT_BYTES
-        results.append(compare(model, x, output[start : start + record_bytes * len(x)]))
+        record_bytes = sum(array.nbytes for array in expected_output(model, x[:1]).values())
+        results.append(compare(model, x, output[start : start + record_bytes * len(x)], order))
         start += record_bytes * len(x)
     if start != len(output):
         results.append(Comparison(0, 0, 0, 1, f"{len(output)} bytes instead of {start}"))

@@ -13,18 +13,13 @@ from functools import partial
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from signbit.console import console
-from signbit.emulate.machines import MACHINES, add_cores_option
+from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
-from tools.documents.blocks import ROOT, replace_block
-from tools.measure import bench_host, bench_layers, bench_models, bench_rivals, bench_tables
+from tools.measure import bench_host, bench_layers, bench_models, bench_tables, rival_emlearn
 from tools.measure.bench_layers import Measured, WrongOutput
-
-RESULTS = ROOT / "bench" / "results.json"
-HOST = ROOT / "bench" / "host.json"
-BLOCK = "bench"
 
 
 @dataclass(frozen=True)
@@ -53,11 +48,12 @@ def main(arguments: list[str]) -> int:
     """Measure and print; a whole run writes its files.  Returns 1 if anything failed."""
     options = _parser().parse_args(arguments)
     outcome = Outcome()
-    if cores.missing():
-        outcome.not_run.append(f"emulated cores: {cores.missing()}")
+    reason = cores.missing(options.cores)
+    if reason:
+        outcome.not_run.append(f"emulated cores: {reason}")
     else:
         _run_all(_jobs(options, outcome), outcome)
-    whole = not (options.models or options.quick or options.layers) and options.cores == list(MACHINES)
+    whole = not (options.models or options.quick or options.layers) and options.cores == list(CORES)
     if whole:
         _time_here(outcome)
     if options.json:
@@ -91,12 +87,12 @@ def _jobs(options, outcome: Outcome) -> Iterator[Job]:
             yield Job(f"model {name} on {core}", partial(bench_models.measure, name, core))
     if options.quick:
         return
-    if bench_rivals.missing():
-        outcome.not_run.append(f"{bench_rivals.KERNEL}: {bench_rivals.missing()}")
+    if rival_emlearn.missing():
+        outcome.not_run.append(f"{rival_emlearn.KERNEL}: {rival_emlearn.missing()}")
         return
     for name in bench_tables.rival_models():
-        for core in (core for core in bench_rivals.BUILDS if core in options.cores):
-            yield Job(f"{bench_rivals.KERNEL}, {name} on {core}", partial(bench_rivals.measure, name, core))
+        for core in (core for core in rival_emlearn.BUILDS if core in options.cores):
+            yield Job(f"{rival_emlearn.KERNEL}, {name} on {core}", partial(rival_emlearn.measure, name, core))
 
 
 def _run_all(jobs: Iterator[Job], outcome: Outcome) -> None:
@@ -143,10 +139,10 @@ def _print(outcome: Outcome) -> None:
 
 def _write(outcome: Outcome) -> str:
     """Write both files and the tables; returns what was done."""
-    for path, rows in ((RESULTS, outcome.rows), (HOST, outcome.timings)):
+    for path, rows in ((bench_tables.RESULTS, outcome.rows), (bench_tables.HOST, outcome.timings)):
         write_whole(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     try:
-        replace_block(BLOCK, bench_tables.readme_text(outcome.rows, outcome.timings))
+        bench_tables.write_block()
     except SignbitError as error:
         return f"bench/results.json and bench/host.json are written, bench/README.md is not: {error}"
     return "bench/results.json, bench/host.json and bench/README.md are written"

@@ -17,7 +17,7 @@ from signbit.codegen.verify import find_compiler
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
-from tools.measure import bench_rivals
+from tools.measure import rival_emlearn
 from tools.measure.bench_layers import WrongOutput
 from tools.measure.bench_models import MODELS, pictures
 
@@ -152,17 +152,17 @@ def missing() -> str | None:
         find_compiler()
     except SignbitError as error:
         return str(error)
-    return bench_rivals.packages_missing()
+    return rival_emlearn.packages_missing()
 
 
 def measure(name: str) -> Timing:
     """Time the model of models/NAME.npz, whose layers are dense; raises WrongOutput when a label is wrong."""
     model = load(MODELS[name])
-    classifier = bench_rivals.train(bench_rivals.RIVALS[name])
+    classifier = rival_emlearn.train(rival_emlearn.RIVALS[name])
     x = pictures(model.input_size, INPUTS)
     with tempfile.TemporaryDirectory(prefix="signbit-") as place:
         folder = Path(place)
-        include = bench_rivals.write_c(classifier, folder)
+        include = rival_emlearn.write_c(classifier, folder)
         (folder / "ours.h").write_text(header_text(make_plan(model, "ours")))
         (folder / "int8.h").write_text(int8_c(model))
         (folder / "inputs.h").write_text(_inputs_c(x))
@@ -172,7 +172,7 @@ def measure(name: str) -> Timing:
         _run(command, folder)
         lines = _run(["./main"], folder).splitlines()
     labels = np.array([[int(word) for word in line.split()] for line in lines[:INPUTS]])
-    expected = np.stack([model.predict(x), classifier.predict(x / bench_rivals.FULL_SCALE), model.predict(x)], axis=1)
+    expected = np.stack([model.predict(x), classifier.predict(x / rival_emlearn.FULL_SCALE), model.predict(x)], axis=1)
     if not np.array_equal(labels, expected):
         raise WrongOutput(f"{name} on this computer: labels {labels.tolist()}, expected {expected.tolist()}")
     times = np.array([[float(word) for word in line.split()] for line in lines[INPUTS:]])

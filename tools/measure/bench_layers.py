@@ -7,6 +7,7 @@ import numpy as np
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import LayerPlan, Plan, make_plan
+from signbit.emulate.machines import CORES
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer
 from signbit.qmodel.model import QuantizedModel
@@ -149,7 +150,7 @@ def rounded(instructions: float | None) -> int | None:
 
 
 def _plan(name: str, core: str, kernel: str | None = None) -> Plan:
-    return make_plan(LAYERS[name](), "bench", f"cortex-{core}", kernel=kernel)
+    return make_plan(LAYERS[name](), "bench", CORES[core].target.name, kernel=kernel)
 
 
 def _layer_of(plan: Plan) -> LayerPlan:

@@ -4,6 +4,7 @@ import numpy as np
 
 from signbit.codegen import measure as compiled
 from signbit.codegen.plan import make_plan
+from signbit.emulate.machines import CORES
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.file import load
 from tools.documents.blocks import ROOT
@@ -24,7 +25,7 @@ def layer_name(name: str) -> str:
 def measure(name: str, core: str) -> list[Measured]:
     """One inference of models/NAME.npz with the plan for speed, after checking that it computes what Python does."""
     model = load(MODELS[name])
-    plan = make_plan(model, "bench", f"cortex-{core}")
+    plan = make_plan(model, "bench", CORES[core].target.name)
     run = count(model, plan, pictures(model.input_size, 1), core)
     measured = Measured(
         core=core,

@@ -1,27 +1,27 @@
 """What `tools.measure.bench` shows: the table on the screen, and the README's part."""
 
+import json
 from functools import partial
 
 from rich.console import Console
 
 from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES
-from tools.documents.blocks import table_of
+from tools.documents.blocks import ROOT, replace_block, table_of
 from tools.measure.bench_models import MODELS, layer_name
-from tools.measure.bench_rivals import KERNEL as RIVAL
-from tools.measure.bench_rivals import RIVALS
+from tools.measure.rival_emlearn import KERNEL as RIVAL
+from tools.measure.rival_emlearn import RIVALS
 
-# CMSIS-NN's int8 kernels on the same shapes, instructions per MAC: compiled by GCC 12 and counted once on the same
-# emulated cores with a counter of the same kind.  This command does not measure them again.
-CMSIS_NN_LAYERS = {
-    "dense 784→10": (6.36, 3.67, 1.96, 0.586),
-    "dense 784→128": (6.16, 3.42, 1.94, 0.486),
-    "dense 256→128": (6.42, 3.52, 2.07, 0.523),
-    "dense 1024→1024": (6.10, 3.37, 1.92, 0.481),
-    "conv 3×3, 16→16, 14×14, valid": (7.56, 3.33, 2.32, 0.390),
-    "dense 1024→1024, one-bit activations": (6.10, 3.37, 1.92, 0.481),
-}
-CMSIS_NN_COLUMN = {"m0": 0, "m3": 1, "m4": 2, "m7": 2, "m33": 2, "m55": 3}
+RESULTS = ROOT / "bench" / "results.json"
+HOST = ROOT / "bench" / "host.json"
+BLOCK = "bench"
+COUNTED = ROOT / "bench" / "rivals_counted.json"
+"""What `python -m tools rivals` wrote."""
+CMSIS_NN = "CMSIS-NN int8"
+SAME_SHAPE = {"dense 1024→1024, one-bit activations": "dense 1024→1024"}
+"""Layers for which CMSIS-NN has nothing but the int8 layer of that shape."""
+SAME_CODE = {"m7": "m4", "m33": "m4"}
+"""Cores that execute the instructions of another."""
 
 
 def print_rows(screen: Console, rows: list[dict]) -> None:
@@ -63,15 +63,15 @@ def worst_prediction(rows: list[dict]) -> dict | None:
     return max(predicted, key=lambda row: abs(prediction_error(row)), default=None)
 
 
-def readme_text(rows: list[dict], timings: list[dict]) -> str:
+def readme_text(rows: list[dict], timings: list[dict], counted: list[dict]) -> str:
     """Three tables: layers on cores, whole models beside emlearn's, and times on a computer."""
     largest_error = 100 * abs(prediction_error(worst_prediction(rows)))
     return "\n\n".join(
         [
-            layers_table(rows),
+            layers_table(rows, counted),
             "Exact instructions per multiply-accumulate, activation included: **signbit**, and CMSIS-NN's int8 kernel "
-            "on the same shape. CMSIS-NN's figures were counted once on the same emulated cores (compiled by GCC 12; "
-            "for one-bit activations it has nothing but the int8 layer); this command does not measure them again. "
+            "on the same shape by the better of GCC and clang (for one-bit activations it has nothing but the int8 "
+            "layer; M7 and M33 execute the M4's instructions). "
             f"The plan's prediction of instructions is off by at most {largest_error:.1f} %.",
             models_table(rows),
             "One inference of a whole model with the plan for speed, and of the float network of the same architecture "
@@ -84,15 +84,35 @@ def readme_text(rows: list[dict], timings: list[dict]) -> str:
     )
 
 
-def layers_table(rows: list[dict]) -> str:
-    """Instructions per MAC of the kernel that the plan picks for speed, beside CMSIS-NN's."""
+def layers_table(rows: list[dict], counted: list[dict]) -> str:
+    """Instructions per MAC of the kernel that the plan picks for speed, beside CMSIS-NN's by its better compiler."""
     picked = {(row["layer"], row["core"]): row for row in rows if row["chosen"]}
+    theirs: dict[tuple[str, str], int] = {}
+    for row in counted:
+        if row["rival"] == CMSIS_NN:
+            place = row["subject"], row["core"]
+            theirs[place] = min(row["instructions"], theirs.get(place, row["instructions"]))
 
     def cell(core: str, layer: str) -> str:
-        reference = CMSIS_NN_LAYERS[layer][CMSIS_NN_COLUMN[core]]
-        return f"**{picked[layer, core]['instructions_per_mac']:.2f}** / {reference:.2f}"
+        ours = picked[layer, core]
+        reference = theirs[SAME_SHAPE.get(layer, layer), SAME_CODE.get(core, core)]
+        return f"**{ours['instructions_per_mac']:.2f}** / {reference / ours['macs']:.2f}"
 
-    return table_of(CMSIS_NN_LAYERS, (("layer", str), *((core.upper(), partial(cell, core)) for core in MACHINES)))
+    subjects = {subject for subject, _ in theirs}
+    layers = [row["layer"] for row in picked.values() if SAME_SHAPE.get(row["layer"], row["layer"]) in subjects]
+    columns = ("layer", str), *((core.upper(), partial(cell, core)) for core in MACHINES)
+    return table_of(dict.fromkeys(layers), columns)
+
+
+def read_counted() -> list[dict]:
+    """Others' kernels and networks, as they were counted."""
+    return json.loads(COUNTED.read_text()) if COUNTED.exists() else []
+
+
+def write_block() -> None:
+    """Write the block of bench/README.md from the files that were measured."""
+    rows, timings = (json.loads(path.read_text()) for path in (RESULTS, HOST))
+    replace_block(BLOCK, readme_text(rows, timings, read_counted()))
 
 
 def models_table(rows: list[dict]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from signbit.codegen import code_size, measure
 from signbit.codegen.kernels import KERNELS
-from signbit.codegen.kernels.targets import SIZE, SPEED, TARGETS
+from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
+from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
@@ -29,10 +30,12 @@ SEED = 11
 
 
 def main(arguments: list[str]) -> None:
-    """Fit every target and write the file."""
-    Parser(prog="python -m tools fit_code_size", description=__doc__.split("\n\n")[1]).parse_args(arguments)
-    targets = [target.name for target in TARGETS.values() if target.flags and target.name != "cortex-m0plus"]
-    fitted = {target: {optimize: fit(target, optimize) for optimize in (SIZE, SPEED)} for target in targets}
+    """Fit the cores and write the file, in which other cores keep their figures."""
+    parser = Parser(prog="python -m tools fit_code_size", description=__doc__.split("\n\n")[1])
+    add_cores_option(parser)
+    targets = [CORES[core].target.name for core in parser.parse_args(arguments).cores]
+    fitted = json.loads(CODE_BYTES.read_text())
+    fitted |= {target: {optimize: fit(target, optimize) for optimize in (SIZE, SPEED)} for target in targets}
     fitted["cortex-m0plus"] = fitted["cortex-m0"]
     write_whole(CODE_BYTES, (json.dumps(fitted, indent=1) + "\n").encode())
 

@@ -1,20 +1,20 @@
-"""`python -m tools fit_costs`: measure the portable kernels' cost coefficients, codegen/kernels/portable_costs.json.
+"""`python -m tools fit_costs`: measure what the kernels' compiled C costs, codegen/kernels/portable_costs.json.
 
-For each portable kernel and core, random layers are counted exactly on the emulated core, and the instructions are
-fitted by non-negative least squares to the terms that the kernel predicts them from.
+For each kernel and core, random layers are counted exactly on the emulated core, and the instructions outside of
+assembly are fitted by non-negative least squares to the terms that the kernel predicts them from.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from signbit.codegen.kernels import KERNELS, portable
+from signbit.codegen.kernels import KERNELS, base
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import Plan, make_plan
-from signbit.emulate.machines import MACHINES
+from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
@@ -23,70 +23,83 @@ from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
 
-COSTS = Path(portable.__file__).with_name("portable_costs.json")
-MODELS = 64
+COSTS = Path(base.__file__).with_name("portable_costs.json")
+MODELS = 24
+MODELS_A_PROGRAM = 40
 INPUTS_A_MODEL = 2
 SEED = 7
-SMALLEST = 20_000
+SMALLEST = 2_000
 ITERATIONS = 5000
 
 
 def main(arguments: list[str]) -> None:
-    """Fit every kernel on every core and write the file."""
-    Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1]).parse_args(arguments)
-    if cores.missing():
-        raise SignbitError(f"nothing was measured: {cores.missing()}")
-    costs = {
-        kernel.name: {optimize: fit(kernel, optimize) for optimize in LEVELS}
-        for kernel in KERNELS
-        if isinstance(kernel, portable.PortableKernel)
-    }
+    """Fit every kernel, or those that are named, on the cores and write the file, which keeps all other figures."""
+    parser = Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1])
+    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="kernels to measure again; default: all")
+    add_cores_option(parser)
+    options = parser.parse_args(arguments)
+    unknown = set(options.kernels) - {kernel.name for kernel in KERNELS}
+    if unknown:
+        raise SignbitError(f"no kernel is called {min(unknown)!r}")
+    reason = cores.missing(options.cores)
+    if reason:
+        raise SignbitError(f"nothing was measured: {reason}")
+    costs = json.loads(COSTS.read_text())
+    for kernel in KERNELS:
+        if not options.kernels or kernel.name in options.kernels:
+            levels = costs.setdefault(kernel.name, {})
+            for optimize in LEVELS:
+                levels[optimize] = levels.get(optimize, {}) | fit(kernel, optimize, options.cores)
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
-def fit(kernel: Kernel, optimize: str) -> dict[str, dict[str, float]]:
+def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[str, dict[str, float]]:
     """Coefficients by target; M0+ has M0's."""
     fitted = {}
-    for core in MACHINES:
-        target = f"cortex-{core}"
+    for core in names_of_cores:
+        target = CORES[core].target.name
+        if target not in kernel.targets:
+            continue
         samples = list(_samples(kernel, target, core, optimize))
-        names = sorted({term for terms, _ in samples for term in terms})
-        matrix = np.array([[terms.get(name, 0) for name in names] for terms, _ in samples], float)
-        counted = np.array([count for _, count in samples], float)
-        # errors count in per cent, but of no less than SMALLEST: tiny layers depend on the compiler's whims
-        weight = 1 / np.maximum(counted, SMALLEST)
+        names = sorted({term for terms, *_ in samples for term in terms})
+        matrix = np.array([[terms.get(name, 0) for name in names] for terms, *_ in samples], float)
+        counted = np.array([count for _, count, _ in samples], float)
+        whole = np.array([total for *_, total in samples], float)
+        # errors count in per cent of the layer, but of no less than SMALLEST: tiny ones depend on the compiler's whims
+        weight = 1 / np.maximum(whole, SMALLEST)
         values = non_negative_least_squares(matrix * weight[:, None], counted * weight)
         error = np.abs(matrix @ values - counted) * weight
         median, most = 100 * np.median(error), 100 * error.max()
         print(f"{kernel.name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
         fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
-    fitted["cortex-m0plus"] = fitted["cortex-m0"]
+    if "cortex-m0" in fitted:
+        fitted["cortex-m0plus"] = fitted["cortex-m0"]
     return fitted
 
 
-def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Iterator[tuple[dict[str, int], int]]:
-    """Terms and counted instructions of random layers, and of the bench's."""
+def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Iterator[tuple[dict[str, float], int, int]]:
+    """Terms, instructions of compiled C, and all instructions of random layers, and of the bench's."""
     pairs = list(models_for(kernel, target, MODELS, SEED, optimize))
-    for start in range(0, MODELS, 16):
-        models, plans = zip(*pairs[start : start + 16], strict=True)
-        yield from _counted(kernel, core, models, plans)
-    for make_model in LAYERS.values():
+    for number, make_model in enumerate(LAYERS.values()):
         model = make_model()
-        plan = make_plan(model, "bench", target, optimize, kernel=kernel.name)
+        plan = make_plan(model, f"bench{number}", target, optimize, kernel=kernel.name)
         if any(layer.kernel is kernel for layer in plan.layers):
-            yield from _counted(kernel, core, (model,), (plan,))
+            pairs.append((model, plan))
+    for start in range(0, len(pairs), MODELS_A_PROGRAM):
+        yield from _counted(kernel, core, *zip(*pairs[start : start + MODELS_A_PROGRAM], strict=True))
 
 
 def _counted(kernel: Kernel, core: str, models: tuple[QuantizedModel], plans: tuple[Plan]):
     rng = np.random.default_rng(SEED)
     inputs = [rng.integers(0, 256, (INPUTS_A_MODEL, model.input_size), dtype=np.uint8) for model in models]
-    counts = iter(cores.run(list(plans), inputs, core, count=True, optimize=LEVELS[plans[0].optimize]).instructions)
+    run = cores.run(list(plans), inputs, core, count=True, optimize=LEVELS[plans[0].optimize])
+    counts = iter(zip(run.instructions, run.assembly, strict=True))
     for plan in plans:
-        # a layer's count for each input, then the few instructions of infer itself
+        # a layer's counts for each input, then the few instructions of infer itself
         runs = np.array([[next(counts) for _ in (*plan.layers, "rest")] for _ in range(INPUTS_A_MODEL)])
-        for layer, counted in zip(plan.layers, runs.mean(axis=0), strict=False):
+        for layer, (whole, assembly) in zip(plan.layers, runs.mean(axis=0), strict=False):
             if layer.kernel is kernel:
-                yield kernel.terms(layer.job), round(counted)
+                yield kernel.terms(layer.job), round(whole - assembly), round(whole)
 
 
 def non_negative_least_squares(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.reject import Reject
 from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import Window
 
@@ -145,7 +146,16 @@ def random_network(seed: int, layers: int | None = None) -> QuantizedModel:
             if len(reads) > 1:
                 put(random_merge(rng, [values[back] for back in reads], reads))
     labels = tuple(f"class {index}" for index in range(values[-1].size))
-    return QuantizedModel("random", shape, input_shift, tuple(built), labels, int(rng.integers(0, 27))).validate()
+    model = QuantizedModel("random", shape, input_shift, tuple(built), labels, int(rng.integers(0, 27)))
+    reject = random_reject(rng, len(labels)) if rng.random() < 0.3 else None
+    return dataclasses.replace(model, reject=reject).validate()
+
+
+def random_reject(rng, classes: int) -> Reject:
+    """Margins of any size, some of them never met and some always."""
+    margins = rng.integers(0, 2**32, classes) >> rng.integers(0, 32, classes)
+    margins = np.where(rng.random(classes) < 0.2, rng.choice([0, integer.MARGIN_MAX], classes), margins)
+    return Reject(margins.astype(np.uint32))
 
 
 def _random_layer(rng, value: Value, high: int, kind: str) -> Layer:

@@ -20,6 +20,7 @@ from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.verify import Comparison, find_compiler
 from signbit.console import console
+from signbit.emulate.machines import CORES
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Thermometer
@@ -32,7 +33,7 @@ from tools.networks.random import quantizations_for, random_network, with_counts
 
 MODELS_A_PROGRAM = 50
 INPUTS_A_MODEL = 3
-PLACES = (PORTABLE, *cores.MACHINES)
+PLACES = (PORTABLE, *CORES)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def random_plan(rng: np.random.Generator, place: str, prefix: str) -> tuple[Quan
     model = random_network(int(rng.integers(2**32))) if rng.random() < 0.5 else random_layer_model(rng)
     if rng.random() < 0.3 and Thermometer in quantizations_for(model):
         model = with_counts(model, int(rng.integers(2**32)), Thermometer)
-    target = PORTABLE if place == PORTABLE else f"cortex-{place}"
+    target = PORTABLE if place == PORTABLE else CORES[place].target.name
     forced = [kernel.name for kernel in KERNELS if target in kernel.targets]
     kernel = str(rng.choice(forced)) if rng.random() < 0.5 else None
     return model, make_plan(model, prefix, target, str(rng.choice([SIZE, SPEED])), kernel=kernel)
@@ -117,8 +118,9 @@ def main(arguments: list[str]) -> int:
     places = tuple(options.places.split(","))
     if not set(places) <= set(PLACES) or options.models < 1:
         raise SignbitError(f"--places takes some of {','.join(PLACES)}, and --models at least 1")
-    if set(places) != {PORTABLE} and cores.missing():
-        raise SignbitError(f"NOT RUN: {cores.missing()}")
+    reason = cores.missing(place for place in places if place != PORTABLE)
+    if reason:
+        raise SignbitError(f"NOT RUN: {reason}")
     programs = -(-options.models // MODELS_A_PROGRAM)
     with Progress(transient=True, console=console(stderr=True)) as progress:
         task = progress.add_task("programs", total=programs)

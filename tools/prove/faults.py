@@ -163,7 +163,7 @@ def inject_core(path: Path, faults: int, seed: int, core: str = "m0") -> Outcome
             except LinkError:
                 lost += 1
                 continue
-            expected = (tuple(logits[0].tolist()), int(logits[0].argmax()), int(model.confidence(logits)[0]))
+            expected = (tuple(logits[0].tolist()), int(model.decide(logits)[0]), int(model.confidence(logits)[0]))
             wrong += (result.logits, result.class_index, result.confidence_per_mille) != expected
             inferences += 1
     return Outcome(line.faults, line.bytes, link.asked, link.repeated, inferences, wrong, lost)

@@ -25,6 +25,8 @@ APT_PACKAGES = {
     "g++": ("g++",),
     "arm-none-eabi-gcc": ("gcc-arm-none-eabi",),
     "qemu-system-arm": ("qemu-system-arm",),
+    "riscv64-unknown-elf-gcc": ("gcc-riscv64-unknown-elf",),
+    "qemu-system-riscv32": ("qemu-system-misc",),
 }
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),
@@ -33,6 +35,10 @@ APT_PACKAGES_TO_CHECK = {
     "cppcheck": ("cppcheck",),
     "clang-tidy": ("clang-tidy",),
     "/usr/include/newlib/math.h": ("libnewlib-arm-none-eabi",),
+    "avr-gcc": ("gcc-avr", "binutils-avr", "avr-libc"),
+    "simavr": ("simavr",),
+    "powerpc-linux-gnu-gcc": ("gcc-powerpc-linux-gnu", "libc6-dev-powerpc-cross"),
+    "qemu-ppc": ("qemu-user",),
 }
 LAST_LINES = 8
 """How many of a failed step's own lines are shown."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from signbit.codegen import measure as compiled
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import make_plan
+from signbit.emulate.machines import CORES
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.settings import PERCEPTRONS
@@ -49,7 +50,7 @@ def measured_values(path: Path) -> dict:
 
 
 def build(model: QuantizedModel, core: str, optimize: str) -> Build:
-    plan = make_plan(model, target=f"cortex-{core}", optimize=optimize)
+    plan = make_plan(model, target=CORES[core].target.name, optimize=optimize)
     sizes = compiled.measure(plan)
     run = count(model, plan, pictures(model.input_size, 1), core)
     return Build(

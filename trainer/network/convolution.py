@@ -14,11 +14,26 @@ CHUNK = 250
 
 
 class _Windowed(Weighted):
-    """What both convolutions share: padding, places and patches."""
+    """What both convolutions share: padding, places and patches.
 
-    kernel: tuple[int, int]
-    window: Window
-    one_bit: bool
+    Each output reads `depth` channels of its patch; W is (kernel height * width * depth, outputs).  `window` gives
+    strides and padding; its pool is another layer (`MaxPool`).
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        outputs: int,
+        kernel: tuple[int, int],
+        window: Window,
+        binarize: str,
+        rng: np.random.Generator,
+        dtype=np.float32,
+        ternary: bool = False,
+        one_bit: bool = False,
+    ):
+        super().__init__(kernel[0] * kernel[1] * depth, outputs, binarize, rng, dtype, ternary)
+        self.depth, self.outputs, self.kernel, self.window, self.one_bit = depth, outputs, kernel, window, one_bit
 
     def _places(self, x: np.ndarray) -> tuple[int, int]:
         return self.window.accumulator_shape(x.shape[1:], self.kernel)
@@ -53,24 +68,8 @@ class _Windowed(Weighted):
 class Conv2D(_Windowed):
     """y[n, i, j] = patch of x at (i, j), flattened in (height, width, channel) order, @ W (+ b in a float network).
 
-    W is (kernel height * width * channels, outputs).  `window` gives strides and padding; its pool is another layer
-    (`MaxPool`).  Patches are copied into one matrix, so that the whole batch is one product.
+    The depth is the number of channels.  Patches are copied into one matrix, so that the whole batch is one product.
     """
-
-    def __init__(
-        self,
-        channels: int,
-        outputs: int,
-        kernel: tuple[int, int],
-        window: Window,
-        binarize: str,
-        rng: np.random.Generator,
-        dtype=np.float32,
-        ternary: bool = False,
-        one_bit: bool = False,
-    ):
-        super().__init__(kernel[0] * kernel[1] * channels, outputs, binarize, rng, dtype, ternary)
-        self.channels, self.outputs, self.kernel, self.window, self.one_bit = channels, outputs, kernel, window, one_bit
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         weights = self.weights(mode)
@@ -109,7 +108,7 @@ class Conv2D(_Windowed):
         return self._cropped(dx, self._input_shape)
 
     def integer_layer(self, activation: Activation) -> IntegerLayer:
-        kernels = self.rows.reshape(-1, *self.kernel, self.channels)
+        kernels = self.rows.reshape(-1, *self.kernel, self.depth)
         return integer_layers.Conv2D(kernels, activation, self.window)
 
     def _patch_matrix(self, x: np.ndarray, places: tuple[int, int], mode: Mode) -> np.ndarray:
@@ -117,45 +116,31 @@ class Conv2D(_Windowed):
         height, width = self.kernel
         stride_y, stride_x = self.window.stride
         batch, row, column, channel = padded.strides
-        if channel * self.channels == column:
+        if channel * self.depth == column:
             # a row of the kernel is contiguous in the image: longer runs to copy
-            shape, strides = (height, width * self.channels), (row, channel)
+            shape, strides = (height, width * self.depth), (row, channel)
         else:
-            shape, strides = (height, width, self.channels), (row, column, channel)
+            shape, strides = (height, width, self.depth), (row, column, channel)
         view = np.lib.stride_tricks.as_strided(
             padded, (len(x), *places, *shape), (batch, row * stride_y, column * stride_x, *strides), writeable=False
         )
         patches = self.buffers.take("patches", view.shape, x.dtype, mode is Mode.TRAIN)
         np.copyto(patches, view)
-        return patches.reshape(-1, height * width * self.channels)
+        return patches.reshape(-1, height * width * self.depth)
 
 
 class DepthwiseConv2D(_Windowed):
     """y[n, i, j, c] = sum_uv x[n, i * stride + u, j * stride + v, c] * W[(u, v), c]: a kernel for each channel.
 
-    W is (kernel height * width, channels).  No matrix product fits; each tap is one multiplication of arrays.
+    The depth is 1, and each channel is an output.  No matrix product fits; each tap is one multiplication of arrays.
     """
-
-    def __init__(
-        self,
-        channels: int,
-        kernel: tuple[int, int],
-        window: Window,
-        binarize: str,
-        rng: np.random.Generator,
-        dtype=np.float32,
-        ternary: bool = False,
-        one_bit: bool = False,
-    ):
-        super().__init__(kernel[0] * kernel[1], channels, binarize, rng, dtype, ternary)
-        self.channels, self.kernel, self.window, self.one_bit = channels, kernel, window, one_bit
 
     def forward(self, x: np.ndarray, mode: Mode) -> np.ndarray:
         weights = self.weights(mode)
         self._input_shape = x.shape
         self._x = self._padded(x, mode)
         places = self._places(x)
-        y = self.buffers.take("y", (len(x), *places, self.channels), x.dtype, mode is Mode.TRAIN)
+        y = self.buffers.take("y", (len(x), *places, self.outputs), x.dtype, mode is Mode.TRAIN)
         product = self.buffers.take("product", y.shape, x.dtype, mode is Mode.TRAIN)
         y[...] = 0 if self.bias is None else self.bias.value
         for tap, u, v in self._taps():
@@ -164,7 +149,7 @@ class DepthwiseConv2D(_Windowed):
 
     def backward(self, dy: np.ndarray, wants_dx: bool = True) -> np.ndarray | None:
         product = self.buffers.take("product", dy.shape, dy.dtype)
-        rows = product.reshape(-1, self.channels)
+        rows = product.reshape(-1, self.outputs)
         ones = np.ones((1, len(rows)), dy.dtype)
         places = dy.shape[1:3]
         self.bias_backward(dy)

@@ -232,7 +232,7 @@ def _weighted(
         return Dense(size_of(shape), spec.outputs, binarize, rng, dtype, spec.ternary)
     if spec.kind == "conv":
         return Conv2D(shape[2], spec.outputs, spec.kernel, spec.window, binarize, rng, dtype, spec.ternary, one_bit)
-    return DepthwiseConv2D(shape[2], spec.kernel, spec.window, binarize, rng, dtype, spec.ternary, one_bit)
+    return DepthwiseConv2D(1, shape[2], spec.kernel, spec.window, binarize, rng, dtype, spec.ternary, one_bit)
 
 
 def _weight_count(spec: LayerSpec, shape: Shape) -> int:

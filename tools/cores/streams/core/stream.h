@@ -3,8 +3,8 @@
 #include "calibration.h"
 #include "semihost.h"
 
-#define STREAM_START() __asm volatile("mov r9, r9" ::: "memory")
-#define STREAM_STOP() __asm volatile("mov r10, r10" ::: "memory")
+#define STREAM_START() __asm volatile(CALIBRATION_START ::: "memory")
+#define STREAM_STOP() __asm volatile(CALIBRATION_STOP ::: "memory")
 
 static int32_t stream_inputs;
 static int32_t stream_outputs;

@@ -5,7 +5,6 @@ with floating point in software, for an M4 with its floating-point unit and the 
 """
 
 import contextlib
-import re
 import subprocess
 import tempfile
 import warnings
@@ -16,17 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.kernels.targets import ARM
+from signbit.codegen.measure import section_bytes
 from signbit.emulate.machines import MACHINES, Machine
-from signbit.emulate.pio import COMPILER, SIZE_TOOL
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import Measured, WrongOutput
 from tools.measure.bench_models import enlarge, layer_name, pictures
+from tools.measure.rival_code import LIBRARIES
+from tools.measure.rival_code import missing as code_missing
 
 KERNEL = "emlearn float"
 INSTALL = 'pip install "signbit[bench]"'
-LIBC_APT = "apt install --no-install-recommends libnewlib-arm-none-eabi"
 PREFIX = "rival"
 INPUTS = 3
 FULL_SCALE = np.float32(255)
@@ -88,17 +89,16 @@ class Build:
 
 RIVALS = {rival.model: rival for rival in (Rival("digits-mlp", 64, 64), Rival("mnist-mlp", 784, 128))}
 # the float weights of 784-128-10 take 400 KB, which no M0 has: M0's code runs on the emulated M3 with its 4 MB
+# GCC's own standard, as users have it: -std=c11 would switch fused multiply-add off
 BUILDS = {
-    "m0": Build(cores.LARGE_M0, ("-mcpu=cortex-m0", "-mthumb")),
-    "m4": Build(MACHINES["m4"], ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")),
+    "m0": Build(cores.LARGE_M0, ("-mcpu=cortex-m0", "-mthumb", "-std=gnu17")),
+    "m4": Build(MACHINES["m4"], ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-std=gnu17")),
 }
-LIBRARIES = ("-lm", "-lc_nano", "-lgcc")
 
 
 def missing() -> str | None:
     """Why no rival can be measured, with the line that installs what is missing; None if it can."""
-    reason = packages_missing() or cores.missing()
-    return reason or (None if _has_libc() else f"the C library for Arm is missing: {LIBC_APT}")
+    return packages_missing() or code_missing()
 
 
 def packages_missing() -> str | None:
@@ -170,14 +170,13 @@ def _sizes(rival: Rival, how: Build, folder: Path, include: str) -> tuple[int, i
     source.write_text(ALONE % {"features": rival.inputs})
     elf = folder / "alone.elf"
     command = [
-        *(COMPILER, *how.flags, cores.OPTIMIZE),
+        *(ARM.compiler, *how.flags, cores.OPTIMIZE),
         *("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections", "-Wl,-e,alone"),
         *("-isystem", str(folder), "-isystem", include, str(source), *LIBRARIES, "-o", str(elf)),
     ]
     _run(command)
-    sections = re.findall(r"^(\.\S+)\s+(\d+)", _run([SIZE_TOOL, "-A", "-d", str(elf)]), re.MULTILINE)
-    flash_bytes = sum(int(size) for name, size in sections if name.startswith((".text", ".rodata", ".data")))
-    return flash_bytes, sum(int(size) for name, size in sections if name.startswith((".data", ".bss")))
+    listing = _run([ARM.size_tool, "-A", "-d", str(elf)])
+    return section_bytes(listing), section_bytes(listing, (".data", ".bss"))
 
 
 def _run(command: list[str]) -> str:
@@ -185,8 +184,3 @@ def _run(command: list[str]) -> str:
     if done.returncode:
         raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
     return done.stdout
-
-
-def _has_libc() -> bool:
-    command = [COMPILER, "-mcpu=cortex-m0", "-mthumb", "-print-file-name=libc_nano.a"]
-    return Path(subprocess.run(command, capture_output=True, text=True).stdout.strip()).is_absolute()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from signbit.codegen.commands.cli import main
+from signbit.codegen.names import C_HEADERS
 from signbit.codegen.package import FORMATS
 from signbit.emulate import pio
 from signbit.qmodel.command import run_command
@@ -129,7 +130,7 @@ def test_zephyr_module_names_its_files(model, tmp_path):
     lines = (folder / "zephyr" / "module.yml").read_text().splitlines()[1:]
     # module.yml's schema: a name, and build with cmake and kconfig, folders and files of the module
     assert lines == ["name: wren", "build:", "  cmake: .", "  kconfig: Kconfig"]
-    assert (folder / "Kconfig").read_text().startswith("config WREN\n\tbool ")
+    assert (folder / "Kconfig").read_text().startswith("config SIGNBIT_WREN\n\tbool ")
     assert "src/wren.c" in (folder / "CMakeLists.txt").read_text()
     assert (folder / "src" / "wren.c").is_file() and (folder / "include" / "wren.h").is_file()
 
@@ -142,10 +143,38 @@ def test_zephyr_module_builds_where_its_option_is_set(model, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text(ZEPHYR_SHIM)
     for chosen, archives in (("y", 1), ("n", 0)):
         build = tmp_path / f"build-{chosen}"
-        configure = ["cmake", "-S", str(tmp_path), "-B", str(build), f"-DCONFIG_WREN={chosen}"]
+        configure = ["cmake", "-S", str(tmp_path), "-B", str(build), f"-DCONFIG_SIGNBIT_WREN={chosen}"]
         for command in (configure, ["cmake", "--build", str(build)]):
             subprocess.run(command, check=True, capture_output=True)
         assert len(list(build.rglob("libwren.a"))) == archives
+
+
+@pytest.mark.parametrize("prefix", ["signal", "time", "string", "math", "unistd", "wire"])
+def test_a_header_that_hides_the_system_s_is_refused(model, tmp_path, capsys, prefix):
+    """By any kind of package, and by `export` as well."""
+    for kind in FORMATS:
+        arguments = ["package", str(model), "--prefix", prefix, "--format", kind, "-o", str(tmp_path / "lib")]
+        assert run_command(main, arguments) == 2
+        assert f"{prefix}.h would hide the system's header" in capsys.readouterr().err
+    for name in (prefix, prefix.title()):
+        path = tmp_path / f"{name}.h"
+        assert run_command(main, ["export", str(model), "--prefix", "wren", "-o", str(path)]) == 2
+        assert f"{path} would hide the system's header <{prefix}.h>" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [model]
+
+
+def test_headers_that_the_compiler_finds_are_known():
+    """Of C's own, as they are on this computer."""
+    text = "\n".join(f"#include <{name}.h>" for name in sorted({*C_HEADERS.split()} - {"stdbit", "stdckdint"}))
+    subprocess.run(["gcc", "-std=c11", "-fsyntax-only", "-x", "c", "-"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize("prefix", ["test", "all", "m"])
+def test_a_target_that_cmake_knows_is_refused(model, tmp_path, capsys, prefix):
+    arguments = ["package", str(model), "--prefix", prefix, "-o", str(tmp_path / "lib"), "--format"]
+    assert run_command(main, [*arguments, "cmake"]) == 2
+    assert f"CMake knows '{prefix}' as a target or library" in capsys.readouterr().err
+    assert run_command(main, [*arguments, "arduino"]) == 0
 
 
 @pytest.mark.parametrize("name", FORMATS)

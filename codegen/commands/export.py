@@ -6,6 +6,7 @@ from pathlib import Path
 
 from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
 from signbit.codegen.measure import measure, missing
+from signbit.codegen.names import check_header_name
 from signbit.codegen.page import page_text
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
@@ -23,6 +24,7 @@ def main(arguments: list[str], prog: str) -> int:
     parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
     options = parser.parse_args(arguments)
+    check_header_name(options.out)
     _check_report(options.report)
     _, plan = load_plan(options, options.test_vectors)
     text = header_text(plan).encode()

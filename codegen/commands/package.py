@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
+from signbit.codegen.names import check_package_name
 from signbit.codegen.package import FORMATS
 from signbit.qmodel.atomic import write_folder
 from signbit.qmodel.command import Parser
@@ -16,6 +17,7 @@ def main(arguments: list[str], prog: str) -> None:
     parser.add_argument("-o", "--out", metavar="FOLDER", help="new folder (default: the prefix)")
     options = parser.parse_args(arguments)
     _, plan = load_plan(options, options.test_vectors)
+    check_package_name(plan.prefix, options.format)
     folder = Path(options.out or plan.prefix)
     write_folder(folder, {name: text.encode() for name, text in FORMATS[options.format](plan).items()})
     print(f"{folder}: {options.format} library of model {plan.model_hash[:8]}, target {plan.target.name}")

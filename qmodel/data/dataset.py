@@ -11,6 +11,8 @@ from signbit.qmodel.data.series import Windows
 from signbit.qmodel.input_quantization import InputQuantization, Thermometer, to_inputs
 from signbit.qmodel.value import Encoding
 
+UNKNOWN = -1
+"""Class of a sample whose label a model does not know."""
 HASH_SAMPLES = 1000
 """Inputs hashed at once."""
 

@@ -14,6 +14,7 @@ from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.split import every_nth
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.learning.quantize import quantize
+from signbit.trainer.learning.reject import check_count
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import AUTO, Settings, default_settings, own_defaults
 
@@ -101,6 +102,7 @@ def settings_for(
     if values["model"] != AUTO:
         sizes = {"hidden": TABLE_HIDDEN} if values["model"] == "mlp" else {}
         return default_settings(**(sizes | values)), None
+    check_count(values.get("reject", 0), len(data.validation))
     if given.get("binarize") == "none":
         raise SignbitError("--model auto chooses among one-bit networks; name another --model for --binarize none")
     choice = choose(_variants(values, given, data), data, step)

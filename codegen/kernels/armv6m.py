@@ -1,5 +1,6 @@
 """Kernels for Cortex-M0 and M0+ (ARMv6-M): dense layers."""
 
+from fractions import Fraction
 from functools import cache
 from typing import Any, ClassVar
 
@@ -7,8 +8,8 @@ import numpy as np
 
 from signbit.codegen.kernels.armv6m_bits import DenseBits
 from signbit.codegen.kernels.armv6m_conv import CONV_KERNELS
-from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays, function
+from signbit.codegen.kernels.armv6m_shared import FinishingKernel
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece, activation_arrays, function
 from signbit.codegen.kernels.listing import Listing, Run
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
@@ -167,32 +168,33 @@ class DenseLists(FinishingKernel):
 
     def _lists_piece(self, job: Job) -> Piece:
         index_bytes = self._index_bytes(job)
-        list_bytes = index_bytes * self._longest(job)
-        return Piece(
-            "m0_bucket",
+        return function(
             f"m0_bucket_{index_bytes}{'_shifted' * job.input_shift}",
-            {
-                "index_bytes": index_bytes,
-                "shift": job.input_shift,
-                "list_bytes": list_bytes,
-                "offsets": range(0, list_bytes, index_bytes),
-            },
+            lists(index_bytes, self._longest(job), job.input_shift),
+            "int32_t (const void *inputs, const uint8_t *x, const uint8_t *steps, int32_t *acc)",
+            "All lists of some rows; returns T, and leaves A[j] in acc.",
         )
 
-    def cost(self, job: Job) -> Cost:
-        groups = self._groups(job)
-        instructions = sum(self._group_instructions(job, rows) for rows in groups) + finish_instructions(job)
-        return Cost(instructions, WORD_BYTES * (len(job.rows) + 1), stack_bytes=24)
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * (len(job.rows) + 1)
+
+    def runs(self, job: Job) -> list[Run]:
+        return [*(self._run(job, rows) for rows in self._groups(job)), *super().runs(job)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        return super().terms(job) | {"group": len(self._groups(job)), "row": len(job.rows)}
 
     def _groups(self, job: Job) -> list[np.ndarray]:
         """The rows, in groups of the size that takes the fewest instructions."""
         options = [np.array_split(job.rows, -(-len(job.rows) // size)) for size in range(1, 8)]
-        return min(options, key=lambda groups: sum(self._group_instructions(job, rows) for rows in groups))
+        return min(options, key=lambda groups: sum(self._run(job, rows).instructions for rows in groups))
 
-    def _group_instructions(self, job: Job, rows: np.ndarray) -> float:
-        _, pairs = _lists(rows, self._longest(job))
-        step = 12 + (self._index_bytes(job) == 1) - job.input_shift
-        return (3 + job.input_shift) * rows.shape[1] + step * len(pairs) + 20 + 10 * len(rows)
+    def _run(self, job: Job, rows: np.ndarray) -> Run:
+        """The lists of a group of rows."""
+        inputs, longest = rows.shape[1], self._longest(job)
+        steps = len(_lists(rows, longest)[1]) + 1
+        listing = lists(self._index_bytes(job), longest, job.input_shift)
+        return listing.run(steps=steps, summed=Fraction(inputs, longest * steps), lists=Fraction(steps - 1, steps))
 
     def _index_bytes(self, job: Job) -> int:
         return 1 if job.layer.fan_in <= self.BYTE_INDEX_MAX else 2
@@ -259,6 +261,22 @@ def look_up(inputs: int, slots: int) -> Listing:
     lines += ["add r0, lr", "stmia r3!, {r4-r7}", "cmp r3, r9", "blo 1b"]
     lines += ["pop {r4-r6}", "mov r8, r4", "mov r9, r5", "mov r10, r6", "pop {r4-r7, pc}"]
     return Listing("\n".join(lines))
+
+
+@cache
+def lists(index_bytes: int, longest: int, shift: int) -> Listing:
+    """All lists of some rows: r0 inputs, r1 x, r2 steps, r3 acc; r4 T, which is returned."""
+    lines = ["push {r4-r7, lr}", "movs r4, #0 @ T", "1: ldrb r5, [r2] @* steps"]
+    lines += ["subs r0, r0, r5"] if index_bytes == 2 else ["lsrs r6, r5, #1", "subs r0, r0, r6"]
+    lines += ["lsls r6, r5, #2"] if shift else ["lsls r6, r5, #1", "adds r6, r6, r5"]
+    lines += ["add pc, r6", "@* 0", "nop @ pc is two instructions ahead", "@* summed"]
+    for offset in range(0, index_bytes * longest, index_bytes):
+        lines += [f"{'ldrh' if index_bytes == 2 else 'ldrb'} r6, [r0, #{offset}]", "ldrb r6, [r1, r6]"]
+        lines += [*(["lsrs r6, r6, #1"] * shift), "adds r4, r4, r6"]
+    lines += ["@* lists", f"adds r0, #{index_bytes * longest}", "ldrb r5, [r2, #1]", "adds r2, #2", "ldr r6, [r3, r5]"]
+    lines += ["subs r6, r4, r6", "str r6, [r3, r5]", "b 1b", "@* 0"]
+    lines += ["nop @ never reached: the last step leads beyond them"] * (5 if shift else 2)
+    return Listing("\n".join([*lines, "@* 1", "movs r0, r4", "pop {r4-r7, pc}"]))
 
 
 def _lists(rows: np.ndarray, longest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -1,13 +1,16 @@
 """Kernels for Cortex-M0 and M0+ (ARMv6-M): convolutions."""
 
+from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
 
 from signbit.codegen.kernels import armv6m_conv_assembly as assembly
-from signbit.codegen.kernels.armv6m_shared import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays, is_hidden, output_step
+from signbit.codegen.kernels.armv6m_shared import CLEAR, FinishingKernel, clear
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece, activation_arrays, function, is_hidden, output_step
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -16,10 +19,6 @@ CAPACITY = {1: 6, 2: 12, 3: 16, 4: 20}
 """Inputs whose tables fit into 256 bytes, by the number of groups."""
 ACCUMULATOR_BYTES_MAX = 2048
 """Above, the outputs are cut into tiles."""
-# instructions of the C around the assembly, as gcc -O2 compiles it
-PIXEL, PIXEL_PADDED, ROW, ROW_TAP = 14, 10, 40, 20
-PLACE, PLACE_POOLED, FINISH = 3, 25, 8
-WINDOW, WINDOW_PADDED, COPY, COPY_INPUT = 16, 8, 10, 36
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,40 @@ class Layout:
     @property
     def table_bytes(self) -> int:
         return _table_bytes(self.sizes)
+
+
+POOLED = {"kept": 0.5}
+"""What a max-pool is supposed to meet: how often a place before has the larger sum."""
+
+pool = Listing("""
+    push {r4}
+    cmp r3, #0
+    beq 2f
+    @* first
+    1: ldmia r1!, {r3} @* count
+    stmia r0!, {r3}
+    subs r2, #1
+    bne 1b
+    b 4f
+    @* later
+    2: ldmia r1!, {r3} @* count
+    ldr r4, [r0]
+    cmp r3, r4
+    bge 3f
+    @* kept
+    mov r3, r4
+    3: stmia r0!, {r3}
+    subs r2, #1
+    bne 2b
+    4: pop {r4}
+    bx lr
+    """)
+POOL = function(
+    "m0_pool",
+    pool,
+    "void (int32_t *most, const int32_t *acc, uint32_t count, uint32_t first)",
+    "Max-pool: most[i] = max(most[i], acc[i]), or acc[i] at the first place.",
+)
 
 
 class ConvTables(FinishingKernel):
@@ -139,7 +172,7 @@ class ConvTables(FinishingKernel):
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        return (*super().pieces(job), Piece("m0_clear"), *_shared(job), *self._functions(job))
+        return (*super().pieces(job), CLEAR, *_shared(job), *self._functions(job))
 
     def _functions(self, job: Job) -> tuple[Piece, Piece]:
         cut = _layout(job)
@@ -147,10 +180,61 @@ class ConvTables(FinishingKernel):
             "m0_column", job.layer.kernel[1], cut.units, len(cut.sizes)
         )
 
-    def cost(self, job: Job) -> Cost:
+    def scratch_bytes(self, job: Job) -> int:
         cut = _layout(job)
-        scratch = self._table_bytes(job, cut) + WORD_BYTES * cut.accumulator_words
-        return Cost(_instructions(job, cut), scratch, stack_bytes=60)
+        return self._table_bytes(job, cut) + WORD_BYTES * cut.accumulator_words
+
+    def runs(self, job: Job) -> list[Run]:
+        cut = _layout(job)
+        unit, column = (piece.values["listing"] for piece in self._functions(job))
+        columns, tiles = _places(job)[1], -(-job.neurons // cut.neurons)
+        once, map_words = size_of(_places(job)), cut.accumulator_words - _pooled_words(job, cut.neurons)
+        calls = Counter(
+            targets for row in self._targets(job) for targets in ((1, row[0] - 1) if row[1] else (row[0],)) if targets
+        )
+        return [
+            *super().runs(job),
+            unit.run(tiles * len(self._targets(job)) * self._columns_read(job) * cut.units),
+            *(assembly.column_run(column, tiles * columns * n, targets, cut.rows) for targets, n in calls.items()),
+            clear.run(tiles, rounds=map_words // 4),
+            clear.run(tiles * once, rounds=cut.rows // 4),
+            *_pool_runs(job, self.tiles(job)),
+        ]
+
+    def tiles(self, job: Job) -> list[int]:
+        tile = _layout(job).neurons
+        return [min(tile, job.neurons - start) for start in range(0, job.neurons, tile)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        cut, targets = _layout(job), self._targets(job)
+        channels = job.input_shape[2]
+        tiles, columns = -(-job.neurons // cut.neurons), _places(job)[1]
+        read = tiles * len(targets) * self._columns_read(job)
+        exact = cut.units * cut.unit_inputs == channels and not job.input_shift
+        return super().terms(job) | {
+            "tile": tiles,
+            "row": tiles * len(targets),
+            "row tap": tiles * len(targets) * job.layer.kernel[0],
+            "target": tiles * sum(count for count, _ in targets),
+            "pixel": read,
+            "padded pixel": read * any(job.layer.window.padding),
+            "unit": read * (cut.units - 1),
+            "copied": 0 if exact else read * cut.units * cut.unit_inputs,
+            "place": tiles * columns * sum(count > 0 for count, _ in targets),
+            "finished place": tiles * columns * sum(finishes for _, finishes in targets),
+            "pooled place": _pooled_places(job) * tiles,
+            "output pixel": tiles * size_of(job.output_shape[:2]),
+        }
+
+    def _targets(self, job: Job) -> list[tuple[int, bool]]:
+        """For each row of the image and its padding the rows of outputs that see it, and whether one is finished."""
+        height, stride = job.layer.kernel[0], job.layer.window.stride[0]
+        starts = range(0, _places(job)[0] * stride, stride)
+        rows = range(starts[-1] + height)
+        return [(sum(row - height < start <= row for start in starts), row - height + 1 in starts) for row in rows]
+
+    def _columns_read(self, job: Job) -> int:
+        return (_places(job)[1] - 1) * job.layer.window.stride[1] + job.layer.kernel[1]
 
     def _table_bytes(self, job: Job, cut: Layout) -> int:
         return job.layer.kernel[1] * cut.units * cut.table_bytes
@@ -161,19 +245,27 @@ class ConvTables(FinishingKernel):
 
 
 def _shared(job: Job) -> tuple[Piece, ...]:
-    pool = (Piece("m0_pool"),) if job.layer.window.pool != (1, 1) else ()
+    pool = (POOL,) if job.layer.window.pool != (1, 1) else ()
     return (*pool, Piece("m0_target"))
 
 
 def _unit_piece(name: str, sizes: tuple[int, ...], constant_shift: int, shift: int = 0) -> Piece:
     symbol = "_".join(map(str, (name, *sizes, constant_shift, *(["shifted"] * shift))))
-    return Piece("m0_conv_unit", symbol, {"sizes": sizes, "assembly": assembly.unit(sizes, shift, constant_shift)})
+    summary = f"Tables of one unit, groups of {', '.join(map(str, sizes))} inputs."
+    listing = assembly.unit(sizes, shift, constant_shift)
+    return function(symbol, listing, "void (const uint8_t *x, uint8_t *tables)", summary)
 
 
 def _column_piece(name: str, taps: int, units: int, groups: int, fresh: bool = False) -> Piece:
-    text = assembly.column(taps, units, groups, fresh, _is_far(taps * groups, taps))
-    values = {"fresh": fresh, "taps": taps, "units": units, "groups": groups, "assembly": text}
-    return Piece("m0_conv_column", f"{name}_{taps}_{units}_{groups}", values)
+    summary = (
+        f"{'Set' if fresh else 'Add to'} the accumulators of each target {'to ' * fresh}the sums over {taps} taps of "
+        f"{units} x {groups} groups; targets move on to the next pixel."
+    )
+    prototype = (
+        "void (PREFIX_m0_target_t *target, const PREFIX_m0_target_t *end, const uint8_t *const *bases, "
+        "uint32_t pixel_bytes)"
+    )
+    return function(f"{name}_{taps}_{units}_{groups}", assembly.column(taps, units, groups, fresh), prototype, summary)
 
 
 def _constant_shift(job: Job) -> int:
@@ -183,27 +275,6 @@ def _constant_shift(job: Job) -> int:
 
 def _table_bytes(sizes: tuple[int, ...]) -> int:
     return sum(2 ** (size + 1) for size in sizes)
-
-
-def _is_far(lookups: int, taps: int) -> bool:
-    """Whether a block's code is too long for a conditional branch over it."""
-    return 12 * lookups + taps > 115
-
-
-def _unit(sizes: tuple[int, ...], shift: int = 0) -> int:
-    """Instructions to make the tables of a unit."""
-    others = len(sizes) - 1
-    return 10 + sum(_table(size) + size * shift for size in sizes) + others * 4 + (5 if others else 0)
-
-
-def _table(size: int) -> int:
-    """Instructions to write one table, beside those that every unit has once."""
-    return 2 * size + 3 + 5 * 2 ** (size - 3) + (1 if size >= 5 else 0) + (5 if size == 6 else 0) + size - 3
-
-
-def _block(lookups: int, taps: int) -> int:
-    """Instructions to add the tables of some taps to 4 accumulators."""
-    return 5 + taps + 12 * lookups + -(-lookups // 8) + _is_far(lookups, taps)
 
 
 def _layout(job: Job) -> Layout:
@@ -219,8 +290,7 @@ def _layout(job: Job) -> Layout:
         if tiles > 1:
             neurons = -(-neurons // 4) * 4
         filled = -(-neurons * job.planes // 4) * 4
-        pooled = job.output_shape[1] * neurons if job.layer.window.pool != (1, 1) else 0
-        words = slots * columns * filled + pooled
+        words = slots * columns * filled + _pooled_words(job, neurons)
         small = WORD_BYTES * words <= ACCUMULATOR_BYTES_MAX or neurons <= 8
         if small or isinstance(job.layer.activation, Sign):
             return Layout(units, sizes, neurons, filled, slots, words)
@@ -230,7 +300,9 @@ def _layout(job: Job) -> Layout:
 def _priority(job: Job, units: int, sizes: tuple[int, ...]) -> float:
     """Instructions for 4 rows and one row of the kernel, with about their share of the tables."""
     width = job.layer.kernel[1]
-    return units * (_block(width * len(sizes), width) + _unit(sizes) / 40)
+    column = assembly.column(width, 1, len(sizes), False)
+    two, one = (assembly.column_run(column, 1, 1, rows).instructions for rows in (8, 4))
+    return units * (two - one + assembly.unit(sizes, 0, 0).run().instructions / 40)
 
 
 def _units(channels: int, groups: int) -> tuple[int, tuple[int, ...]]:
@@ -260,34 +332,22 @@ def _offsets(rows: np.ndarray, cut: Layout) -> np.ndarray:
     return blocks.transpose(2, 4, 0, 3, 5, 1).reshape(-1)
 
 
-def _instructions(job: Job, cut: Layout) -> float:
-    height, width = job.layer.kernel
-    stride_y, stride_x = job.layer.window.stride
-    rows, columns = _places(job)
-    pool_height, pool_width = job.layer.window.pool
-    tiles = -(-job.neurons // cut.neurons)
-    input_rows, input_columns = (rows - 1) * stride_y + height, (columns - 1) * stride_x + width
-    exact = cut.units * cut.unit_inputs == job.input_shape[2] and not job.input_shift
-    padded = any(job.layer.window.padding)
-    copied = 0 if exact else 10 * cut.units * cut.unit_inputs
-    pixel = cut.units * (_unit(cut.sizes) + 6) + PIXEL + PIXEL_PADDED * padded + copied
-    block = _block(width * len(cut.sizes), width)
-    units = (7 + 2 * width) * (cut.units > 1) + (12 + 2 * width) * (cut.units - 1)
-    target = 14 + units + cut.units * cut.rows // 4 * block
-    call = 20 + 2 * width + 2 * width * (cut.units == 1)
-    place = rows * columns * (PLACE + call + 3 * cut.rows / 4)
-    if (pool_height, pool_width) != (1, 1):
-        place += rows * columns * (7.5 * job.neurons / tiles + PLACE_POOLED)
-    # on rows that both finish an output row and serve others, the column is added in two calls
-    calls = columns * (input_rows - (input_rows - rows) / 2) if height > 1 else 0
-    return tiles * (
-        input_rows * (input_columns * pixel + ROW + ROW_TAP * height)
-        + rows * columns * height * target
-        + place
-        + calls * call
-        + rows * columns / (pool_height * pool_width) * (finish_instructions(job) / tiles + FINISH)
-        + 0.75 * cut.accumulator_words
-    )
+def _pooled_words(job: Job, neurons: int) -> int:
+    return job.output_shape[1] * neurons if job.layer.window.pool != (1, 1) else 0
+
+
+def _pooled_places(job: Job) -> int:
+    """Places of the kernel whose maximum is taken."""
+    return size_of(_places(job)) if job.layer.window.pool != (1, 1) else 0
+
+
+def _pool_runs(job: Job, tiles: list[int]) -> list[Run]:
+    """The maximum of each place and those before it, for tiles of so many outputs."""
+    places = _pooled_places(job)
+    if not places:
+        return []
+    first = Fraction(size_of(job.output_shape[:2]), places)
+    return [pool.run(places, count=count, first=first, later=1 - first, **POOLED) for count in tiles]
 
 
 class ConvWindows(FinishingKernel):
@@ -358,26 +418,40 @@ class ConvWindows(FinishingKernel):
             "m0_rows", job.layer.kernel[0], 1, len(sizes), fresh=True
         )
 
-    def cost(self, job: Job) -> Cost:
+    def scratch_bytes(self, job: Job) -> int:
         sizes, rows = self._cut(job)
-        window = job.layer.window
-        height = job.layer.kernel[0]
-        places = _places(job)
-        pooled = job.output_shape[0] * job.neurons if window.pool != (1, 1) else 0
-        scratch = height * _table_bytes(sizes) + WORD_BYTES * (rows + pooled)
-        built = places[1] * ((places[0] - 1) * window.stride[0] + height)
-        block = 2 + _block(height * len(sizes), height)
-        always = job.layer.fan_in // height < sum(sizes)
-        copied = built if always else self._border_windows(job)
-        instructions = (
-            built * (_unit(sizes, job.input_shift) + WINDOW + WINDOW_PADDED * any(window.padding))
-            + copied * (COPY + COPY_INPUT * sum(sizes))
-            + places[0] * places[1] * (23 + 4 * height + rows // 4 * block)
-            + (places[0] * places[1] * (7.5 * job.neurons + PLACE_POOLED) if pooled else 0)
-            + job.output_shape[0] * job.output_shape[1] * (finish_instructions(job) + FINISH)
-            + 30 * places[1]
-        )
-        return Cost(instructions, scratch, stack_bytes=60)
+        pooled = job.output_shape[0] * job.neurons if job.layer.window.pool != (1, 1) else 0
+        return job.layer.kernel[0] * _table_bytes(sizes) + WORD_BYTES * (rows + pooled)
+
+    def runs(self, job: Job) -> list[Run]:
+        unit, column = (piece.values["listing"] for piece in self._functions(job))
+        return [
+            *super().runs(job),
+            unit.run(self._windows(job)),
+            assembly.column_run(column, size_of(_places(job)), 1, self._cut(job)[1]),
+            *_pool_runs(job, self.tiles(job)),
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        inputs = sum(self._cut(job)[0])
+        always = job.layer.fan_in // job.layer.kernel[0] < inputs
+        copied = self._windows(job) if always else self._border_windows(job)
+        return super().terms(job) | {
+            "column": _places(job)[1],
+            "window": self._windows(job),
+            "padded window": self._windows(job) * any(job.layer.window.padding),
+            "copy": copied,
+            "copied": copied * inputs,
+            "divided": copied * inputs * (job.input_shape[2] > 1),
+            "place": size_of(_places(job)),
+            "pooled place": _pooled_places(job),
+            "output pixel": size_of(job.output_shape[:2]),
+        }
+
+    def _windows(self, job: Job) -> int:
+        """Windows that get tables."""
+        rows, columns = _places(job)
+        return columns * ((rows - 1) * job.layer.window.stride[0] + job.layer.kernel[0])
 
     @staticmethod
     def _border_windows(job: Job) -> int:

@@ -6,14 +6,23 @@ entry also holds 4096 (8192 for 8 bits) - (sum of x over the unit).  The sum of 
 sum(w * x) + 4096, and that constant is taken out of the bias.
 """
 
+from fractions import Fraction
+from functools import cache
+
+from signbit.codegen.kernels.listing import Listing, Run
+
 ROWS = ("r4", "r5", "r6", "r7")
 BASES = ("r8", "r9", "r10", "r11", "r12")
 DIFFERENCES = ("r2", "r3", "r2", "lr", "r2", "r3", "r2")
 OFFSET_MAX = 32
 """LDRB reaches this many bytes."""
 
+LOOP_MAX = 115
+"""Instructions that a conditional branch back passes over."""
 
-def unit(sizes: tuple[int, ...], shift: int, constant_shift: int) -> str:
+
+@cache
+def unit(sizes: tuple[int, ...], shift: int, constant_shift: int) -> Listing:
     """Write the tables of groups of `sizes` inputs, r0 x, r1 tables."""
     lines = ["push {r4-r7, lr}", "movs r7, #2", "lsls r4, r7, #16", "adds r7, r7, r4", "mov r12, r7"]
     first, *others = sizes
@@ -33,31 +42,32 @@ def unit(sizes: tuple[int, ...], shift: int, constant_shift: int) -> str:
     lines += ["lsrs r7, r7, #1", "subs r4, r4, r7", "lsls r7, r7, #16", "subs r4, r4, r7 @ - sum of x, in both halves"]
     lines += ["movs r7, #2", f"lsls r7, r7, #{constant_shift}", "adds r4, r4, r7", "lsls r7, r7, #16"]
     lines += ["adds r4, r4, r7", "adds r5, r5, r4", *_table(first), "pop {r4-r7, pc}"]
-    return "\n".join(lines)
+    return Listing("\n".join(lines))
 
 
-def column(taps: int, units: int, groups: int, fresh: bool, far: bool) -> str:
+@cache
+def column(taps: int, units: int, groups: int, fresh: bool) -> Listing:
     """Add the tables of `taps` taps to each target's accumulators, or with `fresh` set them.
 
-    r0 target, r1 end of targets, r2 bases, r3 bytes of a pixel's accumulators; `far` where a block's code is too long
-    for a conditional branch over it.  On the stack, above the base of the unit and the units that are left if there are
-    several, are the arguments.
+    r0 target, r1 end of targets, r2 bases, r3 bytes of a pixel's accumulators.  On the stack, above the base of the
+    unit and the units that are left if there are several, are the arguments.
     """
     bases, saved = BASES[-taps:], ROWS[: taps - 1]
+    far = 12 * taps * groups + taps > LOOP_MAX
     frame = 8 if units > 1 else 0
     load_bases = [line for tap, base in enumerate(bases) for line in (f"ldr r4, [r2, #{4 * tap}]", f"mov {base}, r4")]
     lines = ["push {r4-r7, lr}", *(f"mov {low}, {base}" for low, base in zip(saved, bases, strict=False))]
     lines += [f"push {{{', '.join(saved)}}}"] * bool(saved) + ["push {r0-r3}"]
     lines += ["sub sp, #8 @ base of the unit, units left"] if units > 1 else load_bases
-    lines += [f"1: ldr r0, [sp, #{frame}]", "ldmia r0!, {r3} @ acc", "ldr r0, [r0] @ weights"]
+    lines += [f"1: ldr r0, [sp, #{frame}] @* targets", "ldmia r0!, {r3} @ acc", "ldr r0, [r0] @ weights"]
     if units > 1:
-        lines += [f"ldr r2, [sp, #{frame + 8}]", f"movs r1, #{units}", "4: str r1, [sp, #4]", *load_bases]
+        lines += [f"ldr r2, [sp, #{frame + 8}]", f"movs r1, #{units}", f"4: str r1, [sp, #4] @* {units}", *load_bases]
         lines += [f"adds r2, #{4 * (2 * taps - 1)}", "str r2, [sp]"]
     lines += [f"ldr r4, [sp, #{frame + 12}]", "adds r4, r4, r3", "mov lr, r4 @ end of the pixel's accumulators"]
     lines += (
-        ["2: movs r4, #0", *(f"movs {row}, #0" for row in ROWS[1:])]
+        ["2: movs r4, #0 @* blocks", *(f"movs {row}, #0" for row in ROWS[1:])]
         if fresh
-        else ["2: ldmia r3!, {r4-r7}", "subs r3, #16"]
+        else ["2: ldmia r3!, {r4-r7} @* blocks", "subs r3, #16"]
     )
     for tap, base in enumerate(bases):
         lines.append(f"mov r1, {base}")
@@ -68,15 +78,29 @@ def column(taps: int, units: int, groups: int, fresh: bool, far: bool) -> str:
             for number, row in enumerate(ROWS, byte % OFFSET_MAX):
                 lines += [f"ldrb r2, [r0, #{number}]", "ldrh r2, [r1, r2]", f"adds {row}, {row}, r2"]
     lines += [f"adds r0, #{(4 * taps * groups - 1) % OFFSET_MAX + 1}", "stmia r3!, {r4-r7}", "cmp r3, lr"]
-    lines += ["bhs 3f", "b 2b", "3:"] if far else ["blo 2b"]
+    lines += ["bhs 3f", "@* blocks again", "b 2b", "3:"] if far else ["blo 2b"]
     if units > 1:
-        lines += ["ldr r1, [sp, #4]", "ldr r2, [sp]", "subs r1, #1", "beq 5f"]
+        lines += ["ldr r1, [sp, #4]", "ldr r2, [sp]", "subs r1, #1", "beq 5f", f"@* {units - 1}/{units}"]
         lines += [f"ldr r4, [sp, #{frame + 12}]", "subs r3, r3, r4", "b 4b", "5:"]
     lines += [f"ldr r0, [sp, #{frame}]", "stmia r0!, {r3}", "adds r0, #4", f"str r0, [sp, #{frame}]"]
-    lines += [f"ldr r1, [sp, #{frame + 4}]", "cmp r0, r1", "bhs 6f", "b 1b", f"6: add sp, #{16 + frame}"]
+    lines += [
+        f"ldr r1, [sp, #{frame + 4}]",
+        "cmp r0, r1",
+        "bhs 6f",
+        "@* targets again",
+        "b 1b",
+        f"6: add sp, #{16 + frame}",
+    ]
     lines += [f"pop {{{', '.join(saved)}}}"] * bool(saved)
     lines += [*(f"mov {base}, {low}" for low, base in zip(saved, bases, strict=False)), "pop {r4-r7, pc}"]
-    return "\n".join(lines)
+    return Listing("\n".join(lines))
+
+
+def column_run(listing: Listing, times: int, targets: int, rows: int) -> Run:
+    """Run `column` for so many targets of `rows` accumulators each."""
+    blocks = rows // len(ROWS)
+    again = {"blocks again": Fraction(blocks - 1, blocks), "targets again": Fraction(targets - 1, targets)}
+    return listing.run(times, blocks=blocks, targets=targets, **again)
 
 
 def _bytes(size: int) -> int:

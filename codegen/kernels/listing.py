@@ -74,7 +74,7 @@ class Listing:
 
     def instructions(self, counts: Mapping[str, float]) -> float:
         """Instructions of one run, with `counts` for the names in the text."""
-        values = {name: Fraction(counts[name] if name.isidentifier() else name) for name in _names(self.text)}
+        values = {name: Fraction(name if name[0].isdigit() else counts[name]) for name in _names(self.text)}
         return float(sum(prod(map(values.get, factors)) * count for factors, count in _blocks(self.text).items()))
 
     @property

@@ -8,7 +8,9 @@ import numpy as np
 from signbit.codegen.plan import LayerPlan, Plan
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Requantize
+from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Value
 
 
 def expected(model: QuantizedModel, plan: Plan, x: np.ndarray) -> Iterator[float]:
@@ -20,17 +22,48 @@ def expected(model: QuantizedModel, plan: Plan, x: np.ndarray) -> Iterator[float
 
     arrays = [first, *model.graph.outputs(first, run)]
     for index, layer in enumerate(plan.layers):
-        met = _met(layer, [arrays[source] for source in model.graph.sources[index]])
+        inputs = [arrays[source] for source in model.graph.sources[index]]
+        met = _met(layer, inputs, list(layer.job.inputs))
         for_these = (replace(run, counts=run.counts | met) for run in layer.kernel.runs(layer.job))
         yield sum(run.instructions for run in for_these)
 
 
-def _met(layer: LayerPlan, inputs: list[np.ndarray]) -> dict[str, float]:
+def _met(layer: LayerPlan, inputs: list[np.ndarray], values: list[Value]) -> dict[str, float]:
     """The counts that depend on data, by their names in the listings."""
-    activation = layer.layer.activation
-    if not isinstance(activation, Requantize) or not layer.parameter_bytes:
-        return {}
-    sums = integer.scale(layer.layer.accumulate(inputs, list(layer.job.inputs)), activation.multiplier, activation.bias)
-    positive = float(np.mean(sums >= 0))
-    clamped = float(np.mean(sums >> activation.shift > activation.high)) / (positive or 1)
-    return {"positive": positive, "negative": 1 - positive, "clamped": clamped}
+    met = {}
+    if isinstance(layer.layer.activation, Requantize) and layer.parameter_bytes:
+        activation = layer.layer.activation
+        sums = integer.scale(layer.layer.accumulate(inputs, values), activation.multiplier, activation.bias)
+        met |= {"positive": np.mean(sums >= 0), "negative": np.mean(sums < 0)}
+        met["clamped"] = np.mean(sums >> activation.shift > activation.high)
+    if isinstance(layer.layer, Conv2D) and layer.layer.window.pool != (1, 1):
+        met["kept"] = _kept(layer, inputs[0], values[0])
+    if layer.kernel.name == "m0_bits":
+        met |= _ripples(layer, inputs[0])
+    return {name: float(count) for name, count in met.items()}
+
+
+def _kept(layer: LayerPlan, x: np.ndarray, value: Value) -> float:
+    """How often a place under a max-pool has a smaller sum than one before it."""
+    convolution, (height, width) = layer.layer, layer.layer.window.pool
+    rows, columns, neurons = layer.job.output_shape
+    places = convolution.convolve(convolution.window.patches(x, convolution.kernel, value.outside))[0]
+    pools = places[: rows * height, : columns * width].reshape(rows, height, columns, width, neurons)
+    goes_down = layer.kernel.name == "m0_conv_window"
+    order = pools.transpose((3, 1, 0, 2, 4) if goes_down else (1, 3, 0, 2, 4)).reshape(height * width, -1)
+    return np.mean(order[1:] < np.maximum.accumulate(order)[:-1])
+
+
+def _ripples(layer: LayerPlan, x: np.ndarray) -> dict[str, float]:
+    """Rounds of 8 inputs that are -1, and how far a round's carry ripples on average, over all slices of 32 rows."""
+    listed = np.flatnonzero(x.reshape(-1) < 0)
+    rounds = -(-len(listed) // 8)
+    if not rounds:
+        return {"eights": 0, "ripples": 0}
+    rows = layer.job.rows
+    bits = np.zeros((-(-len(rows) // 32) * 32, 8 * rounds), np.int64)
+    bits[: len(rows), : len(listed)] = rows[:, listed] < 0
+    eights = np.cumsum(bits, axis=1)[:, 7::8] // 8
+    flipped = np.diff(eights, axis=1, prepend=0) * (eights ^ np.hstack([0 * eights[:, :1], eights[:, :-1]]))
+    planes = np.where(flipped, np.log2(np.maximum(flipped, 1)).astype(int) + 1, 1)
+    return {"eights": rounds, "ripples": planes.reshape(-1, 32, rounds).max(axis=1).mean()}

@@ -1,15 +1,16 @@
 """A model as an ONNX graph of standard operators, which gives the same integers in every runtime.
 
 One node per layer, each a function that the file brings along (`functions`).  The input is what a caller passes,
-uint8 (N, *input_shape), and the output the logits, int32 (N, classes).
+uint8 (N, *input_shape) or int16 counts of a sensor, and the output the logits, int32 (N, classes).
 """
 
 import json
 
 import numpy as np
 
-from signbit.bridge.graph.functions import IR_VERSION, OPSET, OWN_DOMAIN, PARAMETERS, function
+from signbit.bridge.graph.functions import INPUTS, IR_VERSION, OPSET, OWN_DOMAIN, PARAMETERS, function
 from signbit.bridge.graph.library import ModelProto, TensorProto, helper, numpy_helper, onnx
+from signbit.qmodel.input_quantization import Affine, InputQuantization, Pieces
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Merge
@@ -28,10 +29,17 @@ def export(model: QuantizedModel) -> ModelProto:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
+    if model.input_quantization is not None:
+        kind, arrays, attributes = _quantization(model.input_quantization)
+        inputs = [constant(f"input_{key}", array) for key, array in arrays.items()]
+        names[0] = "quantized"
+        nodes.append(
+            helper.make_node(kind, [INPUT, *inputs], names, name="input_quantization", domain=OWN_DOMAIN, **attributes)
+        )
     if model.input_shift:
         one = constant("one", np.array(1, np.uint8))
-        names[0] = "shifted"
-        nodes.append(helper.make_node("BitShift", [INPUT, one], names, name="input_shift", direction="RIGHT"))
+        inputs, names[0] = [names[0], one], "shifted"
+        nodes.append(helper.make_node("BitShift", inputs, names, name="input_shift", direction="RIGHT"))
     for index, layer in enumerate(model.layers):
         name = f"layer{index}"
         output = OUTPUT if index == len(model.layers) - 1 else f"{name}_output"
@@ -45,16 +53,21 @@ def export(model: QuantizedModel) -> ModelProto:
 
 
 def metadata(model: QuantizedModel) -> dict[str, str]:
+    """What the graph does not show; the margins are those of a model that refuses inputs -- SPEC 12."""
+    margins = {} if model.reject is None else {"signbit.margins": json.dumps(model.reject.margins.tolist())}
     return {
         "signbit.hash": model.hash,
         "signbit.logit_shift": str(model.logit_shift),
         "signbit.labels": json.dumps(list(model.labels)),
+        **margins,
     }
 
 
 def _proto(model: QuantizedModel, nodes: list, constants: list) -> ModelProto:
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.INT32, ["N", model.output_size])]
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", *model.input_shape])]
+    takes_bytes = model.input_quantization is None
+    kind, shape = (TensorProto.UINT8, model.input_shape) if takes_bytes else (TensorProto.INT16, model.counts_shape)
+    inputs = [helper.make_tensor_value_info(INPUT, kind, ["N", *shape])]
     graph = helper.make_graph(nodes, model.name, inputs, outputs, constants)
     kinds = sorted({node.op_type for node in nodes if node.domain == OWN_DOMAIN})
     proto = helper.make_model(
@@ -67,6 +80,22 @@ def _proto(model: QuantizedModel, nodes: list, constants: list) -> ModelProto:
     helper.set_model_props(proto, metadata(model))
     onnx.checker.check_model(proto)
     return proto
+
+
+def _quantization(quantization: InputQuantization) -> tuple[str, dict[str, np.ndarray], dict]:
+    """Its function, the constants in the order of the function's inputs, and the attributes."""
+    kind = f"{type(quantization).__name__}Input"
+    if isinstance(quantization, Affine):
+        return (
+            kind,
+            {name: getattr(quantization, name).astype(np.int32) for name in INPUTS[kind]},
+            {"shift": quantization.shift},
+        )
+    if isinstance(quantization, Pieces):
+        arrays = {name: getattr(quantization, name).astype(np.int32) for name in INPUTS[kind]}
+        return kind, arrays | {"levels": arrays["levels"][:-1]}, {"shift": Pieces.SHIFT}
+    channels = np.repeat(np.arange(quantization.channels), quantization.counts)
+    return kind, {"thresholds": quantization.thresholds.astype(np.int32), "channels": channels}, {}
 
 
 def _function_name(layer: Layer, values: tuple[Value, ...]) -> str:

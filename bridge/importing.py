@@ -120,7 +120,8 @@ class _Walk:
             self.known[tensor.name] = _array(tensor)
         self.input = self._input()
         range_of = self._range_of if options.range_of else None
-        self.builder = Builder(self.input.source, options.allow_rounding, range_of)
+        takes_counts = self.input.elem_type == TensorProto.INT16
+        self.builder = Builder(self.input.source, options.allow_rounding, range_of, takes_counts)
         self.ends: dict[str, str] = {}
         """Names after the logits, and the name of the logits."""
 
@@ -167,6 +168,8 @@ class _Walk:
     def _operator(self, node: Node) -> Operator:
         if node.domain == OWN_DOMAIN:
             return own.operator(node, self.proto)
+        if self.builder.takes_counts and self.builder.input_quantization is None:
+            raise SignbitError("reads 16-bit inputs; give the network bytes or real numbers")
         if node.kind in ENDS and node.kind not in OPERATORS:
             return elementwise.same
         if node.kind not in OPERATORS:
@@ -190,7 +193,7 @@ class _Walk:
             )
         name, kind = inputs[0].name, inputs[0].type.tensor_type
         sides = [side.dim_value for side in kind.shape.dim]
-        if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
+        if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT16):
             raise SignbitError(f"input {shown(name)} must be float32 or uint8 numbers")
         shape = tuple(sides[1:])
         if not 1 <= len(shape) <= 3 or min(shape) < 1:
@@ -239,6 +242,8 @@ class _Walk:
             labels,
             shift,
             provenance={"imported": record},
+            input_quantization=self.builder.input_quantization,
+            reject=own.reject(found),
         ).validate()
 
 

@@ -27,6 +27,8 @@ class Runner:
         batch = self._input.type.tensor_type.shape.dim[0]
         self.batch = BATCH if batch.dim_param or not batch.dim_value else batch.dim_value
         self._is_open = bool(batch.dim_param or not batch.dim_value)
+        if self._input.type.tensor_type.elem_type == TensorProto.INT16:
+            raise SignbitError("the network takes a sensor's counts, and data sets hold bytes; leave out --data")
         uses_qonnx = any(node.domain in QONNX_DOMAINS for node in proto.graph.node)
         session = None if uses_qonnx else _session(proto)
         self.is_fast = session is not None

@@ -22,6 +22,7 @@ from signbit.bridge.graph.tensor import (
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Requantize
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.integer import MULTIPLIER_MAX, SHIFT_MAX
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
@@ -56,6 +57,9 @@ class Builder:
     input: InputSlot
     allow_rounding: bool = False
     range_of: Callable[[Tensor], float] | None = None
+    takes_counts: bool = False
+    """The graph's input are a sensor's counts, which only `input_quantization` may read."""
+    input_quantization: InputQuantization | None = None
     built: list[Built] = field(default_factory=list)
     input_shift: int = 0
     notes: list[str] = field(default_factory=list)

@@ -24,13 +24,21 @@ PARAMETERS = {
 """Inputs that hold an activation's arrays."""
 WEIGHTED = ("Dense", "Conv2D", "DepthwiseConv2D")
 MERGES = ("Add", "Concatenate", "ConcatenateBits")
+INPUTS = {
+    "AffineInput": ("multiplier", "bias"),
+    "PiecesInput": ("knots", "slopes", "levels"),
+    "ThermometerInput": ("thresholds", "channels"),
+}
+"""What makes inputs from sensor counts, and the inputs that hold its arrays -- SPEC 11."""
 ATTRIBUTE_TYPES = {
     **dict.fromkeys(("shift", "high", "channels", "multiplier"), AttributeProto.INT),
     **dict.fromkeys(("strides", "pool", "size", "multipliers"), AttributeProto.INTS),
 }
+KNOTS_END = 1 << 30
+"""After every column."""
 NAME = re.compile(
     rf"(?P<kind>{'|'.join(WEIGHTED)})(?P<activation>{'|'.join(PARAMETERS)})"
-    rf"|(?P<merge>{'|'.join(MERGES)})(?P<count>[1-9][0-9]?)|(?P<pool>AveragePoolRequantize)"
+    rf"|(?P<merge>{'|'.join(MERGES)})(?P<count>[1-9][0-9]?)|(?P<input>{'|'.join(INPUTS)})|AveragePoolRequantize"
 )
 
 
@@ -68,19 +76,27 @@ class _Body:
         half = self.node("BitShift", power, one, direction="RIGHT")
         return self.cast(power, TensorProto.INT32), self.cast(half, TensorProto.INT32)
 
-    def clamped(self, scaled: str, power: str) -> str:
+    def clamped(self, scaled: str, power: str, high: str | None = None) -> str:
         """clamp(scaled >> shift, 0, high) as uint8."""
         level = self.node("Div", scaled, power)
-        level = self.node("Clip", level, self.whole(0, TensorProto.INT32), self.number("high"))
+        level = self.node("Clip", level, self.whole(0, TensorProto.INT32), high or self.number("high"))
         return self.cast(level, TensorProto.UINT8)
+
+    def bits(self, is_up: str) -> str:
+        """+1 or -1."""
+        return self.node("Where", is_up, self.whole(1, TensorProto.INT8), self.whole(-1, TensorProto.INT8))
 
     def activation(self, acc: str, kind: str) -> str:
         """SPEC 4, 5 or 6, of int32 accumulators with their channels last."""
         if kind == "Sign":
-            is_up = self.node("GreaterOrEqual", self.node("Mul", acc, "direction"), "threshold")
-            return self.node("Where", is_up, self.whole(1, TensorProto.INT8), self.whole(-1, TensorProto.INT8))
+            return self.bits(self.node("GreaterOrEqual", self.node("Mul", acc, "direction"), "threshold"))
         scaled = self.node("Add", self.node("Mul", acc, "multiplier"), "bias")
         return scaled if kind == "Logits" else self.clamped(scaled, self.power()[0])
+
+    def ends(self, name: str, first: int, last: int) -> str:
+        """Columns first:last of a matrix."""
+        ends = (self.node("Constant", value_ints=[end]) for end in (first, last, 1))
+        return self.node("Slice", name, *ends)
 
     def channels_first(self, name: str) -> str:
         return self.node("Transpose", self.cast(name, TensorProto.FLOAT), perm=[0, 3, 1, 2])
@@ -106,6 +122,8 @@ def function(name: str) -> FunctionProto | None:
         return _weighted(name, match["kind"], match["activation"])
     if match["merge"] is not None:
         return _merge(name, match["merge"], int(match["count"]))
+    if match["input"] is not None:
+        return _input(name)
     return _average_pool(name)
 
 
@@ -158,3 +176,44 @@ def _merge(name: str, kind: str, count: int) -> FunctionProto:
     power, half = body.power()
     body.clamped(body.node("Add", acc, half), power)
     return body.function(name, inputs)
+
+
+def _input(name: str) -> FunctionProto:
+    """SPEC 11, of int16 counts (N, ..., channels)."""
+    body = _Body()
+    counts = body.cast("x", TensorProto.INT32)
+    if name == "AffineInput":
+        scaled = body.node("Add", body.node("Mul", counts, "multiplier"), "bias")
+        body.clamped(scaled, body.power()[0], body.whole(255, TensorProto.INT32))
+    elif name == "ThermometerInput":
+        body.bits(body.node("GreaterOrEqual", body.node("Gather", counts, "channels", axis=-1), "thresholds"))
+    else:
+        _pieces(body, counts)
+    return body.function(name, ["x", *INPUTS[name]])
+
+
+def _pieces(body: _Body, counts: str) -> None:
+    """The last piece that is not empty and begins at or below the count, of all pieces along a new last axis."""
+    begins = body.ends("knots", 0, -1)
+    widths = body.node("Sub", body.ends("knots", 1, KNOTS_END), begins)
+    first, last = body.ends("knots", 0, 1), body.ends("knots", -1, KNOTS_END)
+    each = body.node("Unsqueeze", counts, body.node("Constant", value_ints=[-1]))
+    held = body.node("Max", body.node("Min", each, last), first)
+    step = body.node("Sub", held, begins)
+    zero, none = body.whole(0, TensorProto.INT32), body.whole(-1, TensorProto.INT32)
+    is_filled = body.node("Greater", "slopes", zero)
+    begun = body.node("And", body.node("GreaterOrEqual", step, zero), is_filled)
+    size = body.node("Shape", "levels")
+    numbers = body.node(
+        "Range", body.whole(0, TensorProto.INT64), body.node("Squeeze", size), body.whole(1, TensorProto.INT64)
+    )
+    numbers = body.cast(numbers, TensorProto.INT32)
+    piece = body.node("ReduceMax", body.node("Where", begun, numbers, none), axes=[-1], keepdims=1)
+    # no other piece's product may leave int32
+    held_step = body.node("Max", body.node("Min", step, widths), zero)
+    power, half = body.power()
+    rise = body.node("Div", body.node("Add", body.node("Mul", held_step, "slopes"), half), power)
+    value = body.node("Add", rise, "levels")
+    chosen = body.node("Where", body.node("Equal", piece, numbers), value, zero)
+    summed = body.node("ReduceSum", chosen, body.node("Constant", value_ints=[-1]), keepdims=0)
+    body.cast(summed, TensorProto.UINT8)

@@ -1,21 +1,32 @@
 """Layers of models that `export_onnx` wrote: read back as they were."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
 from signbit.bridge.graph.builder import Builder
-from signbit.bridge.graph.functions import NAME, PARAMETERS, function
+from signbit.bridge.graph.functions import INPUTS, NAME, PARAMETERS, function
 from signbit.bridge.graph.library import ModelProto
 from signbit.bridge.graph.node import Node, Operator
 from signbit.bridge.graph.reading import OWN_DOMAIN
 from signbit.bridge.graph.tensor import Slot, Tensor
 from signbit.qmodel.activations import Activation, Logits, Requantize, Sign
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.input_quantization import (
+    PIECES_MAX,
+    THRESHOLDS_MAX,
+    Affine,
+    InputQuantization,
+    Pieces,
+    Thermometer,
+)
+from signbit.qmodel.integer import MARGIN_MAX
 from signbit.qmodel.layer import NEURONS_MAX, Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate, Merge
 from signbit.qmodel.model import LOGIT_SHIFT_MAX, checked_output
+from signbit.qmodel.reject import Reject
 from signbit.qmodel.value import Encoding, size_of
 from signbit.qmodel.window import Window
 
@@ -29,21 +40,36 @@ def operator(node: Node, proto: ModelProto) -> Operator:
     wanted = function(node.kind)
     if wanted is None or len(found) != 1 or found[0] != wanted:
         raise SignbitError("is a layer of another version of signbit; export the model again")
-    return _layer
+    return _quantized_input if node.kind in INPUTS else _layer
 
 
 def labels(proto: ModelProto) -> tuple[str, ...] | None:
     """The class labels of an exported model."""
-    text = _property(proto, "labels")
+    found = _list(proto, "labels", str)
+    return None if found is None else tuple(found)
+
+
+def reject(proto: ModelProto) -> Reject | None:
+    """Which inputs an exported model refuses."""
+    found = _list(proto, "margins", int)
+    if found is None:
+        return None
+    if not all(0 <= margin <= MARGIN_MAX for margin in found):
+        raise SignbitError("the margins in its metadata (signbit.margins) do not fit into 32 bits; export it again")
+    return Reject(np.array(found, np.uint32))
+
+
+def _list(proto: ModelProto, name: str, kind: type) -> list | None:
+    text = _property(proto, name)
     if text is None:
         return None
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, list) or any(not isinstance(each, str) for each in found):
-        raise SignbitError("the labels in its metadata are no list of texts; give --labels")
-    return tuple(found)
+    if not isinstance(found, list) or any(type(each) is not kind for each in found):
+        raise SignbitError(f"signbit.{name} in its metadata is no list of {kind.__name__}; export it again")
+    return found
 
 
 def logit_shift(proto: ModelProto) -> int:
@@ -77,6 +103,42 @@ def _layer(node: Node, builder: Builder) -> Tensor:
     slot = builder.emit(layer, reads)
     order = np.arange(size_of(slot.value.shape), dtype=np.int32).reshape(1, *slot.value.shape)
     return Tensor(slot, order, np.float64(1), np.float64(0))
+
+
+def _quantized_input(node: Node, builder: Builder) -> Tensor:
+    """The input from here on is what the quantization of sensor counts makes of it."""
+    x, names = node.tensor(), INPUTS[node.kind]
+    _check(x.source is builder.input and builder.takes_counts and builder.input_quantization is None)
+    _check(len(node.inputs) == 1 + len(names))
+    builder.input_quantization = quantization = _quantization(node, {name: i + 1 for i, name in enumerate(names)})
+    quantization.check()
+    _check(quantization.channels == x.shape[-1])
+    value = quantization.value(x.shape[1:])
+    builder.input.value, builder.input.places = value, np.arange(value.size, dtype=np.int32)
+    return replace(x, order=builder.input.places.reshape(1, *value.shape))
+
+
+def _quantization(node: Node, places: dict[str, int]) -> InputQuantization:
+    def array(name: str, dtype: str, wide: str = "int32") -> np.ndarray:
+        found = _array(node, places[name], wide)
+        _check((found.astype(dtype) == found).all())
+        return found.astype(dtype)
+
+    if node.kind == "AffineInput":
+        return Affine(array("multiplier", "int16"), array("bias", "int32"), node.attribute("shift", 0))
+    if node.kind == "PiecesInput":
+        made = Pieces(array("knots", "int16"))
+        _check(made.knots.ndim == 2 and 1 <= made.pieces <= PIECES_MAX and node.attribute("shift", 0) == Pieces.SHIFT)
+        _check(np.array_equal(array("slopes", "int32"), made.slopes))
+        _check(np.array_equal(array("levels", "int32"), made.levels[:-1]))
+        return made
+    channels = _array(node, places["channels"], "int64")
+    count = node.tensor().shape[-1]
+    _check(channels.ndim == 1 and channels.size > 0 and (np.diff(channels) >= 0).all())
+    _check(channels[0] >= 0 and channels[-1] < count)
+    counts = np.bincount(channels, minlength=count)
+    _check(counts.max() <= THRESHOLDS_MAX)
+    return Thermometer(array("thresholds", "int16"), counts.astype(np.uint8))
 
 
 def _read(tensor: Tensor, builder: Builder) -> Slot:

@@ -13,8 +13,9 @@ from signbit.bridge.graph.reading import checked, parse
 from signbit.bridge.importing import Options, import_model
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.model import QuantizedModel
-from tools.networks.random import random_network
+from tools.networks.random import quantizations_for, random_network, with_counts
 
 NETWORKS = 300
 INPUTS = 20
@@ -24,9 +25,13 @@ def differences(model: QuantizedModel, seed: int = 0) -> list[str]:
     """What is not as it should be with the model's ONNX file."""
     import onnxruntime
 
-    data = export(model).SerializeToString()
-    x = np.random.default_rng(seed).integers(0, 256, (INPUTS, *model.input_shape), dtype=np.uint8)
-    wanted = model.run(x)
+    data, rng = export(model).SerializeToString(), np.random.default_rng(seed)
+    if model.input_quantization is None:
+        x = inputs = rng.integers(0, 256, (INPUTS, *model.input_shape), dtype=np.uint8)
+    else:
+        x = rng.integers(INT16_MIN, INT16_MAX + 1, (INPUTS, *model.counts_shape)).astype(np.int16)
+        inputs = model.quantize_input(x)
+    wanted = model.run(inputs)
     runtimes = {"onnx.reference": ReferenceEvaluator(parse(data)), "onnxruntime": onnxruntime.InferenceSession(data)}
     found = []
     for name, runtime in runtimes.items():
@@ -36,6 +41,13 @@ def differences(model: QuantizedModel, seed: int = 0) -> list[str]:
     if import_model(checked(parse(data)), Options()).model.hash != model.hash:
         found.append("the imported model has another hash")
     return found
+
+
+def network(seed: int) -> QuantizedModel:
+    """A random network, every third one for a sensor's counts, in each of their encodings."""
+    model = random_network(seed)
+    kinds = quantizations_for(model)
+    return with_counts(model, seed, kinds[seed // 3 % len(kinds)]) if seed % 3 == 2 else model
 
 
 def main(arguments: list[str], prog: str = "python -m tools prove onnx") -> int:
@@ -50,8 +62,10 @@ def main(arguments: list[str], prog: str = "python -m tools prove onnx") -> int:
         raise SignbitError("this needs onnxruntime: pip install onnxruntime") from None
     bad, logits, kinds = 0, 0, Counter()
     for seed in range(options.seed, options.seed + options.networks):
-        model = random_network(seed)
+        model = network(seed)
         kinds.update(f"{layer.kind} {layer.activation.kind}" for layer in model.layers)
+        if model.input_quantization is not None:
+            kinds[f"{model.input_quantization.kind} input"] += 1
         found = differences(model, seed)
         for text in found:
             print(f"network {seed}: {text}")

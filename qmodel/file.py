@@ -2,21 +2,25 @@
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from signbit.qmodel import archive
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.front_end import front_end_kind
 from signbit.qmodel.input_quantization import quantization_kind
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
-from signbit.qmodel.model import GRAPH, INPUT_KINDS, REJECT, WORDS_MAX, QuantizedModel
+from signbit.qmodel.model import FRONT_END, GRAPH, INPUT_KINDS, REJECT, WORDS_MAX, QuantizedModel
 from signbit.qmodel.reject import Reject
 from signbit.qmodel.untrusted import read_file
 
 FORMAT = "signbit-model"
 VERSION_MAX = 2
-PARTS = frozenset({GRAPH, INPUT_KINDS, REJECT})
+PARTS = frozenset({FRONT_END, GRAPH, INPUT_KINDS, REJECT})
 """Optional parts that this signbit reads; a file of version 2 names those it uses."""
 
 FILE_BYTES_MAX = 64 << 20
@@ -34,8 +38,8 @@ KEYS = {
 }
 PARTS_KEY = "parts"
 INPUT_QUANTIZATION = "input_quantization"
-OPTIONAL_KEYS = {INPUT_QUANTIZATION, REJECT}
-"""A model may leave them out -- SPEC 11 and 12."""
+OPTIONAL_KEYS = {INPUT_QUANTIZATION, FRONT_END, REJECT}
+"""A model may leave them out -- SPEC 11, 12 and 13."""
 
 
 def save(model: QuantizedModel, path: str | os.PathLike) -> None:
@@ -68,10 +72,8 @@ def to_bytes(model: QuantizedModel) -> bytes:
     arrays = {}
     for index, layer in enumerate(model.layers):
         arrays |= {_entry(index, name): array for name, array in layer.arrays().items()}
-    if model.input_quantization is not None:
-        arrays |= {_input_entry(name): array for name, array in model.input_quantization.arrays().items()}
-    if model.reject is not None:
-        arrays |= {_reject_entry(name): array for name, array in model.reject.arrays().items()}
+    for stage, part in (("input", model.input_quantization), (FRONT_END, model.front_end), (REJECT, model.reject)):
+        arrays |= _entries(stage, {} if part is None else part.arrays())
     return archive.pack(header, arrays)
 
 
@@ -96,10 +98,11 @@ def _read(content: archive.Archive) -> QuantizedModel:
         quantized = quantization_kind(quantization).entries(quantization, input_shape[-1])
     else:
         quantized = {}
-    wanted |= {_input_entry(name): entry for name, entry in quantized.items()}
+    front_end = header.get(FRONT_END)
+    features = {} if front_end is None else front_end_kind(front_end).entries(front_end)
     labels = _texts(header, "labels")
     refused = Reject.entries(header[REJECT], len(labels)) if REJECT in header else {}
-    wanted |= {_reject_entry(name): entry for name, entry in refused.items()}
+    wanted |= _entries("input", quantized) | _entries(FRONT_END, features) | _entries(REJECT, refused)
     if sum(math.prod(shape) for _, shape in wanted.values()) > WORDS_MAX:
         raise SignbitError("the header asks for more data than any model has")
     arrays = content.arrays(wanted)
@@ -114,12 +117,13 @@ def _read(content: archive.Archive) -> QuantizedModel:
         labels=labels,
         logit_shift=header["logit_shift"],
         provenance=header["provenance"],
-        input_quantization=quantization_kind(quantization).restore(
-            quantization, {name: arrays[_input_entry(name)] for name in quantized}
-        )
+        input_quantization=quantization_kind(quantization).restore(quantization, _part("input", quantized, arrays))
         if quantized
         else None,
-        reject=Reject(**{name: arrays[_reject_entry(name)] for name in refused}) if refused else None,
+        front_end=front_end_kind(front_end).restore(front_end, _part(FRONT_END, features, arrays))
+        if features
+        else None,
+        reject=Reject(**_part(REJECT, refused, arrays)) if refused else None,
     ).validate()
     if model.hash != header["hash"]:
         raise SignbitError("the hash does not fit the content; the file is damaged")
@@ -153,12 +157,14 @@ def _entry(index: int, name: str) -> str:
     return f"layer{index}.{name}"
 
 
-def _input_entry(name: str) -> str:
-    return f"input.{name}"
+def _entries(part: str, values: dict) -> dict:
+    """Values by the names that the file has for them."""
+    return {f"{part}.{name}": value for name, value in values.items()}
 
 
-def _reject_entry(name: str) -> str:
-    return f"reject.{name}"
+def _part(part: str, names: Iterable[str], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A part's arrays by their own names."""
+    return {name: arrays[f"{part}.{name}"] for name in names}
 
 
 def _whole_numbers(header: dict, name: str) -> tuple[int, ...]:

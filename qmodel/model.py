@@ -11,6 +11,7 @@ import numpy as np
 
 from signbit.qmodel import integer, ranges
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.front_end import FrontEnd, Statistics
 from signbit.qmodel.graph import Graph
 from signbit.qmodel.input_quantization import Affine, InputQuantization, to_inputs
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
@@ -25,6 +26,8 @@ LOGIT_SHIFT_MAX = 26
 BATCH = 250
 """Inputs computed at once."""
 
+FRONT_END = "front_end"
+"""Part of the model file: features made from a sensor's samples."""
 GRAPH = "graph"
 """Part of the model file: layers that read other values than the one before them."""
 INPUT_KINDS = "input_kinds"
@@ -41,7 +44,8 @@ class QuantizedModel:
     `input_shape` is (H, W, C) or shorter; a caller passes `input_size` bytes, 8-bit inputs that are shifted right
     by `input_shift` before the first layer, or the packed words of one-bit inputs.  A logit is worth
     logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
-    makes inputs from a sensor's counts; it is None where the inputs are bytes already.  `reject` says which inputs are
+    makes inputs from a sensor's counts; it is None where the inputs are bytes already.  `front_end` makes the counts,
+    or the bytes, from a sensor's samples; it is None where nothing comes before them.  `reject` says which inputs are
     refused; without one none is.
     """
 
@@ -53,6 +57,7 @@ class QuantizedModel:
     logit_shift: int
     provenance: dict = field(default_factory=dict)
     input_quantization: InputQuantization | None = None
+    front_end: FrontEnd | None = None
     reject: Reject | None = None
 
     @cached_property
@@ -71,6 +76,13 @@ class QuantizedModel:
     def counts_shape(self) -> Shape:
         """Shape of the sensor counts from which inputs are made."""
         return (*self.input_shape[:-1], self.input_quantization.channels)
+
+    @property
+    def sensor_shape(self) -> Shape | None:
+        """Shape of the int16 numbers from which inputs are made, samples or counts; None if the model takes bytes."""
+        if self.front_end is not None:
+            return self.front_end.samples_shape
+        return None if self.input_quantization is None else self.counts_shape
 
     @property
     def output_size(self) -> int:
@@ -109,6 +121,7 @@ class QuantizedModel:
     def parts(self) -> tuple[str, ...]:
         """The model file's optional parts that the model uses, in order -- SPEC 9."""
         uses = {
+            FRONT_END: self.front_end is not None,
             GRAPH: any(layer.inputs != CHAIN for layer in self.layers),
             INPUT_KINDS: not isinstance(self.input_quantization, Affine | None),
             REJECT: self.reject is not None,
@@ -119,14 +132,14 @@ class QuantizedModel:
     def hash(self) -> str:
         """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 10."""
         digest = hashlib.sha256(canonical_json(self.settings()).encode())
-        for part in filter(None, (*self.layers, self.input_quantization, self.reject)):
+        for part in filter(None, (*self.layers, self.input_quantization, self.front_end, self.reject)):
             for array in part.arrays().values():
                 digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def settings(self) -> dict:
         """All of the model but its arrays, name and provenance, as plain JSON values."""
-        quantization = self.input_quantization
+        quantization, front_end = self.input_quantization, self.front_end
         return {
             "input_shape": list(self.input_shape),
             "input_shift": self.input_shift,
@@ -134,6 +147,7 @@ class QuantizedModel:
             "labels": list(self.labels),
             "logit_shift": self.logit_shift,
             **({"input_quantization": quantization.settings()} if quantization else {}),
+            **({"front_end": front_end.settings()} if front_end else {}),
             **({"reject": self.reject.settings()} if self.reject else {}),
         }
 
@@ -144,6 +158,16 @@ class QuantizedModel:
         counts = np.asarray(counts)
         _check_array("counts", counts, "int16", self.counts_shape, size_of(self.counts_shape))
         return to_inputs(self.input_quantization, counts.reshape(-1, *self.counts_shape))
+
+    def inputs_from(self, samples: np.ndarray) -> np.ndarray:
+        """Inputs, uint8 (batch, input_size), of int16 `samples` (batch, *sensor_shape) or flat -- SPEC 11 and 13."""
+        if self.front_end is None:
+            return self.quantize_input(samples)
+        shape = self.front_end.samples_shape
+        samples = np.asarray(samples)
+        _check_array("samples", samples, "int16", shape, size_of(shape))
+        features = self.front_end.run(samples.reshape(-1, *shape)).reshape(len(samples), -1)
+        return features if self.input_quantization is None else self.quantize_input(features)
 
     def trace(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Every layer's output for uint8 `inputs` of shape (batch, input_size), or (batch, *input_shape) of 8 bits.
@@ -178,6 +202,8 @@ class QuantizedModel:
         """Check everything a reader relies on; returns the model, or raises SignbitError with what is wrong."""
         check_name(self.name)
         _check_input(self.input_shape, self.input_shift)
+        if self.front_end is not None:
+            self._check_front_end(self.front_end)
         if self.input_quantization is not None:
             self.input_quantization.check()
             if self.input_value.shape != self.input_shape:
@@ -199,6 +225,14 @@ class QuantizedModel:
             raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
         _ = self.ranges
         return self
+
+    def _check_front_end(self, front_end: FrontEnd) -> None:
+        front_end.check()
+        if isinstance(front_end, Statistics) != (self.input_quantization is not None):
+            raise SignbitError("an input quantization belongs to a front end of kind stats, and to no other")
+        wanted = self.input_shape if self.input_quantization is None else self.counts_shape
+        if front_end.features_shape != wanted:
+            raise SignbitError(f"front end gives {front_end.features_shape}, but the model takes {wanted}")
 
     def _batches(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
         """Value 0 for parts of the inputs, so that memory stays bounded for any data set."""

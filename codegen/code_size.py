@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 
-from signbit.codegen.render import functions_text
+from signbit.codegen.render import features_text, functions_text
 
 WEIGHTS = json.loads((resources.files("signbit.codegen") / "kernels" / "code_bytes.json").read_text())
 """WEIGHTS[target][optimize][term]: bytes that gcc makes of C, measured by `python -m tools fit_code_size`."""
@@ -62,10 +62,11 @@ def parts(plan, layer) -> dict[str, Counter[str]]:
 
 def layer_bytes(plan, layer, weights: dict[str, float]) -> dict[str, int]:
     """Bytes of each of the layer's `parts`."""
-    return {
-        key: counts["assembly"] + round(sum(weights.get(term, 0.0) * count for term, count in counts.items()))
-        for key, counts in parts(plan, layer).items()
-    }
+    return {key: _bytes(counts, weights) for key, counts in parts(plan, layer).items()}
+
+
+def _bytes(counts: Counter[str], weights: dict[str, float]) -> int:
+    return counts["assembly"] + round(sum(weights.get(term, 0.0) * count for term, count in counts.items()))
 
 
 def plan_terms(plan) -> Counter[str]:
@@ -74,11 +75,14 @@ def plan_terms(plan) -> Counter[str]:
 
 
 def predicted_code_bytes(plan) -> int | None:
-    """Bytes of code that `PREFIX_predict` pulls in; None where the target is any compiler."""
+    """Bytes of code that `PREFIX_predict` and `PREFIX_features` pull in; None where the target is any compiler."""
     weights = weights_for(plan.target.name, plan.optimize)
     if weights is None:
         return None
-    return sum({key: size for layer in plan.layers for key, size in layer_bytes(plan, layer, weights).items()}.values())
+    functions = {key: size for layer in plan.layers for key, size in layer_bytes(plan, layer, weights).items()}
+    return sum(functions.values()) + (
+        _bytes(terms(UNSEEN.sub("", features_text(plan))), weights) if plan.front_end else 0
+    )
 
 
 def weights_for(target: str, optimize: str) -> dict[str, float] | None:

@@ -1,6 +1,7 @@
 """What the compiler makes of a plan: exact flash, and a bound for the stack.
 
-Flash is what `PREFIX_predict` pulls in when it is linked alone: code, weights, parameters and the compiler's helpers.
+Flash is what `PREFIX_predict`, and `PREFIX_features` where there is a front end, pull in when they are linked alone:
+code, weights, parameters, tables and the compiler's helpers.
 The stack's bound is the deepest path through the call graph that the compiler writes (-fcallgraph-info=su), plus what
 each assembly kernel states for itself.
 """
@@ -45,11 +46,12 @@ def measure(plan: Plan) -> Measured:
         (folder / "model.c").write_text(f'#define {plan.macro_prefix}_IMPLEMENTATION\n#include "model.h"\n')
         sections = ("-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su")
         _run(folder, tools.compiler, *flags, *sections, "-c", "model.c", "-o", "model.o")
-        entry = f"{plan.prefix}_predict"
-        link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entry}")
+        entries = [f"{plan.prefix}_predict", *([f"{plan.prefix}_features"] if plan.front_end else [])]
+        link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entries[0]}", f"-Wl,-u,{entries[-1]}")
         _run(folder, tools.compiler, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
         flash_bytes = section_bytes(_run(folder, tools.size_tool, "-A", "-d", "model.elf"))
-        deepest = _deepest_path((folder / "model.ci").read_text(), entry)
+        graph = (folder / "model.ci").read_text()
+        deepest = max(_deepest_path(graph, entry) for entry in entries)
     assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
     return Measured(flash_bytes, deepest + assembly_bytes, flags)
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from signbit import __version__
 from signbit.codegen import code_size
-from signbit.codegen.arena import Buffer, in_use, place
+from signbit.codegen.arena import Buffer, aligned, in_use, place
 from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
+from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, Source, output_step
@@ -22,6 +23,7 @@ from signbit.qmodel.ranges import LayerRange
 from signbit.qmodel.value import WORD_BYTES, Encoding
 
 TEST_VECTORS_MAX = 256
+COUNT_BYTES = 2
 CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "int32_t"}
 
 
@@ -173,6 +175,8 @@ class Plan:
     accuracy: str | None
     input: InputPlan | None
     """None if the model takes raw bytes."""
+    front_end: FrontEndPlan | None
+    """None if the inputs are not made from samples."""
     input_copy: InputCopy | None
     """None if the first layers read what the caller has."""
     reject: RejectPlan | None
@@ -236,7 +240,7 @@ class Plan:
 
     @property
     def scratch_words(self) -> int:
-        return self.scratch_bytes // WORD_BYTES
+        return (self.scratch_bytes - aligned(COUNT_BYTES * self.scratch_counts)) // WORD_BYTES
 
     @property
     def input_range(self) -> tuple[int, int]:
@@ -253,6 +257,25 @@ class Plan:
     def distance_shift(self) -> int:
         """Right shift of a distance of logits to units of 1/256."""
         return self.logit_shift - 8
+
+    @property
+    def scratch_counts(self) -> int:
+        """int16_t in the scratch, besides its words."""
+        return self.front_end.counts_size if self.front_end else 0
+
+    @property
+    def sensor_size(self) -> int:
+        """int16_t from which an input is made, samples or counts; 0 if the model takes bytes."""
+        if self.front_end is not None:
+            return self.front_end.samples_size
+        return self.input.counts_size if self.input else 0
+
+    @property
+    def table_bytes(self) -> int:
+        """Of PREFIX_features in flash."""
+        if self.front_end is None:
+            return 0
+        return self.front_end.flash_bytes + (self.input.flash_bytes if self.input else 0)
 
     @property
     def data_bytes(self) -> int:
@@ -358,6 +381,7 @@ def _plan(
         )
         for index, (kernel, job) in enumerate(zip(kernels, jobs, strict=True))
     )
+    front_end = front_end_plan(model, target.name, optimize)
     return Plan(
         tool_version=__version__,
         model_name=model.name,
@@ -373,13 +397,21 @@ def _plan(
         labels=model.labels,
         layers=layers,
         logits_offset=places[len(jobs)],
-        scratch_bytes=arena.size_bytes,
+        scratch_bytes=_scratch_bytes(arena.size_bytes, front_end),
         test_vectors=test_vectors,
         accuracy=_accuracy(model.provenance),
         input=input_plan(model),
+        front_end=front_end,
         input_copy=input_copy(model.values[0], places[0]) if 0 in held else None,
         reject=None if model.reject is None else RejectPlan(model.reject.margins, model.labels, model.logit_shift),
     )
+
+
+def _scratch_bytes(arena_bytes: int, front_end: FrontEndPlan | None) -> int:
+    """The front end runs before inference, in the same words; features that are counts lie after them."""
+    if front_end is None:
+        return arena_bytes
+    return max(arena_bytes, front_end.scratch_bytes) + aligned(COUNT_BYTES * front_end.counts_size)
 
 
 def _held(model: QuantizedModel) -> dict[int, Buffer]:

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.measure import Measured
-from signbit.codegen.plan import LayerPlan, Plan
+from signbit.codegen.plan import COUNT_BYTES, LayerPlan, Plan
 from signbit.console import Column, print_table
 from signbit.qmodel.untrusted import shown
 
@@ -45,25 +45,29 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
     weights = sum(layer.weight_bytes for layer in plan.layers)
     parameters = plan.data_bytes - weights
     data = f"weights {weights:,}, parameters {parameters:,}"
+    data += f", tables {plan.table_bytes:,}" if plan.front_end else ""
     lines = [
         f"{plan.model_name}, model {plan.model_hash[:8]}, target {plan.target.name}, optimized for {plan.optimize}"
     ]
     if measured:
-        code = measured.flash_bytes - plan.data_bytes
+        code = measured.flash_bytes - plan.data_bytes - plan.table_bytes
         lines.append(
             f"flash     {measured.flash_bytes:,} bytes: {data}, code {code:,} (compiled, {measured.flags[-3]})"
         )
     elif predicted_code_bytes(plan) is not None:
         code = predicted_code_bytes(plan)
-        lines.append(f"flash     about {plan.data_bytes + code:,} bytes: {data}, code about {code:,} (predicted)")
+        whole = plan.data_bytes + plan.table_bytes + code
+        lines.append(f"flash     about {whole:,} bytes: {data}, code about {code:,} (predicted)")
     else:
-        lines.append(f"flash     {plan.data_bytes:,} bytes ({data}), and the code")
+        lines.append(f"flash     {plan.data_bytes + plan.table_bytes:,} bytes ({data}), and the code")
     lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch")
     if measured:
         lines.append(f"stack     at most {measured.stack_bytes:,} bytes")
     lines.append(f"MACs      {plan.macs:,}")
     if plan.instructions:
         lines.append(f"work      {plan.instructions:,.0f} instructions, predicted")
+    if plan.front_end:
+        lines.append(f"features  {_front_end(plan)}")
     if plan.accuracy:
         lines.append(f"accuracy  {plan.accuracy} (integer model)")
     lines += [
@@ -81,8 +85,30 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
     return lines
 
 
+def _front_end(plan: Plan) -> str:
+    """The front end's work, and the arrays that the caller owns beside the scratch."""
+    features = plan.front_end
+    work = f"{features.frame_count:,} frames of {features.front_end.frame} samples"
+    if features.instructions is not None:
+        work += (
+            f", {features.instructions:,.0f} instructions more, {features.frame_instructions:,.0f} a frame, predicted"
+        )
+    return f"{work}; samples take {COUNT_BYTES * features.samples_size:,} bytes, the input {plan.input_size:,}"
+
+
 def shape_text(layer: LayerPlan) -> str:
     return layer.shapes("×", "→")
+
+
+def _front_end_dict(plan: Plan) -> dict:
+    features = plan.front_end
+    return {
+        **features.front_end.settings(),
+        "table_bytes": plan.table_bytes,
+        "samples_bytes": COUNT_BYTES * features.samples_size,
+        "predicted_instructions": features.instructions,
+        "predicted_instructions_a_frame": features.frame_instructions,
+    }
 
 
 def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
@@ -97,12 +123,13 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "optimize": plan.optimize,
         "data_bytes": plan.data_bytes,
         "flash_bytes": measured.flash_bytes if measured else None,
-        "predicted_flash_bytes": None if code is None else plan.data_bytes + code,
+        "predicted_flash_bytes": None if code is None else plan.data_bytes + plan.table_bytes + code,
         "stack_bytes": measured.stack_bytes if measured else None,
         "scratch_bytes": plan.scratch_bytes,
         "macs": plan.macs,
         "predicted_instructions": plan.instructions,
         "reject": plan.reject.described if plan.reject else None,
+        **({"front_end": _front_end_dict(plan)} if plan.front_end else {}),
         "inputs": [vars(channel) for channel in plan.input.described] if plan.input else [],
         "layers": [
             {

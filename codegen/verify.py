@@ -52,8 +52,11 @@ def verify(
 ) -> Comparison:
     """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
 
-    It compares every output of every layer, each logit, the class, the confidence and what the model refuses.
+    It compares every output of every layer, each logit, the class, the confidence and what the model refuses; for
+    samples (int16, [n, samples]) of a model with a front end the features, too.
     """
+    if inputs.dtype == np.int16:
+        flags = (*flags, "-DFROM_SAMPLES")
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
         program = build(plan, Path(folder), compiler, flags)
         output = run_program(program, inputs)
@@ -149,8 +152,12 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str
 
 def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Python's values in the harness's order, each [n, values]."""
+    features = {}
+    if inputs.dtype == np.int16:
+        inputs = model.inputs_from(inputs)
+        features = {"features": inputs}
     trace = model.trace(inputs)
-    places = {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
+    places = features | {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
     verdict = np.stack([integer.argmax(trace[-1]), model.confidence(trace[-1])], axis=1).astype(np.int32)
     places |= {"class and confidence": verdict}
     return places if model.reject is None else places | {"class or rejection": model.decide(trace[-1])[:, None]}
@@ -166,6 +173,30 @@ def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:
         return np.concatenate([random, flat])
     extreme = [np.where(first.weights == side, 255, 0).astype(np.uint8) for side in (1, -1)]
     return np.concatenate([random, flat, *extreme])
+
+
+def edge_samples(model: QuantizedModel, seed: int = 0) -> np.ndarray:
+    """Samples, int16 [n, samples], that drive a front end to its ends: silence, constants, impulses, square waves of
+
+    full scale and of every period, a sine and noise from one count to all of int16.
+    """
+    rng = np.random.default_rng(seed)
+    rows, _, channels = model.front_end.samples_shape
+    time = np.arange(rows)
+    waves = [np.full(rows, level) for level in (0, 1, -1, INT16_MIN, INT16_MAX)]
+    for place in rng.integers(0, rows, 8):
+        waves += [
+            np.where(time == place, level, rest) for level, rest in ((INT16_MAX, INT16_MIN), (INT16_MIN, 0), (1, 0))
+        ]
+    for period in (2, 3, 4, 7, 16, 64, 333, rows):
+        waves += [
+            np.where(time % period < (period + 1) // 2, high, low) for high, low in ((INT16_MAX, INT16_MIN), (1, 0))
+        ]
+    waves += [np.clip(np.rint(rng.normal(0, 2.0**bits, rows)), INT16_MIN, INT16_MAX) for bits in range(17)]
+    waves.append(np.rint(INT16_MAX * np.sin(time * time / rows)))
+    single = np.array(waves).astype(np.int16)
+    # each channel has another of them
+    return np.stack([np.roll(single, channel, axis=0) for channel in range(channels)], axis=2).reshape(len(single), -1)
 
 
 def find_compiler(named: str | None = None) -> list[str]:

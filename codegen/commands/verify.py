@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from signbit.codegen.commands.common import add_plan_options, load_plan
-from signbit.codegen.verify import Comparison, edge_inputs, find_compiler, verify, verify_input
+from signbit.codegen.verify import Comparison, edge_inputs, edge_samples, find_compiler, verify, verify_input
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.option_types import whole
@@ -15,7 +15,7 @@ def main(arguments: list[str], prog: str) -> int:
     parser = Parser(
         prog=prog,
         description="Compile the generated C for this computer and compare every output of every layer with Python: "
-        "over a whole test set, over random and extreme inputs, and over the counts that a sensor can give.",
+        "over a whole test set, over random and extreme inputs, and over what a sensor can give.",
     )
     add_plan_options(parser)
     parser.add_argument("--data", metavar="DATA", help="test set: digits, mnist, or a path (default: as in training)")
@@ -27,12 +27,16 @@ def main(arguments: list[str], prog: str) -> int:
     model, plan = load_plan(options)
     compiler = find_compiler(options.cc)
     dataset = dataset_for(model, options.data, options.data_dir)
+    test = dataset.test.x if model.front_end is None else dataset.test.samples
     results = {
-        f"{dataset.name} test set": verify(model, plan, np.asarray(dataset.test.x[: options.limit]), compiler),
+        f"{dataset.name} test set": verify(model, plan, np.asarray(test[: options.limit]), compiler),
         "random and extreme": verify(model, plan, edge_inputs(model), compiler),
     }
+    if model.front_end is not None:
+        results["extreme samples"] = verify(model, plan, edge_samples(model), compiler)
     if model.input_quantization is not None:
-        results["sensor counts to inputs"] = verify_input(model, plan, compiler)
+        name = "sensor counts" if model.front_end is None else "features"
+        results[f"{name} to inputs"] = verify_input(model, plan, compiler)
     if options.json:
         print(json.dumps({key: vars(result) | {"equal": result.equal} for key, result in results.items()}, indent=2))
     else:

@@ -39,7 +39,7 @@ CALIBRATION = [[0, 0, 0, 0, 0], [201, 399, 300, 399, 399], [501, 699, 600, 699, 
 @dataclass(frozen=True)
 class CoreRun:
     """What a program wrote, and the exact instructions of each layer, in order: one number for each layer of each input
-    of each model, and after them the few of `infer` itself.
+    of each model, and after them the few of `infer` itself; a front end's come before them.
 
     `cycles` are the estimates of cycles.h for the same pieces, by model: m0 and m0plus on an M0, m3 on an M3, m4 on an
     M4, and none on M7, M33 and M55, for which Arm publishes no timings that can be added up, and on RISC-V.
@@ -67,7 +67,9 @@ def run(
     optimize: str = OPTIMIZE,
     quantize: bool = False,
 ) -> CoreRun:
-    """Compile `plans` for `core` and run each on its own inputs, uint8 (n, input_size), n the same for all.
+    """Compile `plans` for `core` and run each on its own inputs, n the same for all.
+
+    Inputs are uint8 (n, input_size), or int16 (n, samples_size) for a plan with a front end.
 
     `count` also counts instructions, with QEMU's plugin `counter.c`.  With `quantize` the inputs are counts, int16, and
     the program writes what they become.  Raises SignbitError when the program can't be

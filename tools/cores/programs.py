@@ -1,9 +1,10 @@
 """Many models in one C program: what makes thousands of random models a matter of seconds, here and on a core.
 
 The program reads, for each model in turn, `count` inputs, and writes for each of them every layer's output, the class,
-the confidence and, if the model has a reject, the class or its rejection; or it reads sensor counts and writes the
-inputs that they become.  Where its bytes come from and go to is the business of `stream.h`: stdin and stdout on this
-computer, semihosting on an emulated core, flash and a UART on an emulated AVR.
+the confidence and, if the model has a reject, the class or its rejection; of a model with a front end it reads samples,
+and writes the features first; or it reads sensor counts and writes the inputs that they become.  Where its bytes come
+from and go to is the business of `stream.h`: stdin and stdout on this computer, semihosting on an emulated core, flash
+and a UART on an emulated AVR.
 """
 
 from pathlib import Path
@@ -53,7 +54,7 @@ MEMBER = """    struct {{
         {p}_scratch_t scratch;
         int32_t logits[{P}_OUTPUT_SIZE];
         uint8_t input[{P}_INPUT_SIZE + {offset}];
-    }} {p};"""
+{samples}    }} {p};"""
 RUN = """    {{
         int32_t *const logits = memory.{p}.logits;
         {p}_scratch_t *const scratch = &memory.{p}.scratch;
@@ -61,8 +62,7 @@ RUN = """    {{
         int left;
         for (left = {count}; left > 0; left--) {{
             int32_t verdict[{verdicts}];
-            stream_read(x, {P}_INPUT_SIZE);
-            STREAM_START();
+{read}            STREAM_START();
             {p}_infer(x, logits, scratch);
             STREAM_STOP();
             verdict[0] = (int32_t){p}_argmax(logits);
@@ -82,6 +82,16 @@ QUANTIZE = """    {{
             trace(memory.{p}.input, {P}_INPUT_SIZE);
         }}
     }}"""
+READ = """            stream_read(x, {P}_INPUT_SIZE);
+"""
+SAMPLES = """        int16_t samples[{P}_SAMPLES_SIZE];
+"""
+READ_SAMPLES = """            stream_read(memory.{p}.samples, sizeof memory.{p}.samples);
+            STREAM_START();
+            {p}_features(memory.{p}.samples, x, scratch);
+            STREAM_STOP();
+            trace(x, {P}_INPUT_SIZE);
+"""
 PREDICT = """            quiet = 1; /* predict runs inference again */
             if ({p}_predict(x, scratch) != (uint32_t)verdict[0]) {{
                 return 4;
@@ -116,6 +126,8 @@ def write_program(
         {
             **{"p": plan.prefix, "P": plan.macro_prefix, "count": count},
             "offset": index % 4 if offset is None else offset,
+            "samples": SAMPLES.format(P=plan.macro_prefix) if plan.front_end else "",
+            "read": (READ_SAMPLES if plan.front_end else READ).format(p=plan.prefix, P=plan.macro_prefix),
             "verdicts": 3 if plan.reject else 2,
             "reject": REJECT.format(p=plan.prefix) if plan.reject else "",
             "predict_or_reject": PREDICT_OR_REJECT.format(p=plan.prefix) if plan.reject else "",

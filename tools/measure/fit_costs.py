@@ -1,18 +1,20 @@
 """`python -m tools fit_costs`: measure what the kernels' compiled C costs, codegen/kernels/portable_costs.json.
 
 For each kernel and core, random layers are counted exactly on the emulated core, and the instructions outside of
-assembly are fitted by non-negative least squares to the terms that the kernel predicts them from.
+assembly are fitted by non-negative least squares to the terms that the kernel predicts them from; likewise front ends.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, base
 from signbit.codegen.kernels.base import Kernel
-from signbit.codegen.kernels.targets import LEVELS
+from signbit.codegen.kernels.targets import LEVELS, TARGETS
 from signbit.codegen.plan import Plan, make_plan
 from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
@@ -22,6 +24,7 @@ from signbit.qmodel.model import QuantizedModel
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
+from tools.networks.random import FRONT_ENDS, front_end_model
 
 COSTS = Path(base.__file__).with_name("portable_costs.json")
 MODELS = 24
@@ -35,32 +38,47 @@ ITERATIONS = 5000
 def main(arguments: list[str]) -> None:
     """Fit every kernel, or those that are named, on the cores and write the file, which keeps all other figures."""
     parser = Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1])
-    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="kernels to measure again; default: all")
+    parser.add_argument(
+        "kernels", nargs="*", metavar="KERNEL", help=f"kernels to measure again, or {FRONT_END}; default: all"
+    )
     add_cores_option(parser)
     options = parser.parse_args(arguments)
-    unknown = set(options.kernels) - {kernel.name for kernel in KERNELS}
+    sources: dict[str, tuple[Iterable[str], Callable[[str, str, str], Samples]]] = {
+        kernel.name: (kernel.targets, partial(_samples, kernel)) for kernel in KERNELS
+    }
+    sources[FRONT_END] = (TARGETS, _front_ends)
+    unknown = set(options.kernels) - sources.keys()
     if unknown:
         raise SignbitError(f"no kernel is called {min(unknown)!r}")
     reason = cores.missing(options.cores)
     if reason:
         raise SignbitError(f"nothing was measured: {reason}")
     costs = json.loads(COSTS.read_text())
-    for kernel in KERNELS:
-        if not options.kernels or kernel.name in options.kernels:
-            levels = costs.setdefault(kernel.name, {})
-            for optimize in LEVELS:
-                levels[optimize] = levels.get(optimize, {}) | fit(kernel, optimize, options.cores)
+    for name in options.kernels or sources:
+        levels = costs.setdefault(name, {})
+        for optimize in LEVELS:
+            levels[optimize] = levels.get(optimize, {}) | fit(name, *sources[name], optimize, options.cores)
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
-def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Coefficients by target; M0+ has M0's."""
+Samples = Iterator[tuple[dict[str, float], int, int]]
+"""Terms, instructions of compiled C, and all instructions."""
+
+
+def fit(
+    name: str,
+    targets: Iterable[str],
+    samples_of: Callable[[str, str, str], Samples],
+    optimize: str,
+    names_of_cores: Iterable[str],
+) -> dict[str, dict[str, float]]:
+    """Coefficients by target, from the samples of target, core and optimization; M0+ has M0's."""
     fitted = {}
     for core in names_of_cores:
         target = CORES[core].target.name
-        if target not in kernel.targets:
+        if target not in targets:
             continue
-        samples = list(_samples(kernel, target, core, optimize))
+        samples = list(samples_of(target, core, optimize))
         names = sorted({term for terms, *_ in samples for term in terms})
         matrix = np.array([[terms.get(name, 0) for name in names] for terms, *_ in samples], float)
         counted = np.array([count for _, count, _ in samples], float)
@@ -70,15 +88,25 @@ def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[st
         values = non_negative_least_squares(matrix * weight[:, None], counted * weight)
         error = np.abs(matrix @ values - counted) * weight
         median, most = 100 * np.median(error), 100 * error.max()
-        print(f"{kernel.name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
+        print(f"{name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
         fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
     if "cortex-m0" in fitted:
         fitted["cortex-m0plus"] = fitted["cortex-m0"]
     return fitted
 
 
-def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Iterator[tuple[dict[str, float], int, int]]:
-    """Terms, instructions of compiled C, and all instructions of random layers, and of the bench's."""
+def _front_ends(target: str, core: str, optimize: str) -> Samples:
+    """Front ends of every kind, on noise."""
+    rng = np.random.default_rng(SEED)
+    for chosen in FRONT_ENDS:
+        plan = make_plan(front_end_model(SEED, *chosen), "bench", target, optimize)
+        samples = rng.normal(0, 1000, (1, plan.sensor_size)).astype(np.int16)
+        counts = cores.run([plan], [samples], core, count=True, optimize=LEVELS[optimize]).instructions
+        yield plan.front_end.terms(), counts[0], counts[0]
+
+
+def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Samples:
+    """Random layers, and the bench's."""
     pairs = list(models_for(kernel, target, MODELS, SEED, optimize))
     for number, make_model in enumerate(LAYERS.values()):
         model = make_model()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.front_end import Statistics, make
 from signbit.qmodel.input_quantization import THRESHOLDS_MAX, Affine, InputQuantization, Pieces, Thermometer
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
 from signbit.qmodel.layer import Layer
@@ -15,7 +16,7 @@ from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.reject import Reject
-from signbit.qmodel.value import Encoding, Value
+from signbit.qmodel.value import Encoding, Shape, Value, size_of
 from signbit.qmodel.window import Window
 
 
@@ -241,3 +242,25 @@ def networks(draw) -> QuantizedModel:
     model = random_network(seed)
     kind = draw(st.sampled_from([None, *quantizations_for(model)]))
     return model if kind is None else with_counts(model, seed, kind)
+
+
+FRONT_ENDS = (
+    ("logmel", (1600, 1, 1), 16_000),
+    ("logmel:bands=20,hop=100,steps=5", (900, 1, 2), 8000),
+    ("logmel:frame=1024,bands=1", (1100, 1, 1), 16_000),
+    ("spectrum", (128, 1, 6), None),
+    ("spectrum:frame=32,hop=200,bands=15,steps=32", (555, 1, 1), None),
+    ("stats", (128, 1, 3), None),
+    ("stats:frame=64,bands=20,hop=7", (300, 1, 1), None),
+    ("stats:frame=512,bands=1", (517, 1, 2), None),
+)
+"""Front ends of every kind and size of FFT: name, shape of the samples and their rate."""
+
+
+def front_end_model(seed: int, text: str, samples_shape: Shape, rate_hz: int | None) -> QuantizedModel:
+    """A dense layer after the front end that is named, with a random quantization of features that are counts."""
+    front_end = make(text, samples_shape, rate_hz)
+    layer = random_model(seed, (size_of(front_end.features_shape), 3), input_shift=0)
+    model = dataclasses.replace(layer, input_shape=front_end.features_shape)
+    model = with_counts(model, seed) if isinstance(front_end, Statistics) else model
+    return dataclasses.replace(model, front_end=front_end).validate()

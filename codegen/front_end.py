@@ -1,0 +1,123 @@
+"""The front end resolved for the templates: tables, sizes and costs of PREFIX_features -- SPEC 13."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from signbit.codegen.kernels.base import COSTS, CArray
+from signbit.qmodel import spectrum
+from signbit.qmodel.front_end import FrontEnd, Statistics
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import WORD_BYTES, size_of
+
+FRONT_END = "front_end"
+"""Its name among the costs of compiled C."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrontEndPlan:
+    """How samples become inputs; `target` and `optimize` say for which core its instructions are predicted."""
+
+    front_end: FrontEnd
+    target: str
+    optimize: str
+
+    @property
+    def is_counts(self) -> bool:
+        """Features are counts, from which a quantization makes inputs."""
+        return isinstance(self.front_end, Statistics)
+
+    @property
+    def level_ctype(self) -> str:
+        return "int16_t" if self.is_counts else "uint8_t"
+
+    @property
+    def samples_size(self) -> int:
+        return size_of(self.front_end.samples_shape)
+
+    @property
+    def frame_bits(self) -> int:
+        return self.front_end.frame.bit_length() - 1
+
+    @property
+    def points(self) -> int:
+        """Complex numbers that the FFT transforms."""
+        return self.front_end.frame // 2
+
+    @property
+    def starts_with_two(self) -> bool:
+        """Whether a pass over two points each comes before those over four."""
+        return self.frame_bits % 2 == 0
+
+    pass_bits = spectrum.PASS_BITS
+    split_bits = spectrum.SPLIT_BITS
+
+    @property
+    def formula(self) -> str:
+        """What PREFIX_features computes, in words."""
+        chosen = self.front_end
+        what = f"{chosen.bands} bands of a spectrum of {chosen.frame} samples, {chosen.steps} steps an octave of power"
+        if self.is_counts:
+            return f"Of each channel mean, mean absolute deviation, log2 of the energy, zero crossings; {what}"
+        return f"{chosen.frames} frames every {chosen.hop} rows: {what}"
+
+    @cached_property
+    def arrays(self) -> tuple[CArray, ...]:
+        chosen = self.front_end
+        sizes = chosen.sizes if chosen.sizes.max() > np.iinfo(np.uint8).max else chosen.sizes.astype(np.uint8)
+        return (
+            CArray("cosines", "int16_t", spectrum.cosines(chosen.frame)[: chosen.frame // 4 + 1].astype(np.int16)),
+            CArray("logarithms", "uint8_t", spectrum.logarithms(chosen.steps)),
+            CArray("sizes", f"{sizes.dtype}_t", sizes),
+            CArray("rising", "uint8_t", chosen.rising),
+        )
+
+    @property
+    def flash_bytes(self) -> int:
+        """Of the tables."""
+        return sum(array.size_bytes for array in self.arrays)
+
+    @property
+    def scratch_bytes(self) -> int:
+        return WORD_BYTES * self.points
+
+    @property
+    def counts_size(self) -> int:
+        """int16_t in the scratch besides, for features that are counts."""
+        return size_of(self.front_end.features_shape) if self.is_counts else 0
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of all channels."""
+        return self.front_end.frames * self.front_end.channels
+
+    def terms(self) -> dict[str, int]:
+        """How often each part of the loops runs for one input."""
+        chosen, count = self.front_end, self.frame_count
+        passes = (self.frame_bits - 1) // 2
+        return {
+            "frame": count,
+            "sample": count * chosen.frame,
+            "butterfly": count * passes * self.points // 4,
+            "pair": count * self.points // 2 * self.starts_with_two,
+            "mirrored": count * self.points // 2,
+            "frequency": count * len(chosen.rising),
+            "band": count * chosen.bands,
+            "row": chosen.rows * chosen.channels * self.is_counts,
+        }
+
+    @property
+    def instructions(self) -> float | None:
+        """Predicted for one input; None where a compiler decides."""
+        costs = COSTS.get(FRONT_END, {}).get(self.optimize, {}).get(self.target)
+        return None if costs is None else sum(costs.get(term, 0.0) * count for term, count in self.terms().items())
+
+    @property
+    def frame_instructions(self) -> float | None:
+        """Predicted for a frame of one channel."""
+        return None if self.instructions is None else self.instructions / self.frame_count
+
+
+def front_end_plan(model: QuantizedModel, target: str, optimize: str) -> FrontEndPlan | None:
+    return None if model.front_end is None else FrontEndPlan(model.front_end, target, optimize)

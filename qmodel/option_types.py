@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -76,6 +76,28 @@ def counted(metavar: str, kinds: dict[str, tuple[int, int] | None]) -> OptionTyp
     return OptionType(says, allows, metavar)
 
 
+def parametrized(metavar: str, kinds: dict[str, dict[str, tuple[int, int]]]) -> OptionType:
+    """One of `kinds`, some with whole numbers of a name, a least and a most: bands:count=40,width=3."""
+    says = "one of " + ", ".join(
+        f"{kind}[:{','.join(f'{name}=N' for name in spans)}]" if spans else kind for kind, spans in kinds.items()
+    )
+
+    def allows(value) -> bool:
+        kind, colon, numbers = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if kind not in kinds or not colon:
+            return value in kinds
+        pairs = [part.partition("=") for part in numbers.split(",")]
+        return len({name for name, _, _ in pairs}) == len(pairs) and all(
+            name in kinds[kind]
+            and count.isascii()
+            and count.isdigit()
+            and kinds[kind][name][0] <= int(count[:12]) <= kinds[kind][name][1]
+            for name, _, count in pairs
+        )
+
+    return OptionType(says, allows, metavar)
+
+
 def flag() -> OptionType:
     return OptionType("True or False", lambda value: isinstance(value, bool))
 
@@ -97,12 +119,6 @@ def number(metavar: str, low: float, high: float = math.inf, ends: str = "[]") -
     above = "from" if ends[0] == "[" else "above"
     until = "" if high == math.inf else f" to {high:g}" if ends[1] == "]" else f" to below {high:g}"
     return OptionType(f"a number {above} {low:g}{until}", allows, metavar, float)
-
-
-def share(metavar: str, ends: str = "[)") -> OptionType:
-    """A number from 0 to 1, which a word may also give in per cent: 0.05 or 5%."""
-    plain = number(metavar, 0, 1, ends)
-    return replace(plain, says=f"{plain.says}, or per cent such as 5%", read=_read_share)
 
 
 def joined(item: OptionType, separator: str, least: int, most: int) -> OptionType:
@@ -162,10 +178,6 @@ def _read_whole(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) <= 20):
         raise ValueError
     return int(word)
-
-
-def _read_share(word: str) -> float:
-    return float(f"{word[:-1]}e-2" if word.endswith("%") else word)
 
 
 def _is_tuple_of(item: OptionType, value) -> bool:

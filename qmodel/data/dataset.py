@@ -8,13 +8,14 @@ import numpy as np
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.series import Windows
+from signbit.qmodel.front_end import FrontEnd
 from signbit.qmodel.input_quantization import InputQuantization, Thermometer, to_inputs
-from signbit.qmodel.value import Encoding
+from signbit.qmodel.value import Encoding, size_of
 
-UNKNOWN = -1
-"""Class of a sample whose label a model does not know."""
 HASH_SAMPLES = 1000
 """Inputs hashed at once."""
+WINDOWS_AT_ONCE = 256
+"""Whose samples are gathered for the front end, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,8 @@ class Split:
 
     x: np.ndarray | Windows
     y: np.ndarray
+    samples: np.ndarray | Windows | None = None
+    """What a front end made `x` from, int16 (n, samples)."""
 
     def __len__(self) -> int:
         return len(self.y)
@@ -44,8 +47,12 @@ class Dataset:
     split_rule: str
     quantization: InputQuantization | None = None
     """How the inputs were made from counts; None if the data are bytes already."""
+    front_end: FrontEnd | None = None
+    """How the counts, or the inputs, were made from samples; None if they are what the sensor gives."""
+    rate_hz: int | None = None
+    """Rows of a time series a second, if the data say it."""
     columns: tuple[str, ...] = ()
-    """Names of the input's last axis, if it has names."""
+    """Names of the last axis of what the sensor gives, if it has names."""
     options: LoadingOptions | None = None
     """How own data were read; None for a data set that has a name."""
     label_columns: tuple[str, ...] = ()
@@ -82,14 +89,22 @@ class Dataset:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         if isinstance(self.test.x, Windows):
             rows = to_inputs(quantization, self.test.x.series)
-            made = {name: Split(part.x.of(rows), part.y) for name, part in parts.items()}
+            made = {name: replace(part, x=part.x.of(rows)) for name, part in parts.items()}
         else:
             made = {
-                name: Split(to_inputs(quantization, part.x.reshape(len(part), *self.input_shape)), part.y)
+                name: replace(part, x=to_inputs(quantization, part.x.reshape(len(part), *self.input_shape)))
                 for name, part in parts.items()
             }
         shape = quantization.value(self.input_shape).shape
         return replace(self, input_shape=shape, quantization=quantization, **made)
+
+    def with_front_end(self, front_end: FrontEnd) -> "Dataset":
+        """The data set with the features that `front_end` makes from its samples: bytes, or counts."""
+        made = {
+            name: Split(_features(front_end, part.x), part.y, part.x)
+            for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+        return replace(self, input_shape=front_end.features_shape, front_end=front_end, **made)
 
     @cached_property
     def hash(self) -> str:
@@ -119,3 +134,12 @@ class Dataset:
         if self.options is not None:
             values["options"] = self.options.as_dict()
         return values
+
+
+def _features(front_end: FrontEnd, samples: np.ndarray | Windows) -> np.ndarray:
+    """(n, features) of (n, samples)."""
+    shape = front_end.samples_shape
+    parts = [front_end.run(np.empty((0, *shape), np.int16))]
+    for start in range(0, len(samples), WINDOWS_AT_ONCE):
+        parts.append(front_end.run(samples[start : start + WINDOWS_AT_ONCE].reshape(-1, *shape)))
+    return np.concatenate(parts).reshape(-1, size_of(front_end.features_shape))

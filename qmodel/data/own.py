@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.qmodel.data import counts, series
-from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
+from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
 from signbit.qmodel.data.readers.image_folder import has_images, read_images
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
@@ -105,10 +105,10 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
     real = samples.values.dtype != np.uint8
     lsb = _recorded_lsb(inputs.samples, record, options) if real else None
     medians = _numbers_of(record, "medians")
-    is_known = UNKNOWN not in inputs.samples.classes
     make = partial(_dataset, path, inputs, options, lsb=lsb, model=model, medians=medians)
     try:
-        if is_known and (dataset := make(*_split(inputs.samples, options.fold))).hash == record.get("hash"):
+        dataset = make(*_split(inputs.samples, options.fold))
+        if dataset.hash == record.get("hash"):
             return dataset
     except SignbitError:
         # too few groups, classes or samples for a split, which new data need not have
@@ -187,6 +187,10 @@ def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptio
     unknown = sorted(set(test.labels) - set(samples.labels))
     if unknown:
         raise SignbitError(f"--test-data {test_path.name}: class {shown(unknown[0])!r} is not in {path.name}")
+    if test.rate_hz != samples.rate_hz:
+        raise SignbitError(
+            f"--test-data {test_path.name}: has {test.rate_hz} samples a second, but {path.name} {samples.rate_hz}"
+        )
     if test.values.shape[1:] != samples.values.shape[1:] or (test.values.dtype == np.uint8) != (
         samples.values.dtype == np.uint8
     ):
@@ -351,6 +355,7 @@ def _dataset(
         samples.labels,
         *splits,
         split_rule=rule,
+        rate_hz=samples.rate_hz,
         columns=samples.columns,
         options=options,
         label_columns=samples.label_columns,
@@ -358,6 +363,8 @@ def _dataset(
         medians=medians or {},
         notes=notes,
     )
+    if model is not None and model.front_end is not None:
+        data = data.with_front_end(model.front_end)
     return data if model is None or not data.has_counts else data.with_inputs(model.input_quantization)
 
 
@@ -405,23 +412,23 @@ def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
 
 
 def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
-    """The samples with the model's labels; raises SignbitError if they are not what it takes.
-
-    A model with a reject also takes samples of other classes, which become UNKNOWN.
-    """
+    """The samples with the model's labels; raises SignbitError if they are not what it takes."""
     samples = inputs.samples
     unknown = sorted(set(samples.labels) - set(model.labels))
-    if unknown and model.reject is None:
+    if unknown:
         labels = ", ".join(map(shown, model.labels[:20]))
         raise SignbitError(f"class {shown(unknown[0])!r} is not one of the model's, which are {labels}")
-    wanted = model.input_shape if model.input_quantization is None else model.counts_shape
+    wanted = model.sensor_shape or model.input_shape
     if inputs.shape != wanted:
         raise SignbitError(f"the data have inputs of {inputs.shape}, but the model takes {wanted}")
-    if (samples.values.dtype != np.uint8) != (model.input_quantization is not None):
+    if (samples.values.dtype != np.uint8) != (model.sensor_shape is not None):
         kinds = ["bytes as they come", "sensor counts"]
-        wants, has = kinds if model.input_quantization is None else kinds[::-1]
+        wants, has = kinds if model.sensor_shape is None else kinds[::-1]
         raise SignbitError(f"the data are {has}, but the model takes {wants}")
-    index = np.array([UNKNOWN if label in unknown else model.labels.index(label) for label in samples.labels])
+    rate_hz = model.front_end.rate_hz if model.front_end else 0
+    if rate_hz and samples.rate_hz and samples.rate_hz != rate_hz:
+        raise SignbitError(f"the data have {samples.rate_hz} samples a second, but the model takes {rate_hz}")
+    index = np.array([model.labels.index(label) for label in samples.labels])
     return replace(samples, classes=index[samples.classes], labels=model.labels)
 
 

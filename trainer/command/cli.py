@@ -11,6 +11,7 @@ from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset,
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.front_end import NONE
 from signbit.qmodel.model import check_name
 from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
@@ -21,7 +22,7 @@ from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import Confusion, evaluate
 from signbit.trainer.learning.run import Run, run
-from signbit.trainer.learning.settings import AUTO, Settings, default_settings, own_defaults
+from signbit.trainer.learning.settings import AUTO, Settings, default_settings, fronted_shape, own_defaults
 from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import look as look_report
 from signbit.trainer.report import results as report
@@ -57,7 +58,6 @@ def train_command(arguments: list[str], prog: str) -> int | None:
     if checkpoint is None:
         output.prepare()
     settings = task.settings
-    data = settings.prepared(data)
     try:
         with Watch(settings.epochs, options.quiet) as watch, Keeper(output, task) as keeper:
             result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
@@ -100,7 +100,8 @@ def summary_command(arguments: list[str], prog: str) -> None:
     data, settings = _data_and_settings(options, chooses=False)
     data = settings.prepared(data)
     layers = settings.architecture(data.input_shape, len(data.labels))
-    result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high, data.quantization)
+    stages = data.quantization, data.front_end
+    result = summary.summarize(layers, data.input_shape, len(data.labels), settings.high, *stages)
     if options.json:
         print(json.dumps(summary.summary_json(result)))
     else:
@@ -108,6 +109,7 @@ def summary_command(arguments: list[str], prog: str) -> None:
 
 
 def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
+    """What to do, and the data with the network's inputs."""
     data, settings = _data_and_settings(options, chooses=True)
     name = model_name(settings.data) if options.name is None else options.name
     check_name(name)
@@ -117,14 +119,14 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
     architecture = settings.architecture(prepared.input_shape, len(data.labels))
     if settings.binarize != "none":
         # what can't become a model is refused now, and not after hours of training
-        shape, quantization = prepared.input_shape, prepared.quantization
-        summary.untrained(architecture, shape, len(data.labels), settings.high, quantization)
+        stages = prepared.quantization, prepared.front_end
+        summary.untrained(architecture, prepared.input_shape, len(data.labels), settings.high, *stages)
     # the run may be resumed from another folder
     path = options.data if options.data in NAMES else str(Path(options.data).resolve())
     loading = _loading(options)
     if loading.test_data is not None:
         loading = replace(loading, test_data=str(Path(loading.test_data).resolve()))
-    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), data
+    return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), prepared
 
 
 def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task, Dataset]:
@@ -134,7 +136,7 @@ def _old_task(options: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Task
     data = load_dataset(task.data, task.data_dir, task.loading)
     if data.hash != task.data_hash:
         raise SignbitError(f"{data.name} is not the data that the run was started with; name those with --data")
-    return task, data
+    return task, task.settings.prepared(data)
 
 
 def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Dataset, Settings]:
@@ -149,11 +151,14 @@ def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Data
         return load_dataset(options.data, options.data_dir, _loading(options)), settings
     data = load_dataset(options.data, options.data_dir, _loading(options))
     _print_notes(data)
-    if not chooses and given.get("model", own_defaults(data)["model"]) == AUTO:
+    if not chooses and given.get("model", own_defaults(data, given.get("front_end"))["model"]) == AUTO:
         given["model"] = "mlp"
     is_quiet = getattr(options, "quiet", True)
     with Steps("choosing among networks and encodings", is_quiet) as steps:
         settings, choice = settings_for(data, given, steps)
+    if settings.front_end != NONE and "front_end" not in given:
+        shape = "x".join(map(str, fronted_shape(data, settings.front_end)))
+        note(f"{data.name}: front end {settings.front_end} gives inputs of {shape}; see --front-end")
     if choice is not None and not is_quiet:
         print_choice(console(stderr=True), choice)
     return data, settings

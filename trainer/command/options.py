@@ -13,7 +13,7 @@ PROG = "python -m trainer"
 DEFAULT_DATA = "digits"
 RESUME_OPTIONS = ("resume", "data", "data_dir", "json", "quiet")
 """What may be given with --resume; the checkpoint holds all the rest."""
-SHAPE_OPTIONS = ("model", "hidden", "high", "input_encoding")
+SHAPE_OPTIONS = ("model", "hidden", "high", "front_end", "input_encoding")
 """Settings that decide the integer model's shape."""
 
 

@@ -14,9 +14,8 @@ from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.split import every_nth
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.learning.quantize import quantize
-from signbit.trainer.learning.reject import check_count
 from signbit.trainer.learning.run import begin
-from signbit.trainer.learning.settings import AUTO, Settings, default_settings, own_defaults
+from signbit.trainer.learning.settings import AUTO, Settings, default_settings, fronted, own_defaults
 
 HIDDEN = ((), (32,), (64,), (128,), (64, 64), (128, 64))
 TABLE_HIDDEN = (64, 64)
@@ -96,15 +95,15 @@ def settings_for(
 
     `given` has what the user says, by the names of `Settings`; tables without a `model` are trained with AUTO.
     """
-    values = own_defaults(data) | given | {"data": data.name}
+    values = own_defaults(data, given.get("front_end")) | given | {"data": data.name}
     if values["model"] == AUTO and "model" not in given and len(data.train) + len(data.validation) < LEAST_SAMPLES:
         values["model"] = "mlp"
     if values["model"] != AUTO:
         sizes = {"hidden": TABLE_HIDDEN} if values["model"] == "mlp" else {}
         return default_settings(**(sizes | values)), None
-    check_count(values.get("reject", 0), len(data.validation))
     if given.get("binarize") == "none":
         raise SignbitError("--model auto chooses among one-bit networks; name another --model for --binarize none")
+    data = fronted(data, values["front_end"])
     choice = choose(_variants(values, given, data), data, step)
     return choice.settings, choice
 
@@ -141,7 +140,8 @@ def _score(settings: Settings, share: float, part: Dataset) -> tuple[int, int, i
     part = settings.prepared(part)
     training = begin(replace(settings, epochs=max(1, round(share * settings.epochs))), part)
     history = training.run(lambda epoch: None, lambda: None)
-    model = quantize(training.trained, "candidate", part.input_shape, part.labels, part.quantization)
+    stages = part.quantization, part.front_end
+    model = quantize(training.trained, "candidate", part.input_shape, part.labels, *stages)
     arrays = [array for layer in model.layers for array in layer.arrays().values()]
     if model.input_quantization is not None:
         arrays += model.input_quantization.arrays().values()

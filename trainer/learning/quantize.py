@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.front_end import FrontEnd
 from signbit.qmodel.input_quantization import InputQuantization
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.fold import fold
@@ -17,10 +18,12 @@ def quantize(
     input_shape: tuple[int, ...],
     labels: tuple[str, ...],
     quantization: InputQuantization | None = None,
+    front_end: FrontEnd | None = None,
 ) -> QuantizedModel:
     """The integer model of a binarized, calibrated network, its ranges proved by `QuantizedModel.validate`.
 
-    `quantization` is how the inputs that the network was trained on were made from counts.
+    `quantization` is how the inputs that the network was trained on were made from counts, `front_end` how these, or
+    the inputs, were made from samples.
     Raises SignbitError for a float network, or where no shift keeps a layer inside int32.
     """
     blocks = freeze(network).blocks
@@ -35,6 +38,7 @@ def quantize(
         tuple(labels),
         shift,
         input_quantization=quantization,
+        front_end=front_end,
     ).validate()
 
 

@@ -9,15 +9,16 @@ import numpy as np
 
 from signbit.qmodel.data.named import NAMES, Dataset
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.front_end import LOGMEL, NONE, FrontEnd, make, usual_frame
+from signbit.qmodel.front_end import OPTIONS as FRONT_ENDS
 from signbit.qmodel.input_quantization import PIECES_MAX, THRESHOLDS_MAX, Thermometer, fit
 from signbit.qmodel.integer import FAN_IN_MAX
 from signbit.qmodel.layer import LAYERS_MAX
-from signbit.qmodel.option_types import choice, counted, joined, number, share, text, whole
+from signbit.qmodel.option_types import choice, counted, joined, number, parametrized, text, whole
 from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
 from signbit.trainer.learning.augment import AUGMENTATIONS, FLIPS
 from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
-from signbit.trainer.learning.reject import check_count
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
 from signbit.trainer.network.weights import BINARIZATIONS
@@ -48,6 +49,14 @@ class Settings(Options):
     )
     hidden: tuple[int, ...] = option(
         joined(whole(1, FAN_IN_MAX, "N,N,..."), ",", 0, LAYERS_MAX - 1), "sizes of an mlp's hidden layers"
+    )
+    front_end: str = option(
+        parametrized("KIND[:NAME=N,...]", FRONT_ENDS),
+        "features made from windows of samples, as a part of the model: logmel, the power in bands of frequency that "
+        "are as wide as the ear's; spectrum, in bands of one width; stats, mean, deviation, energy, zero crossings and "
+        "bands of each channel; numbers are bands, frame, hop, steps an octave, and rate for logmel",
+        NONE,
+        default_text="logmel for .wav files, none for all else",
     )
     input_encoding: str = option(
         counted("KIND[:N]", {"affine": None, "pieces": (1, PIECES_MAX), "thermometer": (1, THRESHOLDS_MAX)}),
@@ -107,13 +116,6 @@ class Settings(Options):
     label_smoothing: float = option(number("PART", 0, 1, "[)"), "part of the target given to all classes", 0.0)
     class_weights: str = option(choice(("none", "balanced")), "balanced: rare classes count more", "none")
     high: int = option(whole(1, 255), "largest activation; up to 127 inputs have 7 bits too", 127)
-    reject: float = option(
-        share("RATE"),
-        "let the model refuse inputs that it is least sure of: at most this share of each class's validation inputs, "
-        "0.05 or 5%; 0 for none",
-        0.0,
-        idle=("binarize", "none"),
-    )
     seed: int = option(whole(0, 2**63 - 1), "start of the random numbers; the same seed gives the same model", 0)
 
     def __post_init__(self) -> None:
@@ -143,12 +145,11 @@ class Settings(Options):
         return resolve(parse(presets.text(self.model, input_shape)), input_shape, classes)
 
     def prepared(self, data: Dataset) -> Dataset:
-        """The data set with inputs by `input_encoding`, fitted to the training part.
+        """The data set with features by `front_end` and inputs by `input_encoding`, fitted to the training part.
 
-        Raises SignbitError for a data set of bytes, which has nothing to encode, and for one with too few validation
-        inputs for `reject`.
+        Raises SignbitError for a data set of bytes, which has nothing to encode.
         """
-        check_count(self.reject, len(data.validation))
+        data = fronted(data, self.front_end)
         if data.has_counts:
             data = data.with_inputs(fit(self.input_encoding, *data.training_rows))
         elif data.quantization is None and self.input_encoding != "affine":
@@ -200,12 +201,45 @@ their rates; few data mean few steps, which have to be larger."""
 # fmt: on
 
 
-def own_defaults(data: Dataset) -> dict:
-    """Settings for own data, by what they are: perceptrons for vectors, convolutions for images and time series."""
-    is_table = len(data.input_shape) == 1
+def fronted(data: Dataset, front_end: str) -> Dataset:
+    """The data set with the features of the front end that is named, if it hasn't got them."""
+    made = _front_end(data, front_end)
+    return data if made is None else data.with_front_end(made)
+
+
+def fronted_shape(data: Dataset, front_end: str) -> Shape:
+    """The shape of the features."""
+    made = _front_end(data, front_end)
+    return data.input_shape if made is None else made.features_shape
+
+
+def _front_end(data: Dataset, front_end: str) -> FrontEnd | None:
+    if data.front_end is not None:
+        return None
+    if front_end != NONE and not data.has_counts:
+        raise SignbitError(f"--front-end is for a sensor's samples, but {data.name} has bytes; leave it out")
+    return make(front_end, data.input_shape, data.rate_hz)
+
+
+def own_front_end(data: Dataset) -> str:
+    """The front end for own data: that of sound where an input is long enough to have frames."""
+    is_sound = data.rate_hz is not None and len(data.input_shape) == 3
+    return (
+        LOGMEL if is_sound and data.input_shape[0] >= usual_frame(LOGMEL, data.input_shape[0], data.rate_hz) else NONE
+    )
+
+
+def own_defaults(data: Dataset, front_end: str | None = None) -> dict:
+    """Settings for own data, by what they are: perceptrons for vectors, convolutions for images and time series.
+
+    `front_end` is the one that is given.
+    """
+    front_end = front_end or own_front_end(data)
+    is_table = len(fronted_shape(data, front_end)) == 1
     shown = TABLE_SAMPLES_SHOWN if is_table else OWN_SAMPLES_SHOWN
     return {
         "data": data.name,
+        "front_end": front_end,
         "model": AUTO if is_table else "small",
         "epochs": int(np.clip(shown // len(data.train), *OWN_EPOCHS)),
         # only an image's owner knows what may happen to it without changing its class

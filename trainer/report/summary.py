@@ -6,6 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from signbit.console import Column, print_table
+from signbit.qmodel.front_end import FrontEnd
 from signbit.qmodel.input_quantization import InputQuantization, Thermometer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Shape
@@ -53,9 +54,10 @@ def summarize(
     classes: int,
     high: int = 127,
     quantization: InputQuantization | None = None,
+    front_end: FrontEnd | None = None,
 ) -> Summary:
     """Costs of a resolved architecture.  They don't depend on the weights, so random ones do."""
-    model = untrained(architecture, input_shape, classes, high, quantization)
+    model = untrained(architecture, input_shape, classes, high, quantization, front_end)
     # the only place where the trainer asks codegen, imported late so that training works without it
     from signbit.codegen.plan import make_plan
 
@@ -105,7 +107,12 @@ def summary_json(summary: Summary) -> dict:
 
 
 def untrained(
-    architecture: Architecture, input_shape: Shape, classes: int, high: int, quantization: InputQuantization | None
+    architecture: Architecture,
+    input_shape: Shape,
+    classes: int,
+    high: int,
+    quantization: InputQuantization | None,
+    front_end: FrontEnd | None,
 ) -> QuantizedModel:
     """A model of the architecture with random weights."""
     rng = np.random.default_rng(0)
@@ -113,7 +120,7 @@ def untrained(
     network = build(architecture, input_shape, "deterministic", rng, high=high, encoding=encoding)
     network.calibrate(rng.integers(256, size=(50, network.value.size_bytes), dtype=np.uint8))
     labels = tuple(f"class {number}" for number in range(classes))
-    return quantize(network, "summary", input_shape, labels, quantization)
+    return quantize(network, "summary", input_shape, labels, quantization, front_end)
 
 
 def _weight_bits(layer) -> int:

@@ -135,7 +135,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     A class is a folder below, where there are any, else the file's name without a number at its end.
     `--label-column` and `--group-column` are parts of the file's name, counted from 1.
     """
-    options.refuse("a folder of .wav files", "fold", "window", "stride", "label_column", "group_column", "rare_classes")
+    options.refuse("a folder of .wav files", *SOUND_OPTIONS)
     files, others = recording_files(folder)
     texts = (
         _file_labels(folder, files)
@@ -169,8 +169,18 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     starts[np.cumsum([0, *sizes[:-1]])] = True
     notes = (f"{len(files)} .wav files at {first[1]} Hz", *left_out(others))
     return Samples(
-        np.concatenate(values), np.repeat(classes, sizes), labels, groups, columns=first[0], starts=starts, notes=notes
+        np.concatenate(values),
+        np.repeat(classes, sizes),
+        labels,
+        groups,
+        columns=first[0],
+        starts=starts,
+        rate_hz=first[1],
+        notes=notes,
     )
+
+
+SOUND_OPTIONS = ("fold", "test_data", "window", "stride", "label_column", "group_column", "rare_classes")
 
 
 def _file_labels(folder: Path, files: Sequence[Path]) -> list[str]:

@@ -32,6 +32,8 @@ class Samples:
     """Names of the values' last axis, if it has names."""
     starts: np.ndarray | None = None
     """bool (n,): where a recording begins.  None where the samples are not rows of one."""
+    rate_hz: int | None = None
+    """Rows a second, if the data say it."""
     label_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was guessed and what was left out, one line each."""

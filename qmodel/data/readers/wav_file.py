@@ -13,7 +13,7 @@ CHANNEL_NAMES = {1: ("amplitude",), 2: ("left", "right")}
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
-    """float64 (frames, channels) in whole numbers, the channels' names, and frames per second.
+    """int16 (frames, channels), the channels' names, and frames per second.
 
     8 and 16 bits are taken unscaled; 8-bit samples have their midpoint, 128, subtracted.
     """
@@ -29,6 +29,6 @@ def read_wav(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
         raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({error})") from None
     frame_bytes = width_bytes * channels
     samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
-    values = samples.astype(np.float64).reshape(-1, channels) - (128 if width_bytes == 1 else 0)
+    values = samples.astype(np.int16).reshape(-1, channels) - np.int16(128 if width_bytes == 1 else 0)
     names = CHANNEL_NAMES.get(channels, tuple(map(str, range(1, channels + 1))))
     return values, names, rate_hz

@@ -62,6 +62,8 @@ class Dataset:
     """Counts that replace missing ones, by column."""
     notes: tuple[str, ...] = ()
     """What was guessed, chosen and left out in reading, one line each."""
+    is_kept_apart: bool = False
+    """Training and validation part may not be mixed: they have no group in common, or were given."""
 
     @property
     def is_whole(self) -> bool:

@@ -26,6 +26,7 @@ from signbit.qmodel.data.readers.roles import Wanted
 from signbit.qmodel.data.readers.samples import Samples, find_column
 from signbit.qmodel.data.readers.table import Table, read_table, samples_of
 from signbit.qmodel.data.split import (
+    PARTS,
     SAMPLES_MIN,
     VALIDATION_EVERY,
     check_parts,
@@ -362,10 +363,15 @@ def _dataset(
         lsb=worth,
         medians=medians or {},
         notes=notes,
+        is_kept_apart=inputs.start is not None or samples.groups is not None or _names_validation(samples),
     )
     if model is not None and model.front_end is not None:
         data = data.with_front_end(model.front_end)
     return data if model is None or not data.has_counts else data.with_inputs(model.input_quantization)
+
+
+def _names_validation(samples: Samples) -> bool:
+    return samples.part is not None and bool((samples.part == PARTS.index("validation")).any())
 
 
 def _fill_missing(inputs: Inputs, x: np.ndarray, train: np.ndarray, medians: dict[str, float] | None) -> dict[str, int]:

@@ -1,10 +1,11 @@
-"""`--model auto`: perceptrons and input encodings compete on the validation part, and the smallest good one is trained.
+"""`--model auto`: perceptrons and input encodings compete on validation samples, and the smallest good one is trained.
 
-Candidates run for a share of the epochs, the better ones again for longer; then the run itself begins.  In all it takes
-about as long as five runs.  None of them sees the test part.
+A race in three rounds: encodings, with the same network; then all networks with the better encodings; then the best of
+these once more, for longer.  In all it may take RUNS times the work of the run that follows.  It never sees the test
+part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -13,90 +14,110 @@ import numpy as np
 from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.split import every_nth
 from signbit.qmodel.errors import SignbitError
-from signbit.trainer.learning.quantize import quantize
+from signbit.qmodel.input_quantization import Thermometer
+from signbit.trainer.learning.loss import cross_entropy
+from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import AUTO, Settings, default_settings, fronted, own_defaults
 
-HIDDEN = ((), (32,), (64,), (128,), (64, 64), (128, 64))
-TABLE_HIDDEN = (64, 64)
-"""Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
-ENCODINGS = ("affine", "thermometer:7", "thermometer:15")
+HIDDEN = ((64,), (), (32,), (128,), (64, 64), (64, 128), (128, 64))
+"""The first of them tells good encodings from others."""
+ENCODINGS = ("affine", "thermometer:7", "thermometer:15", "thermometer:31")
 FEW_SAMPLES = 1000
-"""Below, one validation part is too small to choose by: candidates are scored on every part of a cross-validation."""
-FOLDS = 4
+"""With fewer, networks are smaller, and more folds leave more of the samples to train candidates on."""
+FEW_HIDDEN = ((32,), (), (64,), (64, 64))
+FEW_ENCODINGS = ("affine", "pieces:8", "thermometer:15")
+FOLDS, FEW_FOLDS = 2, 3
 LEAST_SAMPLES = 20
 """With fewer there is nothing to choose by, and an mlp is trained."""
-FEW_HIDDEN = ((), (32,), (64, 64))
-FIRST_SHARE, SECOND_SHARE = 1 / 10, 1 / 2
-"""Shares of the epochs, in the first and in the second round."""
-FINALISTS = 4
+MOST_SAMPLES = 20_000
+"""More don't make the choice better, and would have to be held in every encoding."""
+TABLE_HIDDEN = (64, 64)
+"""Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
+SIZE_MAX = 5400
+"""Bytes of a candidate: with about 600 bytes of code the classifier stays below 6 KiB."""
+BYTES_APART = 1024
+"""Sizes that differ by less count as the same: a page of flash on small parts."""
+
+RUNS = 4
+"""Work of all candidates, in units of the chosen one's run; with that run, choosing and training are five."""
+FIRST_SHARE, FEW_SHARE = 1 / 10, 3 / 10
+"""Of a run's epochs, all folds together, in the first two rounds, with many samples or few."""
+LAST_SHARES = 1 / 5, 1
+"""The least that makes a last round worth its time, and the most."""
+FIRST_RUNS = 3
+"""How much of RUNS the first two rounds may take."""
+ENCODINGS_KEPT, FINALISTS = 2, 4
+CLEARLY = 2
+"""A candidate that is this many standard errors worse than the best is out of the race."""
+LAYER_WEIGHTS = 20_000
+"""As many weights take about as long in a training step as all else that is done for a layer."""
+EPOCH_STEPS = 3
+"""The end of an epoch, with batch norm's statistics and the validation part, takes about as long as so many steps."""
+
+Step = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network and an encoding, and how many of `count` samples it classified right after `epochs`."""
+    """A network and an encoding, and what came of some epochs with them."""
 
     settings: Settings
+    """Of the run that it competes for."""
     size_bytes: int
     """Weights and parameters, those of the input's encoding included."""
-    right: int
-    count: int
+    step_work: float
+    """How long a training step takes: its layers, and its weights in LAYER_WEIGHTS."""
+    epochs: int = 0
+    """That it was trained for, in each fold."""
+    hits: np.ndarray | None = None
+    """Which samples it classified right, bool (samples,); the same samples for all candidates."""
+    loss: float = 0.0
+    """Mean over these samples."""
+
+    @property
+    def right(self) -> int:
+        return int(np.count_nonzero(self.hits))
 
     @property
     def accuracy(self) -> float:
-        return self.right / self.count
+        return self.right / len(self.hits)
 
-    @property
-    def standard_error(self) -> float:
-        """The accuracy's, with one success and one failure added, so that it is above 0 for a perfect score."""
-        smoothed = (self.right + 1) / (self.count + 2)
-        return sqrt(smoothed * (1 - smoothed) / self.count)
+    def below(self, best: "Candidate") -> tuple[float, float]:
+        """How much lower the accuracy is than that of `best`, and this difference's standard error.
+
+        error = sqrt(d + 1) / n, with d samples of n that only one of the two classified right (as in McNemar, 1947),
+        and one more, so that it is above 0.
+        """
+        differ = np.count_nonzero(self.hits != best.hits)
+        return best.accuracy - self.accuracy, sqrt(differ + 1) / len(self.hits)
+
+    def is_within(self, errors: float, best: "Candidate") -> bool:
+        difference, error = self.below(best)
+        return difference <= errors * error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """`settings` are those to train with; `candidates` what they were chosen from, the best first."""
+    """`settings` are those to train with; `candidates` all that competed, those of the last round first."""
 
     settings: Settings
     candidates: tuple[Candidate, ...]
+    """Best first."""
+    finalists: int
+    """How many of them `settings` were chosen from."""
+    work: float
+    """Of all candidates, in units of the chosen one's run."""
 
 
-def choose(entries: list[Settings], data: Dataset, step: Callable[[int, int], None] = lambda done, all: None) -> Choice:
-    """The settings for `data` with the fewest bytes within one standard error of the best accuracy.
-
-    `step` is called with how many runs are done, and of how many.
-    """
-    parts = _parts(data)
-    rounds = [(FIRST_SHARE, len(entries)), (SECOND_SHARE, min(FINALISTS, len(entries)))]
-    if len(parts) > 1:
-        # every candidate has run FOLDS times then, which leaves no time for a second round
-        rounds = rounds[:1]
-    runs, done = len(parts) * sum(number for _, number in rounds), 0
-    candidates: list[Candidate] = []
-    for share, number in rounds:
-        found = []
-        for settings in [candidate.settings for candidate in candidates[:number]] or entries:
-            scores = []
-            for part in parts:
-                scores.append(_score(settings, share, part))
-                done += 1
-                step(done, runs)
-            found.append(Candidate(settings, scores[0][0], sum(s[1] for s in scores), sum(s[2] for s in scores)))
-        candidates = sorted(found, key=lambda candidate: (-candidate.accuracy, candidate.size_bytes))
-    least = candidates[0].accuracy - candidates[0].standard_error
-    good = [candidate for candidate in candidates if candidate.accuracy >= least]
-    return Choice(min(good, key=lambda candidate: candidate.size_bytes).settings, tuple(candidates))
-
-
-def settings_for(
-    data: Dataset, given: dict, step: Callable[[int, int], None] = lambda done, all: None
-) -> tuple[Settings, Choice | None]:
+def settings_for(data: Dataset, given: dict, step: Step = lambda done, most: None) -> tuple[Settings, Choice | None]:
     """The settings to train own `data` with where `given` leaves them open, and what they were chosen from.
 
-    `given` has what the user says, by the names of `Settings`; tables without a `model` are trained with AUTO.
+    `given` has what the user says, by the names of `Settings`; tables without a `model` are trained with AUTO.  `step`
+    is called with how many candidates have run, and with how many that may become.
     """
     values = own_defaults(data, given.get("front_end")) | given | {"data": data.name}
-    if values["model"] == AUTO and "model" not in given and len(data.train) + len(data.validation) < LEAST_SAMPLES:
+    if values["model"] == AUTO and "model" not in given and _samples(data) < LEAST_SAMPLES:
         values["model"] = "mlp"
     if values["model"] != AUTO:
         sizes = {"hidden": TABLE_HIDDEN} if values["model"] == "mlp" else {}
@@ -104,15 +125,16 @@ def settings_for(
     if given.get("binarize") == "none":
         raise SignbitError("--model auto chooses among one-bit networks; name another --model for --binarize none")
     data = fronted(data, values["front_end"])
-    choice = choose(_variants(values, given, data), data, step)
+    choice = Race(data, step).choose(_entries(values, given, data))
     return choice.settings, choice
 
 
-def _variants(values: dict, given: dict, data: Dataset) -> list[Settings]:
+def _entries(values: dict, given: dict, data: Dataset) -> list[Settings]:
     """The settings that compete; what is `given` is the same for all."""
-    is_small = len(data.train) + len(data.validation) < FEW_SAMPLES
-    sizes = [given["hidden"]] if "hidden" in given else FEW_HIDDEN if is_small else HIDDEN
-    encodings = [given["input_encoding"]] if "input_encoding" in given else ENCODINGS if data.has_counts else ["affine"]
+    has_few = _samples(data) < FEW_SAMPLES
+    sizes = [given["hidden"]] if "hidden" in given else FEW_HIDDEN if has_few else HIDDEN
+    encodings = FEW_ENCODINGS if has_few else ENCODINGS
+    encodings = [given["input_encoding"]] if "input_encoding" in given else encodings if data.has_counts else ["affine"]
     return [
         default_settings(
             **(values | {"model": "mlp" if hidden else "logistic", "hidden": hidden, "input_encoding": encoding})
@@ -122,29 +144,158 @@ def _variants(values: dict, given: dict, data: Dataset) -> list[Settings]:
     ]
 
 
-def _parts(data: Dataset) -> list[Dataset]:
-    """What candidates are trained and scored on: the data set without its test part, or cross-validation's folds."""
+class Race:
+    """Candidates on the same folds of a data set."""
+
+    def __init__(self, data: Dataset, step: Step = lambda done, most: None):
+        self._data = data
+        self._has_few = _samples(data) < FEW_SAMPLES
+        self._folds = _folds(data, FEW_FOLDS if self._has_few else FOLDS)
+        self._prepared: dict[tuple[int, str], Dataset] = {}
+        self._waiting: list[Candidate] = []
+        self._racing: list[Candidate] = []
+        """The best first, without those that are clearly worse."""
+        self._out: list[Candidate] = []
+        self._step, self._done, self._most = step, 0, 0
+        self._work = 0.0
+
+    def choose(self, entries: Iterable[Settings]) -> Choice:
+        """Of those within one standard error of the best, the smallest.
+
+        Where others take less than BYTES_APART more, one with 8-bit inputs goes before one with bits, and then the
+        lowest loss decides, which is less a matter of luck than a few samples more or less.
+        """
+        candidates = self._waiting = self._fitting(entries)
+        self._most = len(candidates) + FINALISTS
+        share = FEW_SHARE if self._has_few else FIRST_SHARE
+        first = candidates[0].settings.hidden
+        self._run([c for c in candidates if c.settings.hidden == first], share, FIRST_RUNS)
+        encodings = list(dict.fromkeys(c.settings.input_encoding for c in self._racing))[:ENCODINGS_KEPT]
+        self._waiting = [c for e in encodings for c in self._waiting if c.settings.input_encoding == e]
+        self._run(self._waiting, share, FIRST_RUNS)
+        finalists, share = self._last_round()
+        if finalists:
+            self._out = [c for c in self._racing if c not in finalists] + self._out
+            self._waiting, self._racing = finalists, []
+            self._run(finalists, share, RUNS)
+        self._step(self._done, self._done)
+        good = [c for c in self._racing if c.is_within(1, self._racing[0])]
+        least = min(c.size_bytes for c in good)
+        chosen = min((c for c in good if c.size_bytes < least + BYTES_APART), key=_plainness)
+        work = self._work / self._run_work(chosen)
+        return Choice(chosen.settings, (*self._racing, *self._out), len(self._racing), work)
+
+    def _fitting(self, entries: Iterable[Settings]) -> list[Candidate]:
+        """A candidate for each that stays within SIZE_MAX; where none does, for the smallest."""
+        candidates = [self._untrained(settings) for settings in entries]
+        most = max(SIZE_MAX, min(c.size_bytes for c in candidates))
+        return [c for c in candidates if c.size_bytes <= most]
+
+    def _untrained(self, settings: Settings) -> Candidate:
+        data = self._part(0, settings)
+        network = begin(settings, data).network
+        network.calibrate(data.train.x[:1000])
+        model = quantize(network, "candidate", data.input_shape, data.labels, data.quantization, data.front_end)
+        arrays = [array for layer in model.layers for array in layer.arrays().values()]
+        if model.input_quantization is not None:
+            arrays += model.input_quantization.arrays().values()
+        weights = sum(parameter.value.size for parameter in network.parameters)
+        work = len(network.blocks) + weights / LAYER_WEIGHTS
+        return Candidate(settings, sum(array.nbytes for array in arrays), work)
+
+    def _run(self, candidates: list[Candidate], share: float, runs: float) -> None:
+        """Train candidates for a `share` of a run's epochs, all folds together, and score them.
+
+        Those that come last are left out if the work of all would be more than that of so many `runs`.
+        """
+        for candidate in candidates:
+            cheapest = min(map(self._run_work, self._racing + self._waiting))
+            if self._racing and self._work + self._work_of(candidate, share) > runs * cheapest:
+                break
+            self._waiting = [c for c in self._waiting if c is not candidate]
+            self._work += self._work_of(candidate, share)
+            self._racing = sorted([*self._racing, self._scored(candidate, share)], key=_rank)
+            out = [c for c in self._racing if not c.is_within(CLEARLY, self._racing[0])]
+            self._racing = [c for c in self._racing if c not in out]
+            self._out = sorted([*self._out, *out], key=_rank)
+            self._done += 1
+            self._step(self._done, self._most)
+
+    def _scored(self, candidate: Candidate, share: float) -> Candidate:
+        epochs = self._epochs(candidate, share)
+        # what begins with the last epochs of a run is left out
+        short = replace(candidate.settings, epochs=epochs, frozen_epochs=0, mild_epochs=0)
+        hits, losses = [], []
+        for number in range(len(self._folds)):
+            data = self._part(number, short)
+            held = data.validation
+            logits = freeze(begin(short, data).last()).logits(held.x)
+            hits.append(logits.argmax(axis=1) == held.y)
+            losses.append(cross_entropy(logits, held.y)[0] * len(held))
+        all_hits = np.concatenate(hits)
+        return replace(candidate, epochs=epochs, hits=all_hits, loss=sum(losses) / len(all_hits))
+
+    def _last_round(self) -> tuple[list[Candidate], float]:
+        """As many of the best, up to FINALISTS, as can run once more within RUNS, and for which share of the epochs."""
+        for number in range(min(FINALISTS, len(self._racing)), 1, -1):
+            finalists = self._racing[:number]
+            left = RUNS * min(map(self._run_work, finalists)) - self._work
+            share = min(LAST_SHARES[1], left / sum(map(self._run_work, finalists)))
+            while share >= LAST_SHARES[0] and sum(self._work_of(c, share) for c in finalists) > left:
+                share *= 0.9
+            if share >= LAST_SHARES[0]:
+                return finalists, share
+        return [], 0.0
+
+    def _part(self, number: int, settings: Settings) -> Dataset:
+        """A fold with its counts encoded, which candidates share."""
+        key = number, settings.input_encoding
+        if key not in self._prepared:
+            self._prepared[key] = settings.prepared(self._folds[number])
+        return self._prepared[key]
+
+    def _epochs(self, candidate: Candidate, share: float) -> int:
+        """In each fold."""
+        whole = len(self._data.train) / sum(len(fold.train) for fold in self._folds)
+        return max(1, round(share * whole * candidate.settings.epochs))
+
+    def _work_of(self, candidate: Candidate, share: float) -> float:
+        steps = sum(len(fold.train) for fold in self._folds) / candidate.settings.batch_size
+        end = EPOCH_STEPS * len(self._folds)
+        return candidate.step_work * (self._epochs(candidate, share) * steps + end)
+
+    def _run_work(self, candidate: Candidate) -> float:
+        """Of the run that a candidate competes for, which scores every epoch."""
+        steps = len(self._data.train) / candidate.settings.batch_size
+        return candidate.step_work * candidate.settings.epochs * (steps + EPOCH_STEPS)
+
+
+def _rank(candidate: Candidate) -> tuple[int, int]:
+    return -candidate.right, candidate.size_bytes
+
+
+def _plainness(candidate: Candidate) -> tuple[bool, float]:
+    return candidate.settings.input_encoding.startswith(Thermometer.kind), candidate.loss
+
+
+def _samples(data: Dataset) -> int:
+    return len(data.train) + len(data.validation)
+
+
+def _folds(data: Dataset, count: int) -> list[Dataset]:
+    """What candidates are trained and scored on: folds of the training and validation part, or these as they are.
+
+    The latter where samples of one may not be mixed with the other's, such as windows of one recording.
+    """
     nothing = Split(data.test.x[:0], data.test.y[:0])
-    if len(data.train) + len(data.validation) >= FEW_SAMPLES:
+    if data.is_kept_apart:
         return [replace(data, test=nothing)]
     x, y = (np.concatenate([getattr(data.train, name), getattr(data.validation, name)]) for name in ("x", "y"))
-    folds = (every_nth(y, np.arange(len(y)), FOLDS, fold) for fold in range(FOLDS))
+    used = np.arange(len(y))
+    if len(y) > MOST_SAMPLES:
+        _, used = every_nth(y, used, -(-len(y) // MOST_SAMPLES))
+    folds = (every_nth(y, used, count, number) for number in range(count))
     return [
         replace(data, train=Split(x[rest], y[rest]), validation=Split(x[held], y[held]), test=nothing)
         for rest, held in folds
     ]
-
-
-def _score(settings: Settings, share: float, part: Dataset) -> tuple[int, int, int]:
-    """Bytes, and how many samples of the validation part were right, and of how many, after a share of the epochs."""
-    part = settings.prepared(part)
-    training = begin(replace(settings, epochs=max(1, round(share * settings.epochs))), part)
-    history = training.run(lambda epoch: None, lambda: None)
-    stages = part.quantization, part.front_end
-    model = quantize(training.trained, "candidate", part.input_shape, part.labels, *stages)
-    arrays = [array for layer in model.layers for array in layer.arrays().values()]
-    if model.input_quantization is not None:
-        arrays += model.input_quantization.arrays().values()
-    count = len(part.validation)
-    right = round(history.chosen.validation_accuracy * count)
-    return sum(array.nbytes for array in arrays), right, count

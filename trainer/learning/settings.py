@@ -30,7 +30,7 @@ EPOCHS_MAX = 100_000
 IMAGE_OPTIONS = ("augment", "flip")
 OWN_SAMPLES_SHOWN = 150_000
 """Own training samples that a run shows the network by default, over all its epochs."""
-TABLE_SAMPLES_SHOWN = 400_000
+TABLE_SAMPLES_SHOWN = 800_000
 """The same of a table, whose samples are small."""
 OWN_EPOCHS = 10, 120
 """Fewest and most by default."""

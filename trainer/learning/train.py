@@ -92,6 +92,7 @@ class Training:
         self.rng = rng
         self.optimizer = OPTIMIZERS[settings.optimizer](network.parameters)
         self.state = State()
+        self._start = time.perf_counter()
         self.frozen: Network | None = None
         """Shares its weights with `network`; None until the last epochs."""
         classes = data.train.y
@@ -116,23 +117,25 @@ class Training:
         every epoch, `between` at each point where the run may stop: what it raises stops it.  Raises SignbitError when
         the loss is no longer finite.
         """
-        self._start = time.perf_counter() - self.state.seconds
         state = self.state
-        while len(state.epochs) < self.settings.epochs:
-            if state.order is None:
-                order = noise.permutation(self.rng, len(self.data.train))
-                state.order = order[: self._steps * self._batch_size]
-            while state.position < len(state.order):
-                self._train_block(state.order[state.position : state.position + self._block_size])
-                state.position += self._block_size
-                state.seconds = time.perf_counter() - self._start
-                between()
+        self._start = time.perf_counter() - state.seconds
+        while (done := len(state.epochs)) < self.settings.epochs:
+            self._train_epoch(done, between)
             self._finish_epoch()
             self.begin_last_epochs_if_due()
             watch(state.epochs[-1])
             between()
         self.network.restore(state.chosen_arrays)
         return History(tuple(state.epochs), state.chosen)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def last(self) -> Network:
+        """Train to the end without scoring an epoch; the network after the last one."""
+        for done in range(self.settings.epochs):
+            self._train_epoch(done)
+            self.state = State()
+        self.network.calibrate(self.data.train.x)
+        return self.network
 
     @property
     def trained(self) -> Network:
@@ -163,7 +166,23 @@ class Training:
         """Epochs before the frozen ones."""
         return self.settings.epochs - self.settings.frozen_epochs
 
-    def _train_block(self, block: np.ndarray) -> None:
+    def _train_epoch(self, done: int, between: Callable[[], None] = lambda: None) -> None:
+        """The blocks that are left of the epoch after `done` others.  Raises SignbitError if the loss overflows."""
+        state = self.state
+        if state.order is None:
+            order = noise.permutation(self.rng, len(self.data.train))
+            state.order = order[: self._steps * self._batch_size]
+        while state.position < len(state.order):
+            self._train_block(done, state.order[state.position : state.position + self._block_size])
+            state.position += self._block_size
+            state.seconds = time.perf_counter() - self._start
+            between()
+        if not math.isfinite(state.loss_sum):
+            raise SignbitError(
+                f"the loss is not finite in epoch {done + 1}; try a lower --lr than {self.settings.lr:g}"
+            )
+
+    def _train_block(self, done: int, block: np.ndarray) -> None:
         inputs, classes = self.data.train.x[block], self.data.train.y[block]
         if self.settings.flip != "none":
             inputs = flip(inputs, self.data.input_shape, self.settings.flip, self.rng)
@@ -174,15 +193,14 @@ class Training:
         for start in range(0, len(block), self._batch_size):
             batch = slice(start, start + self._batch_size)
             step = (self.state.position + start) // self._batch_size
-            self._train_step(step, inputs[batch], classes[batch])
+            self._train_step(done + step / self._steps, inputs[batch], classes[batch])
 
-    def _train_step(self, step: int, inputs: np.ndarray, classes: np.ndarray) -> None:
+    def _train_step(self, epochs_done: float, inputs: np.ndarray, classes: np.ndarray) -> None:
         network, settings, state = self.frozen or self.network, self.settings, self.state
         logits = network.forward(inputs, Mode.TRAIN)
         loss, gradient = cross_entropy(logits, classes, settings.label_smoothing, self._class_weights)
         network.backward(gradient)
-        done = (len(state.epochs) + step / self._steps) / settings.epochs
-        self.optimizer.step(settings.lr * SCHEDULES[settings.schedule](done))
+        self.optimizer.step(settings.lr * SCHEDULES[settings.schedule](epochs_done / settings.epochs))
         network.clip()
 
         state.loss_sum += loss
@@ -190,8 +208,6 @@ class Training:
 
     def _finish_epoch(self) -> None:
         state, number = self.state, len(self.state.epochs) + 1
-        if not math.isfinite(state.loss_sum):
-            raise SignbitError(f"the loss is not finite in epoch {number}; try a lower --lr than {self.settings.lr:g}")
         if self.frozen is None:
             self.network.calibrate(self.data.train.x)
         accuracy, loss = _validate(self.frozen or self.network, self.data.validation)

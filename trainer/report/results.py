@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from signbit.console import Column, print_table
-from signbit.trainer.learning.auto import Choice
+from signbit.trainer.learning.auto import BYTES_APART, Choice
 from signbit.trainer.learning.evaluate import Score, scores_as_dict
 from signbit.trainer.learning.run import Run
 
@@ -63,22 +63,30 @@ def interval_json(score: Score) -> list[float]:
 
 
 def print_choice(screen: Console, choice: Choice) -> None:
-    """The candidates of `--model auto`, the best first, and which of them was taken."""
+    """The candidates of `--model auto`, those of the last round first, and which of them was taken."""
+    best = choice.candidates[0]
     columns = (
-        Column("candidate", left=True),
-        Column("input encoding", 1, left=True),
-        *(Column("right"), Column("accuracy"), Column("± error", 2), Column("bytes"), Column("", left=True)),
+        Column("network", left=True),
+        *(Column("input encoding", 1, left=True), Column("epochs", 3), Column("accuracy")),
+        *(Column("below the best", 2), Column("bytes"), Column("", left=True)),
     )
-    rows = [
-        (
-            f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
-            candidate.settings.input_encoding,
-            f"{candidate.right}/{candidate.count}",
-            f"{candidate.accuracy:.2%}",
-            f"{candidate.standard_error:.2%}",
-            f"{candidate.size_bytes:,}",
-            "taken: fewest bytes within one error of the best" if candidate.settings == choice.settings else "",
+    rows = []
+    for number, candidate in enumerate(choice.candidates):
+        difference, error = candidate.below(best)
+        rows.append(
+            (
+                f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
+                candidate.settings.input_encoding,
+                f"{candidate.epochs}",
+                f"{candidate.accuracy:.2%}",
+                f"{difference:.2%} ± {error:.2%}" if 0 < number < choice.finalists else "",
+                f"{candidate.size_bytes:,}",
+                "taken" if candidate.settings == choice.settings else "",
+            )
         )
-        for candidate in choice.candidates
-    ]
     print_table(screen, columns, rows)
+    screen.print(
+        f"taken: of those within one error of the best, the smallest, or up to {BYTES_APART:,} bytes larger one with "
+        f"8-bit inputs or a lower loss; choosing was {choice.work:.1f} times the work of the run to come",
+        highlight=False,
+    )

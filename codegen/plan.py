@@ -283,6 +283,10 @@ class Plan:
         return sum(layer.flash_bytes for layer in self.layers)
 
     @property
+    def test_vector_bytes(self) -> int:
+        return sum(vector.input.size_bytes + vector.logits.size_bytes for vector in self.test_vectors)
+
+    @property
     def macs(self) -> int:
         return sum(layer.job.macs for layer in self.layers)
 

@@ -60,6 +60,9 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(f"flash     about {whole:,} bytes: {data}, code about {code:,} (predicted)")
     else:
         lines.append(f"flash     {plan.data_bytes + plan.table_bytes:,} bytes ({data}), and the code")
+    if plan.test_vectors:
+        count = len(plan.test_vectors)
+        lines.append(f"test      {plan.test_vector_bytes:,} bytes of flash more for {count} test vectors")
     lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch")
     if measured:
         lines.append(f"stack     at most {measured.stack_bytes:,} bytes")
@@ -122,6 +125,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "target": plan.target.name,
         "optimize": plan.optimize,
         "data_bytes": plan.data_bytes,
+        "test_vector_bytes": plan.test_vector_bytes,
         "flash_bytes": measured.flash_bytes if measured else None,
         "predicted_flash_bytes": None if code is None else plan.data_bytes + plan.table_bytes + code,
         "stack_bytes": measured.stack_bytes if measured else None,

@@ -294,8 +294,20 @@ def test_inspect_shows_what_to_feed(repository, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["inputs"][0]["lsb"] == "0.25"
 
 
+def test_inspect_counts_test_vectors(model_path, capsys):
+    """Inputs of 40 bytes with 3 logits each; without the option there are none."""
+    assert codegen("inspect", model_path, "--test-vectors", 4) == 0
+    assert f"test      {4 * (40 + 3 * 4)} bytes of flash more for 4 test vectors\n" in capsys.readouterr().out
+    assert codegen("inspect", model_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["test_vector_bytes"] == 0
+
+
 @pytest.mark.parametrize("kind", ["arduino", "cmake"])
 def test_examples_of_packages_feed_counts(repository, kind):
     counts = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1_counts.npz"), "m")).values())
     plain = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1.npz"), "m")).values())
-    assert "m_quantize_input(counts, input);\n" in counts and "m_quantize_input" not in plain
+    assert (
+        "counts[M_COUNTS_SIZE];\n" in counts
+        and "m_quantize_input(counts, input);\n" in counts
+        and "m_quantize_input" not in plain
+    )

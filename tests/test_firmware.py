@@ -132,6 +132,16 @@ def test_another_model_is_built_at_once(elfs, model_path, tmp_path):
     assert other.hash.encode() in elf.read_bytes()
 
 
+def test_how_many_test_vectors_it_carries_is_an_option(elfs, model_path, monkeypatch):
+    elf = elfs["qemu_m4"]
+    monkeypatch.setenv("SIGNBIT_TEST_VECTORS", "0")
+    pio.build(["qemu_m4"], model_path, elf.parent.parent)
+    assert "#define MODEL_TEST_VECTORS 0\n" in (elf.parent / "generated" / "model.h").read_text()
+    monkeypatch.setenv("SIGNBIT_TEST_VECTORS", "many")
+    with pytest.raises(SignbitError, match="--test-vectors"):
+        pio.build(["qemu_m4"], model_path, elf.parent.parent)
+
+
 def test_two_builds_in_one_folder_wait_for_each_other(monkeypatch, tmp_path):
     running, most = [], []
 

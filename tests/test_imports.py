@@ -4,6 +4,7 @@ A room is a folder.  `__main__` and `__init__` files are doors: what they import
 """
 
 import ast
+import os
 import subprocess
 import sys
 
@@ -168,3 +169,13 @@ def test_few_rooms_at_the_top(repository, folder, rooms_max):
         path for path in (repository / folder).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     ]
     assert len([path for path in entries if not is_door(path)]) <= rooms_max
+
+
+def test_files_of_the_user_s_hide_no_room(repository, tmp_path):
+    """A trainer.py beside the user's script is theirs alone."""
+    for name in FOLDERS[1:]:
+        (tmp_path / f"{name}.py").write_text(f'raise SystemExit("{name} was imported")\n')
+    (tmp_path / "mine.py").write_text("import signbit.trainer.estimator, signbit.codegen.plan, signbit.emulate.pio\n")
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    done = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -88,6 +88,21 @@ class FrontEndPlan:
         return size_of(self.front_end.features_shape) if self.is_counts else 0
 
     @property
+    def hop_size(self) -> int:
+        """int16_t that a stream takes at once."""
+        return self.front_end.hop * self.front_end.channels
+
+    @property
+    def hops_held(self) -> int:
+        """Hops that a frame reaches into; a stream keeps their samples if they are more than one."""
+        return -(-self.front_end.frame // self.front_end.hop)
+
+    @property
+    def held_size(self) -> int:
+        """int16_t of them."""
+        return self.hops_held * self.hop_size
+
+    @property
     def frame_count(self) -> int:
         """Frames of all channels."""
         return self.front_end.frames * self.front_end.channels

@@ -271,6 +271,25 @@ class Plan:
         return self.input.counts_size if self.input else 0
 
     @property
+    def streams(self) -> bool:
+        """Whether samples may come hop by hop."""
+        return self.front_end is not None and not self.front_end.is_counts
+
+    @property
+    def stream_bytes(self) -> int:
+        """Of a stream: the scratch, the window's features, and the samples of frames that are not whole."""
+        held = self.front_end.held_size if self.front_end.hops_held > 1 else 0
+        words = 2 + (self.front_end.hops_held > 1)
+        return self.scratch_bytes + WORD_BYTES * words + aligned(COUNT_BYTES * held + self.input_size)
+
+    @property
+    def hop_instructions(self) -> float | None:
+        """Predicted for a push without an answer: a frame of each channel, without the copying of samples."""
+        if not self.streams or self.front_end.instructions is None:
+            return None
+        return self.front_end.frame_instructions * self.front_end.front_end.channels
+
+    @property
     def table_bytes(self) -> int:
         """Of PREFIX_features in flash."""
         if self.front_end is None:

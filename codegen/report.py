@@ -71,6 +71,8 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(f"work      {plan.instructions:,.0f} instructions, predicted")
     if plan.front_end:
         lines.append(f"features  {_front_end(plan)}")
+    if plan.streams:
+        lines.append(f"stream    {plan.stream_bytes:,} bytes of RAM for all of these; {_hop(plan)}")
     if plan.accuracy:
         lines.append(f"accuracy  {plan.accuracy} (integer model)")
     lines += [
@@ -99,6 +101,13 @@ def _front_end(plan: Plan) -> str:
     return f"{work}; samples take {COUNT_BYTES * features.samples_size:,} bytes, the input {plan.input_size:,}"
 
 
+def _hop(plan: Plan) -> str:
+    """What a push costs."""
+    if plan.instructions is None or plan.hop_instructions is None:
+        return "a hop costs the features of its frame, and an answer one inference"
+    return f"a hop takes {plan.hop_instructions:,.0f} instructions, an answer {plan.instructions:,.0f} more, predicted"
+
+
 def shape_text(layer: LayerPlan) -> str:
     return layer.shapes("×", "→")
 
@@ -111,6 +120,8 @@ def _front_end_dict(plan: Plan) -> dict:
         "samples_bytes": COUNT_BYTES * features.samples_size,
         "predicted_instructions": features.instructions,
         "predicted_instructions_a_frame": features.frame_instructions,
+        "stream_bytes": plan.stream_bytes if plan.streams else None,
+        "predicted_instructions_a_hop": plan.hop_instructions,
     }
 
 

@@ -85,6 +85,34 @@ def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: 
     return Comparison(len(counts), 0, expected.size, len(wrong), first)
 
 
+def verify_stream(model: QuantizedModel, plan: Plan, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Comparison:
+    """Compare the logits of two streams, one that answers at every hop and one at every third, with whole windows'."""
+    front_end = model.front_end
+    samples = edge_samples(model).reshape(-1, *front_end.samples_shape[1:])
+    hops = len(samples) // front_end.hop
+    samples = samples[: hops * front_end.hop]
+    frames = front_end.frames_of(samples[None])[0].reshape(-1, model.input_size // front_end.frames)
+    frames = frames[: hops - plan.front_end.hops_held + 1].astype(np.uint8)
+    windows = np.lib.stride_tricks.sliding_window_view(frames, front_end.frames, axis=0).transpose(0, 2, 1)
+    logits = model.run(np.ascontiguousarray(windows).reshape(len(windows), -1))
+    expected = []
+    for number, row in enumerate(logits):
+        expected.append(row)
+        # the other one began two hops later
+        if number >= 2 and (number - 2) % min(3, front_end.frames) == 0:
+            expected.append(row)
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        program = build(plan, Path(folder), compiler, (*flags, "-DFROM_STREAM"))
+        output = run_program(program, samples)
+    wanted = np.array(expected, np.int32)
+    if len(output) != wanted.nbytes:
+        return Comparison(hops, 0, wanted.size, wanted.size, f"length: {len(output)} bytes instead of {wanted.nbytes}")
+    found = np.frombuffer(output, np.int32).reshape(wanted.shape)
+    wrong = np.argwhere(found != wanted)
+    first = "" if not len(wrong) else f"answer {wrong[0][0]}, logit {wrong[0][1]}"
+    return Comparison(hops, 0, wanted.size, len(wrong), first)
+
+
 def count_sweep(model: QuantizedModel) -> np.ndarray:
     """Counts, int16 [n, counts], in which every channel meets every int16 once, spread over its positions.
 

@@ -88,19 +88,19 @@ class Spectrum:
     def run(self, samples: np.ndarray) -> np.ndarray:
         features = np.empty((len(samples), *self.features_shape), np.uint8)
         for start in range(0, len(samples), BATCH):
-            levels = self.levels(samples[start : start + BATCH])
+            levels = self.frames_of(samples[start : start + BATCH])
             features[start : start + BATCH] = levels.reshape(-1, *self.features_shape)
         return features
 
-    def levels(self, samples: np.ndarray) -> np.ndarray:
-        """int64 (n, frames, channels, bands), clamped to 0..HIGH."""
+    def frames_of(self, samples: np.ndarray) -> np.ndarray:
+        """Levels of all frames in samples (n, any rows, 1, channels): int64 (n, frames, channels, bands), 0..HIGH."""
         windows = np.lib.stride_tricks.sliding_window_view(samples[:, :, 0], self.frame, axis=1)[:, :: self.hop]
         power, exponent = spectrum.power(windows.reshape(-1, self.frame))
         # sums of whole numbers below 2^53 are exact in any order
         sums = (power @ self.weights).astype(np.int64)
         level = spectrum.log2_steps(np.maximum(sums, 1), self.steps) + 2 * self.steps * exponent[:, None] - self.offset
         level = np.where(sums, np.clip(level, 0, self.HIGH), 0)
-        return level.reshape(len(samples), self.frames, self.channels, self.bands)
+        return level.reshape(len(samples), -1, self.channels, self.bands)
 
     def check(self) -> None:
         """Raises SignbitError unless all is in range and no sum can leave uint32."""
@@ -160,7 +160,7 @@ class Statistics(Spectrum):
                 log_energy,
                 np.count_nonzero(is_low[:, 1:] != is_low[:, :-1], axis=1),
             )
-            values = np.concatenate([np.stack(statistics, axis=2), self.levels(batch).max(axis=1)], axis=2)
+            values = np.concatenate([np.stack(statistics, axis=2), self.frames_of(batch).max(axis=1)], axis=2)
             features[start : start + BATCH] = np.minimum(values, INT16_MAX).reshape(len(batch), -1)
         return features
 

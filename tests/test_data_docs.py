@@ -8,10 +8,13 @@ import sys
 import pytest
 
 from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.trainer.command.options import train_parser
 from tools.documents.blocks import ROOT
+from tools.networks.random import front_end_model
 from tools.zoo.motion import motion_csv
 
 DOCUMENTS = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("DATA", "TRAINING")}
@@ -52,9 +55,14 @@ def test_example_c_compiles(tmp_path, trainer):
     assert trainer("--data", motion, *words, "--lsb", "0.000061", "--epochs", "1", "--out", tmp_path / "m.npz")[0] == 0
     export = ["export", str(tmp_path / "m.npz"), "--prefix", "motion", "-o", str(tmp_path / "motion.h")]
     assert run_command(codegen, export) == 0
-    ((_, source),) = blocks(DOCUMENTS["DATA"], "c")
-    (tmp_path / "activity.c").write_text(source)
-    subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "activity.c"], check=True, cwd=tmp_path)
+    tones = front_end_model(0, "logmel:bands=12", (4000, 1, 1), 8000)
+    (tmp_path / "tones.h").write_text(header_text(make_plan(tones, "tones")))
+    sources = [source for _, source in blocks(DOCUMENTS["DATA"], "c")]
+    assert len(sources) == 3
+    for number, source in enumerate(sources):
+        (tmp_path / f"{number}.c").write_text(source)
+        command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", f"{number}.c"]
+        subprocess.run(command, check=True, cwd=tmp_path)
 
 
 def test_every_option_is_described():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from signbit.codegen.commands.cli import main as codegen
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import edge_samples, find_compiler, verify
+from signbit.codegen.verify import FLAGS, edge_samples, find_compiler, verify, verify_stream
 from signbit.emulate.machines import CORES
 from signbit.qmodel import file, spectrum
 from signbit.qmodel.command import run_command
@@ -32,6 +32,7 @@ from tools.networks.random import FRONT_ENDS, front_end_model
 
 FRAMES = [1 << bits for bits in range(FRAME_MIN.bit_length() - 1, FRAME_MAX.bit_length())]
 EXTREME = st.sampled_from([INT16_MIN, INT16_MAX, 0, 1, -1])
+SANITIZED = (*FLAGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 BUILDS_TRIED = ("gcc c99 -Os", "clang c11 sanitized", "g++ c++98")
 
 
@@ -312,6 +313,32 @@ def test_another_number_in_the_c_is_found(number, name, change):
     assert not result.equal and result.first.startswith("features")
 
 
+STREAMS = [number for number, (text, _, _) in enumerate(FRONT_ENDS) if not text.startswith("stats")]
+
+
+@pytest.mark.parametrize("number", STREAMS)
+def test_streams_answer_like_whole_windows_at_every_step(number):
+    """Two at once, one of which begins late and answers at every third hop."""
+    model = front_end_model(number, *FRONT_ENDS[number])
+    result = verify_stream(model, make_plan(model), find_compiler(), SANITIZED)
+    assert result.equal, result.first
+    assert result.values > 600
+
+
+def test_a_window_is_the_features_of_its_frames():
+    """In Python: what a stream gives does not depend on where the window begins."""
+    front_end = make("logmel", (3200, 1, 1), 16_000)
+    samples = np.random.default_rng(0).normal(0, 900, (1, 9600, 1, 1)).astype(np.int16)
+    frames = front_end.frames_of(samples)[0].reshape(-1, 40)
+    for first in (0, 1, 7):
+        window = samples[:, first * front_end.hop :][:, :3200]
+        assert np.array_equal(front_end.run(window)[0, :, 0], frames[first : first + front_end.frames])
+
+
+def test_statistics_have_no_stream():
+    assert "_push(" not in header_text(make_plan(front_end_model(5, *FRONT_ENDS[5])))
+
+
 def test_header_without_front_end_has_nothing_of_it():
     text = header_text(make_plan(dataclasses.replace(front_end_model(0, *FRONT_ENDS[0]), front_end=None)))
     assert "features(" not in text and "SAMPLES" not in text
@@ -326,6 +353,8 @@ def test_plan_counts_tables_and_scratch():
     assert sound.front_end.flash_bytes == 2 * 129 + 64 + 41 + 240 and sound.scratch_bytes == 4 * 256
     # counts of the features are beside the points of the FFT
     assert motion.scratch_bytes == 4 * 64 + 2 * 3 * (STATISTICS + 8)
+    # two hops of samples, the input's bytes, three words and the scratch
+    assert sound.stream_bytes == 2 * 2 * 320 + 4 * 40 + 12 + sound.scratch_bytes
     assert motion.table_bytes == motion.front_end.flash_bytes + motion.input.flash_bytes
 
 

@@ -5,7 +5,15 @@ import json
 import numpy as np
 
 from signbit.codegen.commands.common import add_plan_options, load_plan
-from signbit.codegen.verify import Comparison, edge_inputs, edge_samples, find_compiler, verify, verify_input
+from signbit.codegen.verify import (
+    Comparison,
+    edge_inputs,
+    edge_samples,
+    find_compiler,
+    verify,
+    verify_input,
+    verify_stream,
+)
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.option_types import whole
@@ -34,6 +42,8 @@ def main(arguments: list[str], prog: str) -> int:
     }
     if model.front_end is not None:
         results["extreme samples"] = verify(model, plan, edge_samples(model), compiler)
+    if plan.streams:
+        results["streams of hops"] = verify_stream(model, plan, compiler)
     if model.input_quantization is not None:
         name = "sensor counts" if model.front_end is None else "features"
         results[f"{name} to inputs"] = verify_input(model, plan, compiler)

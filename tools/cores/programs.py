@@ -86,7 +86,7 @@ READ = """            stream_read(x, {P}_INPUT_SIZE);
 """
 SAMPLES = """        int16_t samples[{P}_SAMPLES_SIZE];
 """
-READ_SAMPLES = """            stream_read(memory.{p}.samples, sizeof memory.{p}.samples);
+READ_SAMPLES = """            stream_read(memory.{p}.samples, 2 * {P}_SAMPLES_SIZE);
             STREAM_START();
             {p}_features(memory.{p}.samples, x, scratch);
             STREAM_STOP();
@@ -96,9 +96,23 @@ PREDICT = """            quiet = 1; /* predict runs inference again */
             if ({p}_predict(x, scratch) != (uint32_t)verdict[0]) {{
                 return 4;
             }}
-{predict_or_reject}            quiet = 0;
+{predict_or_reject}{push}            quiet = 0;
 """
 REJECT = """            verdict[2] = (int32_t){p}_argmax_or_reject(logits);
+"""
+STREAM = """        {p}_stream_t stream;
+        int16_t samples[{P}_SAMPLES_SIZE + {P}_HOP_SIZE]; /* what the last hop has beyond the samples does not matter */
+"""
+PUSH = """            {{
+                const int16_t *hop = memory.{p}.samples;
+                {p}_begin(&memory.{p}.stream, 1);
+                while (!{p}_push(&memory.{p}.stream, hop, logits)) {{
+                    hop += {P}_HOP_SIZE;
+                }}
+                if ({p}_argmax(logits) != (uint32_t)verdict[0] || {p}_confidence(logits) != (uint32_t)verdict[1]) {{
+                    return 6;
+                }}
+            }}
 """
 PREDICT_OR_REJECT = """            if ({p}_predict_or_reject(x, scratch) != (uint32_t)verdict[2]) {{
                 return 5;
@@ -118,16 +132,18 @@ def write_program(
     """The program's source and headers in `folder`; every plan has a prefix of its own.
 
     Inputs lie `offset` bytes after a word's beginning; by default 0, 1, 2 and 3 in turn, model by model.
-    `predict` checks PREFIX_predict too, which runs inference a second time.  With `quantize` the program takes sensor
-    counts through PREFIX_quantize_input, and no further.
+    `predict` checks PREFIX_predict too, which runs inference a second time, and what a stream answers.  With
+    `quantize` the program takes sensor counts through PREFIX_quantize_input, and no further.
     """
     member, run = (QUANTIZED_MEMBER, QUANTIZE) if quantize else (MEMBER, RUN)
     names = [
         {
-            **{"p": plan.prefix, "P": plan.macro_prefix, "count": count},
+            **(macros := {"p": plan.prefix, "P": plan.macro_prefix}),
+            "count": count,
             "offset": index % 4 if offset is None else offset,
-            "samples": SAMPLES.format(P=plan.macro_prefix) if plan.front_end else "",
-            "read": (READ_SAMPLES if plan.front_end else READ).format(p=plan.prefix, P=plan.macro_prefix),
+            "samples": (STREAM if plan.streams else SAMPLES if plan.front_end else "").format(**macros),
+            "push": PUSH.format(**macros) if plan.streams else "",
+            "read": (READ_SAMPLES if plan.front_end else READ).format(**macros),
             "verdicts": 3 if plan.reject else 2,
             "reject": REJECT.format(p=plan.prefix) if plan.reject else "",
             "predict_or_reject": PREDICT_OR_REJECT.format(p=plan.prefix) if plan.reject else "",

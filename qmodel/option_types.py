@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -121,6 +121,12 @@ def number(metavar: str, low: float, high: float = math.inf, ends: str = "[]") -
     return OptionType(f"a number {above} {low:g}{until}", allows, metavar, float)
 
 
+def share(metavar: str, ends: str = "[)") -> OptionType:
+    """A number from 0 to 1, which a word may also give in per cent: 0.05 or 5%."""
+    plain = number(metavar, 0, 1, ends)
+    return replace(plain, says=f"{plain.says}, or per cent such as 5%", read=_read_share)
+
+
 def joined(item: OptionType, separator: str, least: int, most: int) -> OptionType:
     """A tuple of `least` to `most` values in one word, 64,32 or 28x28, which the item's metavar shows whole."""
     return OptionType(
@@ -178,6 +184,10 @@ def _read_whole(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) <= 20):
         raise ValueError
     return int(word)
+
+
+def _read_share(word: str) -> float:
+    return float(f"{word[:-1]}e-2" if word.endswith("%") else word)
 
 
 def _is_tuple_of(item: OptionType, value) -> bool:

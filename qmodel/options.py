@@ -82,7 +82,7 @@ class Options:
         """Add arguments for these options; the parser has None for one that is not given."""
         for name in names:
             argument = cls.declared()[name].type.argument()
-            parser.add_argument(cls.flag(name), dest=name, help=cls.help(name), **argument)
+            parser.add_argument(cls.flag(name), dest=name, help=cls.help(name).replace("%", "%%"), **argument)
 
     @classmethod
     def given_in(cls, arguments: argparse.Namespace) -> dict:

@@ -373,3 +373,18 @@ def test_every_setting_is_a_parameter_with_its_help():
 def test_every_parameter_is_documented(repository):
     text = (repository / "docs" / "ESTIMATOR.md").read_text()
     assert [name for name in BinaryConnectClassifier().get_params() if f"`{name}`" not in text] == []
+
+
+def test_refused_rows_get_a_label_of_their_own(real, tmp_path):
+    X, y = real
+    classifier = BinaryConnectClassifier(hidden=(16,), epochs=4, reject=0.1).fit(X, y)
+    decided = classifier.model_.decide(classifier.model_.run(classifier.inputs(X)))
+    refused = decided < 0
+    assert 0 < refused.sum() < len(X) / 2
+    assert np.array_equal(classifier.predict_or_reject(X), np.where(refused, -1, classifier.predict(X)))
+    named = BinaryConnectClassifier(hidden=(16,), epochs=4, reject=0.1).fit(X, np.array(["no", "yes", "so"])[y % 3])
+    assert set(named.predict_or_reject(X, "unknown")) <= {"no", "yes", "so", "unknown"}
+    record = classifier.model_.provenance["reject"]
+    assert record["rate"] == 0.1 and set(record["accepted"]) == {"validation"}
+    with pytest.raises(SignbitError, match="fitted without a reject"):
+        BinaryConnectClassifier(hidden=(16,), epochs=1).fit(X, y).predict_or_reject(X)

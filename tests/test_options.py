@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, text, whole
+from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, share, text, whole
 from signbit.qmodel.options import Options, option
 from signbit.trainer.learning.settings import DEFAULTS, Settings, default_settings
 
@@ -63,6 +63,29 @@ def test_words_and_json_give_the_same_options_again(example):
 
 def test_defaults_need_no_words():
     assert Example().words() == [] and Example().as_dict() == {} and parsed(Example, []) == Example()
+
+
+@pytest.mark.parametrize(("word", "value"), [("29%", 0.29), ("0.1%", 0.001), ("0.29", 0.29), ("5e-3", 0.005)])
+def test_a_share_may_be_written_in_per_cent(word, value):
+    assert share("RATE").read(word) == value
+
+
+@pytest.mark.parametrize("word", ["%", "x%", "1e1%e", "nan%", "100%", "1", "-1%", "1/0%"])
+def test_a_share_that_is_none_is_refused(word):
+    with pytest.raises(argparse.ArgumentTypeError, match="or per cent such as 5%"):
+        share("RATE").argument()["type"](word)
+
+
+def test_help_shows_a_per_cent_sign():
+    """argparse takes it for a place to fill in."""
+
+    @dataclass(frozen=True)
+    class Shares(Options):
+        rate: float = option(share("RATE"), "at most 5% of all", 0.0)
+
+    parser = argparse.ArgumentParser()
+    Shares.add_arguments(parser, "rate")
+    assert "at most 5% of all (default: 0)" in parser.format_help()
 
 
 def test_help_names_the_default():

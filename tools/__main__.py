@@ -28,6 +28,9 @@ COMMANDS = (
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
     _command("rivals", "measure.rivals", "count CMSIS-NN and BitNetMCU on the same cores; bench/rivals_counted.json"),
     _command("bench_trainer", "zoo.bench_trainer", "time an epoch, and torch's for comparison; bench/trainer.json"),
+    _command(
+        "bench_reject", "measure.bench_reject", "what a reject refuses, of known and unknown digits; docs/TRAINING.md"
+    ),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
     _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),
     _command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),

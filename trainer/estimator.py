@@ -15,10 +15,12 @@ from signbit.qmodel.data.named import Dataset, Split
 from signbit.qmodel.data.split import split_fraction
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
+from signbit.qmodel.integer import REJECTED
 from signbit.qmodel.model import check_labels, check_name
 from signbit.qmodel.value import size_of
 from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.loss import softmax
+from signbit.trainer.learning.reject import accepted_as_dict
 from signbit.trainer.learning.run import Run, run
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.report.progress import Watch
@@ -107,6 +109,17 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         """Softmax of the integer model's logits, float64 (samples, classes) in the order of `classes_`."""
         logits = self._logits(X)
         return softmax(logits * 2.0**-self.model_.logit_shift)
+
+    def predict_or_reject(self, X, rejected=-1):
+        """The class of each row of X, or `rejected` where PREFIX_predict_or_reject() refuses; needs `reject`.
+
+        `rejected` is of the classes' type: a text where they are texts.
+        """
+        logits = self._logits(X)
+        if self.model_.reject is None:
+            raise SignbitError("fitted without a reject, so nothing is refused; give the estimator a rate as reject")
+        decided = self.model_.decide(logits)
+        return np.where(decided == REJECTED, rejected, self.classes_[decided])
 
     def counts(self, X):
         """The int16 counts that a sensor would give for X, (samples, features): what PREFIX_quantize_input() takes."""
@@ -256,6 +269,8 @@ def _label(value) -> str:
 def _provenance(done: Run, data: Dataset) -> dict:
     """How the model was made; there was no test part, and no command makes it again."""
     record = done.model.provenance
+    validation = {part: kept for part, kept in done.accepted.items() if part == "validation"}
+    reject = {"rate": done.settings.reject, **accepted_as_dict(validation)}
     no_test = replace(data, test=Split(data.test.x[:0], data.test.y[:0]))
     return {
         "estimator": "BinaryConnectClassifier",
@@ -264,4 +279,5 @@ def _provenance(done: Run, data: Dataset) -> dict:
         "settings": record["settings"],
         "epoch": record["epoch"],
         "accuracy": {"validation": record["accuracy"]["validation"]},
+        **({"reject": reject} if validation else {}),
     }

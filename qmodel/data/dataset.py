@@ -12,6 +12,8 @@ from signbit.qmodel.front_end import FrontEnd
 from signbit.qmodel.input_quantization import InputQuantization, Thermometer, to_inputs
 from signbit.qmodel.value import Encoding, size_of
 
+UNKNOWN = -1
+"""Class of a sample whose label a model does not know."""
 HASH_SAMPLES = 1000
 """Inputs hashed at once."""
 WINDOWS_AT_ONCE = 256

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.qmodel.data import counts, series
-from signbit.qmodel.data.dataset import Dataset, Split
+from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
 from signbit.qmodel.data.readers.image_folder import has_images, read_images
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
@@ -106,10 +106,10 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
     real = samples.values.dtype != np.uint8
     lsb = _recorded_lsb(inputs.samples, record, options) if real else None
     medians = _numbers_of(record, "medians")
+    is_known = UNKNOWN not in inputs.samples.classes
     make = partial(_dataset, path, inputs, options, lsb=lsb, model=model, medians=medians)
     try:
-        dataset = make(*_split(inputs.samples, options.fold))
-        if dataset.hash == record.get("hash"):
+        if is_known and (dataset := make(*_split(inputs.samples, options.fold))).hash == record.get("hash"):
             return dataset
     except SignbitError:
         # too few groups, classes or samples for a split, which new data need not have
@@ -418,10 +418,13 @@ def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
 
 
 def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
-    """The samples with the model's labels; raises SignbitError if they are not what it takes."""
+    """The samples with the model's labels; raises SignbitError if they are not what it takes.
+
+    A model with a reject also takes samples of other classes, which become UNKNOWN.
+    """
     samples = inputs.samples
     unknown = sorted(set(samples.labels) - set(model.labels))
-    if unknown:
+    if unknown and model.reject is None:
         labels = ", ".join(map(shown, model.labels[:20]))
         raise SignbitError(f"class {shown(unknown[0])!r} is not one of the model's, which are {labels}")
     wanted = model.sensor_shape or model.input_shape
@@ -434,7 +437,7 @@ def _relabelled(inputs: Inputs, model: QuantizedModel) -> Samples:
     rate_hz = model.front_end.rate_hz if model.front_end else 0
     if rate_hz and samples.rate_hz and samples.rate_hz != rate_hz:
         raise SignbitError(f"the data have {samples.rate_hz} samples a second, but the model takes {rate_hz}")
-    index = np.array([model.labels.index(label) for label in samples.labels])
+    index = np.array([UNKNOWN if label in unknown else model.labels.index(label) for label in samples.labels])
     return replace(samples, classes=index[samples.classes], labels=model.labels)
 
 

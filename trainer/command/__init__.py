@@ -6,5 +6,8 @@ COMMANDS = {
     "train": Command("signbit.trainer.command.cli:train_command", "train a network with one-bit weights"),
     "look": Command("signbit.trainer.command.cli:look_command", "what own data are, and what training would do"),
     "summary": Command("signbit.trainer.command.cli:summary_command", "what a network will cost, before training"),
+    "reject": Command(
+        "signbit.trainer.command.reject:main", "let a trained model refuse inputs that it is not sure of"
+    ),
     "evaluate": Command("signbit.trainer.command.cli:evaluate_command", "accuracy, class by class, of a saved model"),
 }

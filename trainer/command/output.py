@@ -49,7 +49,7 @@ class Output:
     def prepare(self) -> None:
         """Find out before training, not after, that something can't be written; make the run folder."""
         if self._out is not None:
-            _check_writable(self._out)
+            check_writable(self._out)
         if self._folder is not None:
             self._folder.create(self._task)
         elif self.checkpoint is not None and self.checkpoint.exists():
@@ -103,7 +103,7 @@ def beside(checkpoint: Path, task: Task) -> Task:
     return replace(task, out=str(checkpoint.with_name(checkpoint.name.removesuffix(SUFFIX))))
 
 
-def _check_writable(out: Path) -> None:
+def check_writable(out: Path) -> None:
     if out.is_dir():
         raise SignbitError(f"--out {out}: is a folder; name a file in it")
     if is_device(out):

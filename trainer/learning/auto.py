@@ -17,6 +17,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Thermometer
 from signbit.trainer.learning.loss import cross_entropy
 from signbit.trainer.learning.quantize import freeze, quantize
+from signbit.trainer.learning.reject import check_count
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import AUTO, Settings, default_settings, fronted, own_defaults
 
@@ -122,6 +123,7 @@ def settings_for(data: Dataset, given: dict, step: Step = lambda done, most: Non
     if values["model"] != AUTO:
         sizes = {"hidden": TABLE_HIDDEN} if values["model"] == "mlp" else {}
         return default_settings(**(sizes | values)), None
+    check_count(values.get("reject", 0), len(data.validation))
     if given.get("binarize") == "none":
         raise SignbitError("--model auto chooses among one-bit networks; name another --model for --binarize none")
     data = fronted(data, values["front_end"])

@@ -16,10 +16,12 @@ from functools import cached_property
 
 import numpy as np
 
-from signbit.qmodel.data.named import Dataset, Split
+from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import REJECTED, argmax
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.quantize import freeze
+from signbit.trainer.learning.reject import Accepted, accepted, curve
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.network import Network
 
@@ -59,8 +61,8 @@ class Score:
         return (low if self.right else 0.0), (high if self.right < n else 1.0)
 
 
-def score(predicted: np.ndarray, classes: np.ndarray) -> Score:
-    return Score(int(np.count_nonzero(predicted == classes)), len(classes))
+def score(predicted: np.ndarray, classes: np.ndarray | int) -> Score:
+    return Score(int(np.count_nonzero(predicted == classes)), len(predicted))
 
 
 def score_all(network: Network, model: QuantizedModel | None, part: Split) -> dict[str, Score]:
@@ -112,12 +114,23 @@ class ClassFigures:
         return 2 * self.right / both if both else None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a reject leaves of the inputs, what other coverages would, and how many of unknown classes it refuses."""
+
+    accepted: Accepted
+    curve: tuple[Accepted, ...]
+    unknown: Score | None
+    """Right are those that were refused; None if the data have no unknown classes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """counts[actual, predicted], int64 (classes, classes)."""
+    """counts[actual, predicted], int64 (classes, classes), nothing refused; `refusal` of a model with a reject."""
 
     counts: np.ndarray
     labels: tuple[str, ...]
+    refusal: Refusal | None = None
 
     @cached_property
     def score(self) -> Score:
@@ -135,6 +148,14 @@ def evaluate(model: QuantizedModel, data: Dataset) -> Confusion:
     """The integer model on the test part; raises SignbitError if the data do not fit the model."""
     if model.labels != data.labels:
         raise SignbitError(f"the model's labels are not those of {data.name}; name its data set with --data")
+    logits, classes = model.run(data.test.x), data.test.y
+    is_known = classes != UNKNOWN
+    if not is_known.any():
+        raise SignbitError(f"{data.name} has no input of the model's classes")
+    unknown, logits, classes = logits[~is_known], logits[is_known], classes[is_known]
     counts = np.zeros((len(data.labels), len(data.labels)), np.int64)
-    np.add.at(counts, (data.test.y, model.predict(data.test.x)), 1)
-    return Confusion(counts, data.labels)
+    np.add.at(counts, (classes, argmax(logits)), 1)
+    if model.reject is None:
+        return Confusion(counts, data.labels)
+    refused = score(model.decide(unknown), REJECTED) if len(unknown) else None
+    return Confusion(counts, data.labels, Refusal(accepted(model, logits, classes), curve(logits, classes), refused))

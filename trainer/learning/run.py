@@ -11,6 +11,7 @@ from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.checkpoint import Checkpoint
 from signbit.trainer.learning.evaluate import Score, score_all, scores_as_dict
 from signbit.trainer.learning.quantize import quantize
+from signbit.trainer.learning.reject import Accepted, accepted, accepted_as_dict, fit_known
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.learning.train import Epoch, History, Training
 from signbit.trainer.network.network import Network, build
@@ -25,6 +26,8 @@ class Run:
     history: History
     scores: dict[str, dict[str, Score]]
     """scores["validation" or "test"][figure], figures as `signbit.trainer.learning.evaluate` names them."""
+    accepted: dict[str, Accepted]
+    """What the reject leaves of each part; empty without one."""
 
 
 def run(
@@ -54,11 +57,18 @@ def run(
         "validation": score_all(network, model, data.validation),
         "test": score_all(network, model, data.test),
     }
+    kept = {}
+    if settings.reject:
+        parts = {part: (model.run(getattr(data, part).x), getattr(data, part).y) for part in scores}
+        model = replace(model, reject=fit_known(parts["validation"][0], settings.reject)).validate()
+        kept = {part: accepted(model, *found) for part, found in parts.items()}
     if model is not None:
         command = settings.command(name, out_name, data.options.words() if data.options else ())
         provenance = _provenance(settings, data, history, scores, command)
+        if settings.reject:
+            provenance["reject"] = {"rate": settings.reject, **accepted_as_dict(kept)}
         model = replace(model, provenance=provenance)
-    return Run(settings, network, model, history, scores)
+    return Run(settings, network, model, history, scores, kept)
 
 
 def begin(settings: Settings, data: Dataset) -> Training:

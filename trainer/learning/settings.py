@@ -14,11 +14,12 @@ from signbit.qmodel.front_end import OPTIONS as FRONT_ENDS
 from signbit.qmodel.input_quantization import PIECES_MAX, THRESHOLDS_MAX, Thermometer, fit
 from signbit.qmodel.integer import FAN_IN_MAX
 from signbit.qmodel.layer import LAYERS_MAX
-from signbit.qmodel.option_types import choice, counted, joined, number, parametrized, text, whole
+from signbit.qmodel.option_types import choice, counted, joined, number, parametrized, share, text, whole
 from signbit.qmodel.options import Options, option, value_text
 from signbit.qmodel.value import Shape
 from signbit.trainer.learning.augment import AUGMENTATIONS, FLIPS
 from signbit.trainer.learning.optim import OPTIMIZERS, SCHEDULES
+from signbit.trainer.learning.reject import check_count
 from signbit.trainer.network import presets
 from signbit.trainer.network.architecture import Architecture, architecture_text, mlp, parse, read_toml, resolve
 from signbit.trainer.network.weights import BINARIZATIONS
@@ -116,6 +117,13 @@ class Settings(Options):
     label_smoothing: float = option(number("PART", 0, 1, "[)"), "part of the target given to all classes", 0.0)
     class_weights: str = option(choice(("none", "balanced")), "balanced: rare classes count more", "none")
     high: int = option(whole(1, 255), "largest activation; up to 127 inputs have 7 bits too", 127)
+    reject: float = option(
+        share("RATE"),
+        "let the model refuse inputs that it is least sure of: at most this share of each class's validation inputs, "
+        "0.05 or 5%; 0 for none",
+        0.0,
+        idle=("binarize", "none"),
+    )
     seed: int = option(whole(0, 2**63 - 1), "start of the random numbers; the same seed gives the same model", 0)
 
     def __post_init__(self) -> None:
@@ -147,8 +155,10 @@ class Settings(Options):
     def prepared(self, data: Dataset) -> Dataset:
         """The data set with features by `front_end` and inputs by `input_encoding`, fitted to the training part.
 
-        Raises SignbitError for a data set of bytes, which has nothing to encode.
+        Raises SignbitError for a data set of bytes, which has nothing to encode, and for one with too few validation
+        inputs for `reject`.
         """
+        check_count(self.reject, len(data.validation))
         data = fronted(data, self.front_end)
         if data.has_counts:
             data = data.with_inputs(fit(self.input_encoding, *data.training_rows))

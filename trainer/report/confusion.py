@@ -2,13 +2,11 @@
 
 from rich.cells import cell_len, set_cell_size
 
-from signbit.trainer.learning.evaluate import ClassFigures, Confusion, scores_as_dict
-from signbit.trainer.report.results import interval_json, interval_text
+from signbit.trainer.learning.evaluate import ClassFigures, Confusion, Refusal, scores_as_dict
+from signbit.trainer.report.results import UNDEFINED, accuracy_text, coverage_text, interval_json, interval_text
 
 LABEL_COLUMNS = 24
 """Longer labels are cut."""
-UNDEFINED = "–"
-"""Shown for a fraction of nothing, such as the recall of a class without inputs."""
 
 
 def confusion_text(
@@ -20,6 +18,7 @@ def confusion_text(
         [
             f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} {part})",
             f"95 % interval {interval_text(score)} (Wilson score)",
+            *_refusal_lines(confusion.refusal),
             "",
             *_class_lines(confusion),
             "",
@@ -46,6 +45,7 @@ def tables_json(confusion: Confusion) -> dict:
         "labels": list(confusion.labels),
         "classes": [_class_json(figures) for figures in confusion.classes],
         "confusion": confusion.counts.tolist(),
+        **({} if confusion.refusal is None else {"reject": _refusal_json(confusion.refusal)}),
     }
 
 
@@ -65,6 +65,33 @@ def _class_json(figures: ClassFigures) -> dict:
         "f1": figures.f1,
         "support": figures.support,
     }
+
+
+def _refusal_json(refusal: Refusal) -> dict:
+    unknown = refusal.unknown
+    return {
+        "accepted": refusal.accepted.as_dict(),
+        "curve": [kept.as_dict() for kept in refusal.curve],
+        "unknown": None if unknown is None else {"refused": unknown.right, "count": unknown.count},
+    }
+
+
+def _refusal_lines(refusal: Refusal | None) -> list[str]:
+    """What is accepted, how many unknown inputs are refused, and accuracy against coverage in columns."""
+    if refusal is None:
+        return []
+    kept, unknown = refusal.accepted, refusal.unknown
+    lines = [
+        f"accepted {coverage_text(kept)}, right of these {accuracy_text(kept)}",
+    ]
+    if unknown is not None:
+        lines.append(
+            f"refused of unknown classes {unknown.accuracy:.2%} ({unknown.right}/{unknown.count}), "
+            f"95 % interval {interval_text(unknown)}"
+        )
+    points = "".join(f"{point.coverage:>8.1%}" for point in refusal.curve)
+    accuracies = "".join(f"{point.accuracy:>8.2%}" for point in refusal.curve)
+    return [*lines, "", f"coverage  {points}", f"accuracy  {accuracies}"]
 
 
 def _class_lines(confusion: Confusion) -> list[str]:

@@ -5,7 +5,11 @@ from rich.console import Console
 from signbit.console import Column, print_table
 from signbit.trainer.learning.auto import BYTES_APART, Choice
 from signbit.trainer.learning.evaluate import Score, scores_as_dict
+from signbit.trainer.learning.reject import Accepted, accepted_as_dict
 from signbit.trainer.learning.run import Run
+
+UNDEFINED = "–"
+"""Shown for a fraction of nothing, such as the recall of a class without inputs."""
 
 
 def run_text(run: Run, out: str | None) -> str:
@@ -25,6 +29,10 @@ def run_text(run: Run, out: str | None) -> str:
         cells = [run.scores[part][figure] for part in ("validation", "test")]
         rows.append((figure.replace("_", "-"), *(f"{cell.accuracy:.2%} ({cell.right}/{cell.count})" for cell in cells)))
     rows.append(("95 % interval", *map(interval_text, cells)))
+    if run.accepted:
+        kept = [run.accepted[part] for part in ("validation", "test")]
+        rows.append(("accepted", *map(coverage_text, kept)))
+        rows.append(("right of these", *map(accuracy_text, kept)))
     width = max(20, *(2 + len(cell) for _, *shown in rows for cell in shown))
     lines += [f"{head:<16}{validation:>{width}}{test:>{width}}" for head, validation, test in rows]
     lines.append("")
@@ -48,9 +56,20 @@ def run_json(run: Run, out: str | None) -> dict:
             part: {figure: interval_json(score) for figure, score in figures.items()}
             for part, figures in run.scores.items()
         },
+        "reject": accepted_as_dict(run.accepted) if run.accepted else None,
         "model": None if run.model is None else {"name": run.model.name, "hash": run.model.hash, "out": out},
         "epochs": [{**vars(epoch), "seconds": round(epoch.seconds, 3)} for epoch in run.history.epochs],
     }
+
+
+def coverage_text(kept: Accepted) -> str:
+    """`95.56% (344/360)`"""
+    return f"{kept.coverage:.2%} ({kept.count}/{kept.total})"
+
+
+def accuracy_text(kept: Accepted) -> str:
+    """`99.42% (342/344)`, or a dash where all were refused."""
+    return UNDEFINED if kept.accuracy is None else f"{kept.accuracy:.2%} ({kept.right}/{kept.count})"
 
 
 def interval_text(score: Score) -> str:

@@ -299,12 +299,19 @@ def test_good_files_are_read(tmp_path):
         kind.read(tmp_path / kind.name)
 
 
+EXTRAS = {
+    "arff": ("scipy", "tables"),
+    **dict.fromkeys(("parquet", "feather"), ("pyarrow", "tables")),
+    "flac": ("soundfile", "sound"),
+    "onnx": ("onnx", "onnx"),
+}
+
+
 @pytest.mark.parametrize("name", bad_files.formats())
 def test_damaged_files_are_refused_in_one_line(name):
-    if name == "arff":
-        pytest.importorskip("scipy", reason="SciPy is not installed (pip install 'signbit[tables]')")
-    if name in ("parquet", "feather"):
-        pytest.importorskip("pyarrow", reason="PyArrow is not installed (pip install 'signbit[tables]')")
+    if name in EXTRAS:
+        library, extra = EXTRAS[name]
+        pytest.importorskip(library, reason=f"{library} is not installed (pip install 'signbit[{extra}]')")
     outcome = bad_files.run_chunk(name, 5, 60)
     # time and memory are the long proof's, which has a process to itself
     assert [finding for finding in outcome.findings if " took " not in finding and " held" not in finding] == []

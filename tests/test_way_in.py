@@ -15,6 +15,7 @@ from signbit.qmodel.command import run_command
 from signbit.qmodel.data import own
 from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.sound_file import read_sound
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import fit_affine
@@ -269,6 +270,34 @@ def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
     assert "1 channels at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
     (tmp_path / "s" / "0_x_99.wav").write_bytes(b"RIFF")
     assert "is not a .wav of plain samples, or damaged" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
+
+
+def test_flac_is_read_as_wav_is(tmp_path, trainer, monkeypatch):
+    """At any rate, 8 or 16 bits as they are; everything else is one line."""
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed (pip install 'signbit[sound]')")
+    values = np.random.default_rng(0).integers(-(2**15), 2**15, (700, 2)).astype(np.int16)
+    path = tmp_path / "s" / "a_1.flac"
+    path.parent.mkdir()
+    for rate in (8000, 11_025, 192_000):
+        soundfile.write(path, values, rate)
+        found, names, rate_hz = read_sound(path)
+        assert np.array_equal(found, values) and (names, rate_hz) == (("left", "right"), rate)
+    soundfile.write(path, values & -256, 8000, subtype="PCM_S8")
+    assert np.array_equal(read_sound(path)[0], values >> 8)
+    for number in range(2, 12):
+        soundfile.write(path.with_name(f"{'ab'[number % 2]}_{number}.flac"), values, 8000)
+    path.unlink()
+    samples = own.read(tmp_path / "s", LoadingOptions(label_column="1"))
+    assert samples.labels == ("a", "b") and samples.values.shape == (7000, 2) and samples.starts.sum() == 10
+    assert samples.notes == ("10 .flac files at 8000 Hz",)
+    soundfile.write(path, values, 8000, subtype="PCM_24")
+    assert "a_1.flac: has more than 16 bits per sample" in trainer("--data", tmp_path / "s")[2]
+    content = path.read_bytes()
+    for damaged in (content[:40], b"RIFF" + content[4:], content[:4]):
+        path.write_bytes(damaged)
+        assert re.match("error: a_1.flac: is (damaged|not a .flac)", trainer("--data", tmp_path / "s")[2])
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert "needs soundfile; install it with: pip install 'signbit[sound]'" in trainer("--data", tmp_path / "s")[2]
 
 
 # --- other formats, other parts

@@ -8,13 +8,13 @@ import numpy as np
 
 from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
+from signbit.qmodel.data.readers import sound_file
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
 from signbit.qmodel.data.readers.image_folder import has_images, read_images
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
 from signbit.qmodel.data.readers.npz_file import read_npz
 from signbit.qmodel.data.readers.recordings import (
     RECORDINGS,
-    SOUND,
     TABLE_READERS,
     read_sounds,
     recording_files,
@@ -143,7 +143,7 @@ def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = N
     if has_idx(path) or has_images(path):
         return None
     files, _ = recording_files(path)
-    sounds = sum(suffix_of(file) == SOUND for file in files)
+    sounds = sum(suffix_of(file) in sound_file.SUFFIXES for file in files)
     if not files:
         raise SignbitError(
             f"{shown(path.name)}: has neither folders of images, nor recordings ({', '.join(RECORDINGS)}), nor IDX "
@@ -152,7 +152,7 @@ def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = N
     if sounds == len(files):
         return None
     if sounds:
-        raise SignbitError(f"{shown(path.name)}: holds both tables and .wav files; name a folder of one kind")
+        raise SignbitError(f"{shown(path.name)}: holds both tables and sound files; name a folder of one kind")
     options.refuse("a folder of recordings", *TABLE_OPTIONS)
     source, label = recordings_source(path, options)
     return read_table(source, replace(options, label_column=label), wanted)

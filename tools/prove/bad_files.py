@@ -7,6 +7,7 @@ SECONDS_MAX, and a process that holds more than BYTES_MAX.
 """
 
 import io
+import json
 import multiprocessing
 import re
 import resource
@@ -15,6 +16,7 @@ import time
 import warnings
 import wave
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.own import load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
@@ -33,13 +36,16 @@ from signbit.trainer.learning.checkpoint import Checkpoint, Task, save
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.architecture import read_toml
-from tools.documents.blocks import ROOT
+from tools.documents.blocks import ROOT, replace_block
 
 FILES = 100_000
 CHUNK = 500
 SECONDS_MAX = 2.0
 BYTES_MAX = 256 << 20
 SEED = 1
+FIGURES = ROOT / "bench" / "bad_files.json"
+DOCUMENT = ROOT / "docs" / "SECURITY.md"
+BLOCK = "bad-files"
 MODELS = ("digits-mlp", "digits-conv", "motion")
 EXTREMES = (b"0", b"-1", b"1e999", b"NaN", b"9" * 30, b"2147483648", b"", b"0.5", b'"', b"[", b"\xff", b"\x00")
 
@@ -78,10 +84,15 @@ def formats() -> dict[str, Format]:
         "feather": Format("data.feather", partial(_arrow, "feather"), own),
         "npz": Format("data.npz", _npz, own),
         "wav": Format("a/0.wav", _wav, own, True),
+        "flac": Format("a/0.flac", _flac, own, True),
         "idx": Format("my-images-idx3-ubyte", _idx, own, True),
     }
     models = {f"model {name}": Format("m.npz", (ROOT / "models" / f"{name}.npz").read_bytes, load) for name in MODELS}
-    rest = {"checkpoint": Format("c.npz", _checkpoint, _resume), "toml": Format("net.toml", _toml, read_toml)}
+    rest = {
+        "onnx": Format("m.onnx", _onnx, _import),
+        "checkpoint": Format("c.npz", _checkpoint, _resume),
+        "toml": Format("net.toml", _toml, read_toml),
+    }
     return {**models, **rest, **tables, **images}
 
 
@@ -164,18 +175,28 @@ def main(arguments: list[str], prog: str = "python -m tools prove bad-files") ->
     parser.add_argument("--seed", metavar="N", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument("--format", action="append", choices=tuple(formats()), help="only this one; may be repeated")
     options = parser.parse_args(arguments)
-    findings, done, slowest, most = [], 0, 0.0, 0
-    for _, outcome in prove(options.files, options.seed, tuple(options.format or ())):
+    findings, files, slowest, most = [], Counter(), 0.0, 0
+    for name, outcome in prove(options.files, options.seed, tuple(options.format or ())):
         findings += outcome.findings
         for finding in outcome.findings:
             print(finding)
-        done += outcome.files
+        files[name] += outcome.files
         slowest, most = max(slowest, outcome.seconds_max), max(most, outcome.bytes_max)
-    print(
-        f"{done:,} damaged files of {len(options.format or formats())} formats, {len(findings)} findings; "
-        f"the slowest took {slowest:.2f} s, a process held {most >> 20} MB at most"
-    )
+    figures = {"seed": options.seed, "files": files, "findings": findings, "slowest_s": slowest, "peak_bytes": most}
+    print(line(figures))
+    if options.files >= FILES and not options.format:
+        write_whole(FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
+        replace_block(BLOCK, line(figures), DOCUMENT)
     return EXIT_DIFFERENT if findings else EXIT_OK
+
+
+def line(figures: dict) -> str:
+    """What bench/bad_files.json says, in a sentence."""
+    return (
+        f"{sum(figures['files'].values()):,} damaged files of {len(figures['files'])} formats, "
+        f"{len(figures['findings'])} findings; the slowest took {figures['slowest_s']:.2f} s, "
+        f"a process held {figures['peak_bytes'] >> 20} MB at most"
+    )
 
 
 # --- faults
@@ -260,6 +281,18 @@ def _write_good(kind: Format, folder: Path) -> None:
             (folder / label / f"{number}{path.suffix}").write_bytes(kind.make())
 
 
+def _onnx() -> bytes:
+    from signbit.bridge.export_onnx import export
+
+    return export(load(ROOT / "models" / "digits-mlp.npz")).SerializeToString()
+
+
+def _import(path: Path) -> None:
+    from signbit.bridge.importing import Options, import_file
+
+    import_file(path, Options())
+
+
 def _csv() -> bytes:
     rows = (f"{n % 7 + n % 3 * 9}.{n % 10},{n},{'abc'[n % 3]}" for n in range(40))
     return ("x,y,kind\n" + "\n".join(rows) + "\n").encode()
@@ -300,6 +333,14 @@ def _wav() -> bytes:
     with wave.open(buffer, "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes((np.arange(64) * 100).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def _flac() -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, (np.arange(64) * 100).astype("<i2"), 8000, format="FLAC")
     return buffer.getvalue()
 
 

@@ -57,7 +57,7 @@ class Settings(Options):
         "are as wide as the ear's; spectrum, in bands of one width; stats, mean, deviation, energy, zero crossings and "
         "bands of each channel; numbers are bands, frame, hop, steps an octave, and rate for logmel",
         NONE,
-        default_text="logmel for .wav files, none for all else",
+        default_text="logmel for sound files, none for all else",
     )
     input_encoding: str = option(
         counted("KIND[:N]", {"affine": None, "pieces": (1, PIECES_MAX), "thermometer": (1, THRESHOLDS_MAX)}),

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file
+from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file, sound_file
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
 from signbit.qmodel.data.readers.table import BEGIN, Row, Source
-from signbit.qmodel.data.readers.wav_file import read_wav
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
@@ -21,8 +20,7 @@ TABLE_READERS = {
     arff_file.SUFFIX: arff_file.read_arff,
     **dict.fromkeys(arrow_file.SUFFIXES, arrow_file.read_arrow),
 }
-SOUND = ".wav"
-RECORDINGS = (*TABLE_READERS, SOUND)
+RECORDINGS = (*TABLE_READERS, *sound_file.SUFFIXES)
 FILES_MAX = 100_000
 DEPTH_MAX = 8
 
@@ -67,7 +65,7 @@ def left_out(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files of recordings in a folder, tables or .wav, and all others."""
+    """Files of recordings in a folder, tables or sounds, and all others."""
     files = sorted(files_below(folder))
     found = [path for path in files if suffix_of(path) in RECORDINGS]
     # a file next to the classes' folders has no class
@@ -130,12 +128,12 @@ def _chained(
 
 
 def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
-    """Frames (frames, channels) of all .wav files, one after the other, with `starts` where each begins.
+    """Frames (frames, channels) of all sound files, one after the other, with `starts` where each begins.
 
     A class is a folder below, where there are any, else the file's name without a number at its end.
     `--label-column` and `--group-column` are parts of the file's name, counted from 1.
     """
-    options.refuse("a folder of .wav files", *SOUND_OPTIONS)
+    options.refuse("a folder of sound files", *SOUND_OPTIONS)
     files, others = recording_files(folder)
     texts = (
         _file_labels(folder, files)
@@ -146,7 +144,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     first: tuple[tuple[str, ...], int] | None = None
     total_bytes = 0
     for path in files:
-        found, names, rate_hz = read_wav(path)
+        found, names, rate_hz = sound_file.read_sound(path)
         first = first or (names, rate_hz)
         if (names, rate_hz) != first:
             raise SignbitError(
@@ -165,9 +163,10 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     if options.group_column is not None:
         names_of_groups = [_name_part(path, options.group_column, "--group-column") for path in files]
         groups = np.repeat(groups_of(names_of_groups), sizes)
+    kinds = " and ".join(sorted({suffix_of(path) for path in files}))
     starts = np.zeros(sum(sizes), bool)
     starts[np.cumsum([0, *sizes[:-1]])] = True
-    notes = (f"{len(files)} .wav files at {first[1]} Hz", *left_out(others))
+    notes = (f"{len(files)} {kinds} files at {first[1]} Hz", *left_out(others))
     return Samples(
         np.concatenate(values),
         np.repeat(classes, sizes),
@@ -193,7 +192,7 @@ def _file_labels(folder: Path, files: Sequence[Path]) -> list[str]:
 def _name_part(path: Path, number: str, option: str) -> str:
     parts = re.split(r"[ _.-]+", _stem(path))
     if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= len(parts)):
-        raise SignbitError(f"{option} {number}: for .wav files give the number of a part of their names, 1 for example")
+        raise SignbitError(f"{option} {number}: for sound files give the number of a part of the name, such as 1")
     return parts[int(number[:4]) - 1]
 
 

@@ -1,0 +1,74 @@
+"""Sound as rows of a time series: a .wav of plain samples, or a .flac."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from signbit.qmodel.data.readers.samples import BYTES_MAX
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import open_file
+
+CHANNEL_NAMES = {1: ("amplitude",), 2: ("left", "right")}
+SUFFIXES = (".wav", ".flac")
+FLAC_MAGIC = b"fLaC"
+FLAC_SHIFTS = {"PCM_16": 0, "PCM_S8": 8}
+"""By libsndfile's name of a file's samples: how far it moves them to the left in int16."""
+BLOCK_FRAMES = 1 << 16
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
+    """int16 (frames, channels), the channels' names, and frames per second.
+
+    8 and 16 bits are taken unscaled; 8-bit samples of a .wav have their midpoint, 128, subtracted.
+    """
+    values, rate_hz = (_read_flac if path.suffix.lower() == ".flac" else _read_wav)(path)
+    channels = values.shape[1]
+    return values, CHANNEL_NAMES.get(channels, tuple(map(str, range(1, channels + 1)))), rate_hz
+
+
+def _read_wav(path: Path) -> tuple[np.ndarray, int]:
+    try:
+        with open_file(path, BYTES_MAX) as stream, wave.open(stream) as sound:
+            width_bytes, channels, rate_hz = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
+            if width_bytes not in (1, 2):
+                raise SignbitError(f"{path.name}: has {8 * width_bytes} bits per sample; save it with 16")
+            data = sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError, RuntimeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, SignbitError):
+            raise
+        raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({error})") from None
+    frame_bytes = width_bytes * channels
+    samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
+    return samples.astype(np.int16).reshape(-1, channels) - np.int16(128 if width_bytes == 1 else 0), rate_hz
+
+
+def _read_flac(path: Path) -> tuple[np.ndarray, int]:
+    try:
+        import soundfile
+    except (ImportError, OSError):  # the latter without libsndfile
+        raise SignbitError("reading .flac needs soundfile; install it with: pip install 'signbit[sound]'") from None
+    with open_file(path, BYTES_MAX) as stream:
+        # libsndfile goes by content, and knows some forty formats
+        if stream.read(len(FLAC_MAGIC)) != FLAC_MAGIC:
+            raise SignbitError(f"{path.name}: is not a .flac")
+        stream.seek(0)
+        try:
+            with soundfile.SoundFile(stream) as sound:
+                if sound.subtype not in FLAC_SHIFTS:
+                    raise SignbitError(f"{path.name}: has more than 16 bits per sample; save it with 16")
+                return _frames(path, sound) >> np.int16(FLAC_SHIFTS[sound.subtype]), sound.samplerate
+        except soundfile.SoundFileError as error:
+            raise SignbitError(f"{path.name}: is damaged ({' '.join(str(error).split())})") from None
+
+
+def _frames(path: Path, sound) -> np.ndarray:
+    """All frames, int16 (frames, channels), in memory that grows with what is there, not with what the header says."""
+    blocks = [np.empty((0, sound.channels), np.int16)]
+    left = BYTES_MAX // (2 * sound.channels)
+    while len(block := sound.read(min(left + 1, BLOCK_FRAMES), "int16", always_2d=True)):
+        blocks.append(block)
+        left -= len(block)
+        if left < 0:
+            raise SignbitError(f"{path.name}: holds more than {BYTES_MAX >> 20} MB of samples; take a part of it")
+    return np.concatenate(blocks)

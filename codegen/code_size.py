@@ -36,7 +36,7 @@ C_TERMS = {
     "operator": re.compile(r"[-+*&|^]=?|<<|>>"),
 }
 WIDE = re.compile(
-    r"v|bl$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
+    r"v|bl$|lbu|[ls]w$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
 )
 FREE_OF_FLAGS = {"add", "and", "bic", "eor", "lsl", "lsr", "asr", "mov", "mvn", "orr", "rsb", "sub"}
 """Wide in Thumb-2 without the s of "adds", unless registers are added or moved."""
@@ -121,7 +121,7 @@ def _compiled(text: str) -> str:
 
 
 def _width_bytes(mnemonic: str, suffix: str | None, operands: str) -> int:
-    """2 or 4: the width of an instruction of Thumb."""
+    """2 or 4: the width of an instruction of Thumb, and about that of one of RV32C."""
     if suffix or WIDE.match(mnemonic) or HIGH_SHIFTED_OR_INDEXED.search(operands):
         narrow = mnemonic in NARROW_WITH_HIGH_REGISTERS and "#" not in operands and not suffix
     elif mnemonic in FREE_OF_FLAGS:

@@ -20,6 +20,7 @@ ROOMS = (
     "signbit.bridge",
     "signbit.bridge.commands",
     "signbit.codegen.kernels",
+    "signbit.codegen.kernels.rv32",
     "signbit.codegen",
     "signbit.codegen.commands",
     "signbit.trainer.exact",

@@ -2,6 +2,8 @@
 
 from signbit.codegen.kernels import armv6m, armv7m, dsp, helium, merges, portable
 from signbit.codegen.kernels.base import Job, Kernel
+from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, SmallConvVectors
+from signbit.codegen.kernels.rv32.dense_tables import DenseTables
 from signbit.qmodel.errors import SignbitError
 
 KERNELS: tuple[Kernel, ...] = (
@@ -9,6 +11,9 @@ KERNELS: tuple[Kernel, ...] = (
     *armv7m.KERNELS,
     *dsp.KERNELS,
     *helium.KERNELS,
+    ConvVectors(),
+    SmallConvVectors(),
+    DenseTables(),
     *merges.KERNELS,
     *portable.KERNELS,
 )

@@ -50,7 +50,8 @@ class Target:
 
 
 RV32 = "defined(__riscv) && __riscv_xlen == 32"
-"""Their kernels are plain C, which 16 registers (E) compute as 32 do (I); the costs differ."""
+RV32E = "(defined(__riscv_e) || defined(__riscv_32e))"
+"""With 16 registers; compilers call it by one of two names."""
 
 TARGETS = {
     target.name: target
@@ -83,8 +84,20 @@ TARGETS = {
             "defined(__ARM_FEATURE_MVE)",
             ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
         ),
-        Target("riscv32", "RV32IMC", RV32, ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0"), RISCV),
-        Target("riscv32e", "RV32EMC", RV32, ("-march=rv32emc", "-mabi=ilp32e", "-msmall-data-limit=0"), RISCV),
+        Target(
+            "riscv32",
+            "RV32IMC",
+            f"{RV32} && !{RV32E}",
+            ("-march=rv32imc", "-mabi=ilp32", "-msmall-data-limit=0"),
+            RISCV,
+        ),
+        Target(
+            "riscv32e",
+            "RV32EMC",
+            f"{RV32} && {RV32E}",
+            ("-march=rv32emc", "-mabi=ilp32e", "-msmall-data-limit=0"),
+            RISCV,
+        ),
     )
 }
 CORTEX_M0 = frozenset({"cortex-m0", "cortex-m0plus"})

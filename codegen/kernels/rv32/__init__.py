@@ -1,0 +1,1 @@
+"""Kernels in plain C99 that look sums up in tables instead of adding value by value."""

@@ -44,8 +44,12 @@ class Run:
     words: int
 
     @property
+    def entries(self) -> int:
+        return 1 << self.group.size
+
+    @property
     def table_words(self) -> int:
-        return self.words << self.group.size
+        return self.words * self.entries
 
 
 @dataclass(frozen=True)

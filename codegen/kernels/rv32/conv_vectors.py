@@ -19,6 +19,8 @@ from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
 
 FEW_REGISTERS = "riscv32e"
+HALVES = {"low": "(int32_t)({} << 16)", "high": "(int32_t)({} + 0x8000u)"}
+"""How a half of a word becomes 2^16 of what it holds; a negative low half has borrowed from the high one."""
 
 
 class ConvVectors(PortableKernel):
@@ -85,11 +87,10 @@ class ConvVectors(PortableKernel):
             "map_words": map_words,
             "maps_words": cut.slots * map_words,
             "neuron_words": neuron_words,
-            "neuron_offsets": [
-                plane * job.neurons * neuron_words + chunk * cut.words
-                for plane in range(job.planes)
-                for chunk in range(len(cut.chunks))
-            ],
+            "halves": [(half, _places(job, cut, neuron_words, half)) for half in HALVES],
+            "rows_before_done": [window.pool[0] - row for row in range(window.pool[0])],
+            "strips_before": cut.strips - 1,
+            "high_offset": (cut.units - cut.half) * output_step(job),
             "scale": " / 2" if job.planes == 2 else " >> 16" if len(cut.chunks) == 1 else "",
             "last_strip": job.output_shape[1] - cut.units,
             "out_row": job.output_shape[1] * output_step(job),
@@ -143,6 +144,25 @@ class SmallConvVectors(ConvVectors):
     name = "rv32/conv_vectors_small"
     size_max = 4
     words_max: ClassVar[Mapping[str, int]] = {"riscv32": 2, "riscv32e": 2}
+
+
+def _places(job: Job, cut: Layout, neuron_words: int, half: str) -> list[str]:
+    """C for what a neuron has in one half of its words, at each place of its pool.
+
+    That is its accumulator, or 2^16 of it where it is in a single word: their order is the same.
+    """
+    plane_words = job.neurons * neuron_words
+    starts = [
+        plane * plane_words + chunk * cut.words for plane in range(job.planes) for chunk in range(len(cut.chunks))
+    ]
+    pool_height, pool_width = job.layer.window.pool
+    texts = []
+    for row in range(pool_height):
+        for column in range(pool_width):
+            offsets = [f" + {start + column}u" if start + column else "" for start in starts]
+            words = [HALVES[half].format(f"sums{row}[at{offset}]") for offset in offsets]
+            texts.append(words[0] if len(words) == 1 else f"({' + '.join(f'({word} >> 16)' for word in words)})")
+    return texts
 
 
 def _registers(cut: Layout, target: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
 
-from signbit.codegen.kernels import armv6m, armv7m, dsp, helium, merges, portable
+from signbit.codegen.kernels import armv6m, armv7m, conv_vectors, dsp, helium, merges, portable
 from signbit.codegen.kernels.base import Job, Kernel
 from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, SmallConvVectors
 from signbit.codegen.kernels.rv32.dense_tables import DenseTables
@@ -8,6 +8,7 @@ from signbit.qmodel.errors import SignbitError
 
 KERNELS: tuple[Kernel, ...] = (
     *armv6m.KERNELS,
+    *conv_vectors.KERNELS,
     *armv7m.KERNELS,
     *dsp.KERNELS,
     *helium.KERNELS,

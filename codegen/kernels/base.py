@@ -215,6 +215,10 @@ class Kernel(ABC):
         """The assembly that runs in one inference."""
         return []
 
+    def output_columns(self, job: Job) -> list[int] | None:
+        """The columns of the output as they are made, where some are made twice."""
+        return None
+
     def terms(self, job: Job) -> dict[str, float]:
         """How often each part of the compiled C runs in one inference: what its instructions are predicted from."""
         return {"call": 1}

@@ -34,6 +34,8 @@ def _met(layer: LayerPlan, inputs: list[np.ndarray], values: list[Value]) -> dic
     if isinstance(layer.layer.activation, Requantize) and layer.parameter_bytes:
         activation = layer.layer.activation
         sums = integer.scale(layer.layer.accumulate(inputs, values), activation.multiplier, activation.bias)
+        columns = layer.kernel.output_columns(layer.job)
+        sums = sums if columns is None else sums[:, :, columns]
         met |= {"positive": np.mean(sums >= 0), "negative": np.mean(sums < 0)}
         met["clamped"] = np.mean(sums >> activation.shift > activation.high)
     if isinstance(layer.layer, Conv2D) and layer.layer.window.pool != (1, 1):
@@ -49,6 +51,8 @@ def _kept(layer: LayerPlan, x: np.ndarray, value: Value) -> float:
     rows, columns, neurons = layer.job.output_shape
     places = convolution.convolve(convolution.window.patches(x, convolution.kernel, value.outside))[0]
     pools = places[: rows * height, : columns * width].reshape(rows, height, columns, width, neurons)
+    made = layer.kernel.output_columns(layer.job)
+    pools = pools if made is None else pools[:, :, made]
     goes_down = layer.kernel.name == "m0_conv_window"
     order = pools.transpose((3, 1, 0, 2, 4) if goes_down else (1, 3, 0, 2, 4)).reshape(height * width, -1)
     return np.mean(order[1:] < np.maximum.accumulate(order)[:-1])

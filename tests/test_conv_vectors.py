@@ -1,0 +1,95 @@
+"""Vector tables at their limits: lanes that are full, images that end within a table's entry, strips, padding."""
+
+import numpy as np
+import pytest
+
+from signbit.codegen.kernels.conv_vectors import KERNELS
+from signbit.codegen.plan import make_plan
+from signbit.qmodel.activations import Logits, Requantize
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value
+from signbit.qmodel.window import Window
+from tools.cores import emulated as cores
+from tools.cores.programs import compare_all
+
+ON_CORES = [
+    (kernel, core)
+    for kernel in KERNELS
+    for core in ("m0", "m3", "m4", "m7", "m33")
+    if f"cortex-{core}" in kernel.targets
+]
+
+
+def model_of(shape, kernel, neurons=3, window=Window(), high=127, weights=None):  # noqa: B008 -- frozen
+    """A convolution of values in 0..high, and logits; random weights if none are given."""
+    rng = np.random.default_rng(shape[1])
+    if weights is None:
+        weights = rng.choice(np.array([-1, 1], np.int8), (neurons, *kernel, shape[2]))
+    ones = np.ones(len(weights), np.int32)
+    reach = high * weights[0].size
+    activation = Requantize(
+        (40 * ones).astype(np.int16), ones * (20 * reach), max(0, (80 * reach).bit_length() - 8), 255
+    )
+    layers = [AveragePool((1, 1), shape[2], high), Conv2D(weights, activation, window)]
+    value = Value(shape, Encoding.UINT8, 0, 255)
+    for layer in layers:
+        value = layer.output(value)
+    logits = Logits(np.ones(2, np.int16), np.zeros(2, np.int32))
+    closing = Dense(rng.choice(np.array([-1, 1], np.int8), (2, value.size)), logits)
+    return QuantizedModel("vectors", shape, 0, (*layers, closing), ("a", "b"), 8).validate()
+
+
+def signs(*shape, negative):
+    """All -1 in every neuron whose number is in `negative`, else +1."""
+    weights = np.ones(shape, np.int8)
+    weights[list(negative)] = -1
+    return weights
+
+
+CASES = {
+    "lanes full of negative sums": {
+        "shape": (4, 3, 129),
+        "kernel": (2, 2),
+        "weights": signs(2, 2, 2, 129, negative=(0, 1)),
+    },
+    "a start for each neuron": {"shape": (4, 3, 129), "kernel": (2, 2), "weights": signs(3, 2, 2, 129, negative=(1,))},
+    "eight bits": {"shape": (5, 7, 16), "kernel": (4, 4), "high": 255, "weights": signs(4, 4, 4, 16, negative=(0, 3))},
+    "copied rows at the end of an image with padding above": {
+        "shape": (7, 1, 12),
+        "kernel": (5, 1),
+        "window": Window(padding=(2, 2, 0, 0), pool=(2, 1)),
+    },
+    "one pixel": {"shape": (1, 1, 5), "kernel": (1, 1)},
+    "one pixel in padding": {"shape": (1, 1, 4), "kernel": (3, 3), "window": Window(padding=(2, 2, 2, 2))},
+    "strips that overlap": {"shape": (4, 29, 2), "kernel": (3, 3), "window": Window(padding=(1, 0, 1, 1), pool=(2, 2))},
+    "strips with a stride": {"shape": (5, 40, 1), "kernel": (2, 3), "window": Window(stride=(3, 2))},
+    "a stride beyond the kernel": {"shape": (9, 9, 3), "kernel": (2, 2), "window": Window(stride=(4, 3))},
+    "a wide pool": {"shape": (4, 17, 3), "kernel": (2, 2), "window": Window(pool=(2, 3))},
+}
+
+
+@pytest.mark.parametrize(("kernel", "core"), ON_CORES, ids=lambda value: getattr(value, "name", value))
+def test_cases_on_a_core(kernel, core):
+    """The first row below padding was once taken for one at the end, and its copy wrote over the sums."""
+    if cores.missing():
+        pytest.skip(cores.missing())
+    models, plans, inputs = [], [], []
+    for number, case in enumerate(CASES.values()):
+        model = model_of(**case)
+        plan = make_plan(model, f"m{number}", f"cortex-{core}", kernel=kernel.name)
+        if plan.layers[1].kernel is kernel:
+            x = np.random.default_rng(number).integers(0, 256, (4, model.input_size), dtype=np.uint8)
+            x[0], x[1] = 255, 0
+            models, plans, inputs = [*models, model], [*plans, plan], [*inputs, x]
+    assert len(models) > len(CASES) // 2
+    output = cores.run(plans, inputs, core).output
+    assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_sums_that_do_not_fit_a_lane_are_refused(kernel):
+    target = min(kernel.targets)
+    for channels, fits in ((16, True), (17, False)):
+        plan = make_plan(model_of((5, 5, channels), (4, 4), high=255), "m", target, kernel=kernel.name)
+        assert (plan.layers[1].kernel is kernel) == fits

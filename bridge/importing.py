@@ -6,6 +6,7 @@ with one-bit weights begins a layer of accumulators; a chain of clamp, round or 
 form is refused by the node's name.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,9 @@ def import_model(proto: ModelProto, options: Options) -> Imported:
     """The model of a graph that `reading.checked` has passed."""
     model = export_qonnx.exported(proto)
     if model is None:
-        return _Walk(proto, options).result()
+        # numbers that are none are refused where they would be used
+        with np.errstate(all="ignore"):
+            return _Walk(proto, options).result()
     model = replace(model, name=options.name, labels=options.labels or model.labels).validate()
     places = np.arange(size_of(model.input_shape), dtype=np.int32)
     return Imported(model, (None,) * len(model.layers), (), proto, places, OUTPUT, 1.0)
@@ -201,7 +204,7 @@ class _Walk:
                 f"input {shown(name)} has the shape {tuple(sides)} (0: unknown); export it with a batch and 1 to 3 "
                 "known sides"
             )
-        if size_of(shape) > INPUT_SIZE_MAX:
+        if math.prod(shape) > INPUT_SIZE_MAX:
             raise SignbitError(f"input {shown(name)} has more than {INPUT_SIZE_MAX:,} numbers")
         places = np.arange(size_of(shape), dtype=np.int32).reshape(1, *shape)
         slot = InputSlot(0, Value(shape, Encoding.UINT8, 0, 255), _usual(places, self.options.layout))
@@ -261,9 +264,12 @@ def _total(built: Sequence[Built]) -> Certificate:
 
 def _array(tensor: TensorProto) -> np.ndarray:
     try:
-        return numpy_helper.to_array(tensor)
+        found = numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
         raise SignbitError(f"tensor {shown(tensor.name)}: {_one_line(error)}") from None
+    if found.dtype.kind in "cOSU":
+        raise SignbitError(f"tensor {shown(tensor.name)} holds {found.dtype}, which are no real numbers")
+    return found
 
 
 def _one_line(error: Exception) -> str:

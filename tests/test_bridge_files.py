@@ -121,7 +121,15 @@ def test_few_operators_compute_constants(kind):
         graph.imported(graph.dense("x", 3, 12))
 
 
-@pytest.mark.parametrize("shape, text", [((0, 3), "1 to 3 known sides"), ((1 << 11, 1 << 11), "more than 1,048,576")])
+@pytest.mark.parametrize(
+    "shape, text",
+    [
+        ((0, 3), "1 to 3 known sides"),
+        ((1 << 11, 1 << 11), "more than 1,048,576"),
+        # the product is 0 in 64 bits
+        ((1 << 62, 8), "more than 1,048,576"),
+    ],
+)
 def test_an_input_without_a_usable_shape_is_refused(shape, text):
     graph = Graph(*shape)
     with pytest.raises(SignbitError, match=text):
@@ -160,5 +168,5 @@ def test_other_people_s_functions_are_written_out():
 def test_a_text_constant_is_no_number():
     graph = Graph(12)
     graph.constants.append(numpy_helper.from_array(np.array(["a", "b"], object), "words"))
-    with pytest.raises(SignbitError, match=r"MatMul0.*|is not valid ONNX"):
+    with pytest.raises(SignbitError, match=r"tensor words holds .*no real numbers|is not valid ONNX"):
         graph.imported(graph("MatMul", "x", "words"))

@@ -303,7 +303,7 @@ EXTRAS = {
     "arff": ("scipy", "tables"),
     **dict.fromkeys(("parquet", "feather"), ("pyarrow", "tables")),
     "flac": ("soundfile", "sound"),
-    "onnx": ("onnx", "onnx"),
+    **dict.fromkeys((f"onnx {name}" for name in bad_files.GRAPHS), ("onnx", "onnx")),
 }
 
 

@@ -58,8 +58,6 @@ class Node:
         found = self._input(index)
         if isinstance(found, Tensor):
             raise SignbitError(f"computes its input {shown(self.names[index])} from the network's input")
-        if found.dtype.kind not in "fiub" and found.dtype.itemsize > 4:
-            raise SignbitError(f"has a constant of type {found.dtype}, which is no number")
         values = found.astype(np.float64)
         if np.isnan(values).any():
             raise SignbitError(f"has a constant that is not a number, {shown(self.names[index])}")

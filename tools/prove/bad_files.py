@@ -1,9 +1,9 @@
 """`python -m tools prove bad-files`: damaged files of every kind, each refused in one line, in little time and memory.
 
 Good files of each format are damaged at random: bits, bytes and pieces changed, moved, doubled and cut, numbers made
-extreme, and inside of zip archives with checksums that are right again.  A reader may take a damaged file or refuse it
-with SignbitError or OSError.  Anything else is a finding, and so are a process that dies, a read that takes longer than
-SECONDS_MAX, and a process that holds more than BYTES_MAX.
+extreme, inside of zip archives with checksums that are right again, and inside of ONNX graphs.  A reader may take a
+damaged file or refuse it with SignbitError or OSError.  Anything else is a finding, and so are a process that dies, a
+read that takes longer than SECONDS_MAX, and a process that holds more than BYTES_MAX.
 """
 
 import io
@@ -47,6 +47,10 @@ FIGURES = ROOT / "bench" / "bad_files.json"
 DOCUMENT = ROOT / "docs" / "SECURITY.md"
 BLOCK = "bad-files"
 MODELS = ("digits-mlp", "digits-conv", "motion")
+GRAPHS = ("torch_residual", "torch_signal", "brevitas_relu", "larq_conv", "digits-conv", "motion")
+"""Files of the tests, where there are such, else what models are exported as."""
+IR_VERSION_TAG = b"\x08"
+"""With which an ONNX file begins."""
 EXTREMES = (b"0", b"-1", b"1e999", b"NaN", b"9" * 30, b"2147483648", b"", b"0.5", b'"', b"[", b"\xff", b"\x00")
 
 
@@ -88,18 +92,19 @@ def formats() -> dict[str, Format]:
         "idx": Format("my-images-idx3-ubyte", _idx, own, True),
     }
     models = {f"model {name}": Format("m.npz", (ROOT / "models" / f"{name}.npz").read_bytes, load) for name in MODELS}
-    rest = {
-        "onnx": Format("m.onnx", _onnx, _import),
-        "checkpoint": Format("c.npz", _checkpoint, _resume),
-        "toml": Format("net.toml", _toml, read_toml),
-    }
-    return {**models, **rest, **tables, **images}
+    graphs = {f"onnx {name}": Format("m.onnx", partial(_graph, name), _import) for name in GRAPHS}
+    rest = {"checkpoint": Format("c.npz", _checkpoint, _resume), "toml": Format("net.toml", _toml, read_toml)}
+    return {**models, **graphs, **rest, **tables, **images}
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
     """The content with one to four faults; those of a zip archive may lie inside of its entries."""
     if content[:2] == b"PK" and rng.random() < 0.7:
         return _damaged_entry(content, rng)
+    if content[:1] == IR_VERSION_TAG and rng.random() < 0.7:
+        from tools.prove import bad_graphs
+
+        return bad_graphs.damaged(content, rng)
     for _ in range(rng.integers(1, 5)):
         content = _FAULTS[rng.integers(len(_FAULTS))](bytearray(content), rng)
     return bytes(content)
@@ -281,18 +286,6 @@ def _write_good(kind: Format, folder: Path) -> None:
             (folder / label / f"{number}{path.suffix}").write_bytes(kind.make())
 
 
-def _onnx() -> bytes:
-    from signbit.bridge.export_onnx import export
-
-    return export(load(ROOT / "models" / "digits-mlp.npz")).SerializeToString()
-
-
-def _import(path: Path) -> None:
-    from signbit.bridge.importing import Options, import_file
-
-    import_file(path, Options())
-
-
 def _csv() -> bytes:
     rows = (f"{n % 7 + n % 3 * 9}.{n % 10},{n},{'abc'[n % 3]}" for n in range(40))
     return ("x,y,kind\n" + "\n".join(rows) + "\n").encode()
@@ -363,6 +356,19 @@ def _image(kind: str) -> bytes:
 def _toml() -> bytes:
     layers = ('kind = "conv"\noutputs = 4\nkernel = [3, 3]\npool = [2, 2]', 'kind = "dense"')
     return "\n".join(f"[[layers]]\n{layer}\n" for layer in layers).encode()
+
+
+def _graph(name: str) -> bytes:
+    from signbit.bridge.export_onnx import export
+
+    path = ROOT / "tests" / "golden" / "onnx" / f"{name}.onnx"
+    return path.read_bytes() if path.exists() else export(load(ROOT / "models" / f"{name}.npz")).SerializeToString()
+
+
+def _import(path: Path) -> None:
+    from signbit.bridge.importing import Options, import_file
+
+    import_file(path, Options())
 
 
 def _task_and_training():

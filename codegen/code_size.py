@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 
-from signbit.codegen.render import features_text, functions_text
+from signbit.codegen.render import functions_text
 
 WEIGHTS = json.loads((resources.files("signbit.codegen") / "kernels" / "code_bytes.json").read_text())
 """WEIGHTS[target][optimize][term]: bytes that gcc makes of C, measured by `python -m tools fit_code_size`."""
@@ -80,8 +80,13 @@ def predicted_code_bytes(plan) -> int | None:
     if weights is None:
         return None
     functions = {key: size for layer in plan.layers for key, size in layer_bytes(plan, layer, weights).items()}
-    return sum(functions.values()) + (
-        _bytes(terms(UNSEEN.sub("", features_text(plan))), weights) if plan.front_end else 0
+    return sum(functions.values()) + front_end_bytes(plan)
+
+
+def front_end_bytes(plan) -> int:
+    """Bytes of code that `PREFIX_features` pulls in; 0 where the target is any compiler."""
+    return (
+        _bytes(plan.front_end.code_terms, weights_for(plan.target.name, plan.optimize) or {}) if plan.front_end else 0
     )
 
 

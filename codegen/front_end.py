@@ -1,5 +1,6 @@
 """The front end resolved for the templates: tables, sizes and costs of PREFIX_features -- SPEC 13."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,6 +122,11 @@ class FrontEndPlan:
             "band": count * chosen.bands,
             "row": chosen.rows * chosen.channels * self.is_counts,
         }
+
+    @property
+    def code_terms(self) -> Counter[str]:
+        """What the size of its code depends on, as `signbit.codegen.code_size` has it."""
+        return Counter(front_end=1, pass_of_two=int(self.starts_with_two), statistics=int(self.is_counts))
 
     @property
     def instructions(self) -> float | None:

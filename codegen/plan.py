@@ -358,7 +358,11 @@ def make_plan(
         return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
 
     weights = code_size.weights_for(target, optimize) if optimize == SIZE or limits.flash_bytes is not None else None
-    draft = plan_with([choices[0] for choices in kernels]) if weights else None
+    draft = plan_with([choices[0] for choices in kernels]) if weights or model.front_end else None
+    if model.front_end is not None and limits.flash_bytes is not None:
+        # what is left for the layers
+        taken_bytes = draft.table_bytes + code_size.front_end_bytes(draft)
+        limits = replace(limits, flash_bytes=limits.flash_bytes - taken_bytes)
 
     def code_bytes(index: int, kernel: Kernel) -> dict[str, int]:
         job = jobs[index]

@@ -24,11 +24,6 @@ def functions_text(plan) -> str:
     return render("functions.c.j2", plan)
 
 
-def features_text(plan) -> str:
-    """The header's functions of the front end, with its tables."""
-    return render("front_end/features.c.j2", plan)
-
-
 def harness_text(plan) -> str:
     """A C program that reads inputs from stdin and writes every layer's output to stdout."""
     return render("verify.c.j2", plan)

@@ -27,8 +27,6 @@ CHANNELS_MAX = 64
 BANDS_MAX = 128
 RATE_HZ_MAX = 1_000_000
 STEPS_MAX = 32
-WEIGHT_SUM_MAX = 1 << 16
-"""Of a band: then the sums of the powers' lower halves stay below 2^32."""
 STATISTICS = 4
 """Features of a channel before its bands: mean, mean absolute deviation, energy, zero crossings."""
 BATCH = 256
@@ -103,14 +101,17 @@ class Spectrum:
         return level.reshape(len(samples), -1, self.channels, self.bands)
 
     def check(self) -> None:
-        """Raises SignbitError unless all is in range and no sum can leave uint32."""
+        """Raises SignbitError unless all is in range.
+
+        Then no sum can leave uint32: a band's weights sum to less than FRAME_MAX / 2 * WEIGHT_ONE = 2^16.
+        """
         if self.frame & (self.frame - 1) or self.frame > self.rows:
             raise SignbitError(f"front end's frame is {self.frame}, but must be a power of two of at most {self.rows}")
         used = int(self.sizes.sum(dtype=np.int64))
         if self.first + used > self.frame // 2 or used != len(self.rising):
             raise SignbitError("front end's bands do not fit its frame")
-        if self.rising.max(initial=0) > WEIGHT_ONE or self.weights.sum(axis=0).max() > WEIGHT_SUM_MAX:
-            raise SignbitError("front end's weights are too large")
+        if self.rising.max(initial=0) > WEIGHT_ONE:
+            raise SignbitError(f"front end's weights must be at most {WEIGHT_ONE}")
 
     def settings(self) -> dict:
         numbers = {name: getattr(self, name) for name in SPANS}

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signbit.codegen.choose import Limits
+from signbit.codegen.code_size import front_end_bytes, predicted_code_bytes
 from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.measure import measure, missing
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import FLAGS, edge_samples, find_compiler, verify, verify_stream
@@ -99,6 +102,15 @@ def test_points_stay_in_int16_through_every_pass(seed):
     ends = [-(1 << spectrum.SPLIT_BITS), 1 << spectrum.SPLIT_BITS]
     re, im = (rng.choice(ends, (4, frame // 2)).astype(np.int32) for _ in range(2))
     assert spectrum._split(re, im, spectrum.cosines(frame)).max() <= spectrum.POWER_MAX
+
+
+def test_a_band_of_all_frequencies_fits_32_bits():
+    """The widest frame in one band, at the largest power that there is."""
+    front_end = make(f"spectrum:frame={FRAME_MAX},bands=1", (FRAME_MAX, 1, 1), None)
+    widest = dataclasses.replace(front_end, rising=np.full(FRAME_MAX // 2 - 1, 128, np.uint8))
+    widest.check()
+    sums = widest.weights.sum(axis=0) * np.array([[0xFFFF], [spectrum.POWER_MAX >> 16]])
+    assert sums.max() + 0xFFFF < 1 << 32
 
 
 def test_silence_and_a_constant_are_no_sound():
@@ -197,7 +209,7 @@ BAD_FILES = {
     "number of bands": (_changed(bands=129), "bands"),
     "weights": (
         lambda model: {"replace": {"front_end.rising.npy": npy(np.full_like(model.front_end.rising, 129))}},
-        "too large",
+        "at most 128",
     ),
     "missing array": (lambda model: {"drop": ["front_end.sizes.npy"]}, "is missing"),
     "other offset": (_changed(offset=3), "hash does not fit"),
@@ -311,6 +323,33 @@ def test_another_number_in_the_c_is_found(number, name, change):
     plan = make_plan(dataclasses.replace(model, front_end=other))
     result = verify(model, plan, edge_samples(model), find_compiler())
     assert not result.equal and result.first.startswith("features")
+
+
+@pytest.mark.parametrize("core", ["m0", "m4"])
+def test_measured_flash_and_stack_hold_the_front_end(core):
+    model = front_end_model(0, *FRONT_ENDS[0])
+    plan, without = (
+        make_plan(one, target=f"cortex-{core}") for one in (model, dataclasses.replace(model, front_end=None))
+    )
+    if missing(plan):
+        pytest.skip(missing(plan))
+    found, bare = measure(plan), measure(without)
+    code = found.flash_bytes - bare.flash_bytes - plan.table_bytes
+    predicted = predicted_code_bytes(plan) - predicted_code_bytes(without)
+    assert code > 900 and abs(predicted - code) < 0.05 * code
+    assert found.stack_bytes > bare.stack_bytes
+
+
+def test_flash_of_the_front_end_counts_against_the_limit():
+    model = front_end_model(0, *FRONT_ENDS[0])
+    for target in ("portable", "cortex-m0"):
+        plan = make_plan(model, target=target, optimize="size")
+        whole = plan.data_bytes + plan.table_bytes + (predicted_code_bytes(plan) or 0)
+        make_plan(model, target=target, optimize="size", limits=Limits(flash_bytes=whole))
+        # ten bytes are not enough for the layers
+        few = plan.table_bytes + front_end_bytes(plan) + 10
+        with pytest.raises(SignbitError, match="more than allowed"):
+            make_plan(model, target=target, optimize="size", limits=Limits(flash_bytes=few))
 
 
 STREAMS = [number for number, (text, _, _) in enumerate(FRONT_ENDS) if not text.startswith("stats")]

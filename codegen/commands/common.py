@@ -30,7 +30,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--max-flash",
         metavar="BYTES",
         type=_bytes,
-        help="most flash: weights, parameters and, for a core, code as predicted",
+        help="most flash: weights, parameters, tables of a front end and, for a core, code as predicted",
     )
     parser.add_argument(
         "--max-instructions",

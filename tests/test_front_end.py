@@ -416,6 +416,8 @@ def write_sounds(folder, words=("high", "low"), count=12, rows=1600, rate_hz=800
 
 def test_sound_is_trained_evaluated_and_verified_from_its_samples(tmp_path, trainer, capsys):
     data, out = write_sounds(tmp_path / "tones"), tmp_path / "tones.npz"
+    assert "inputs of 9x1x40 by the front end logmel" in trainer("look", data)[1]
+    assert " for its features" in trainer("summary", "--data", data, "--model", "logistic")[1]
     code, _, err = trainer("--data", data, "--model", "logistic", "--epochs", "5", "--out", out, "--quiet")
     assert code == 0 and "front end logmel gives inputs of 9x1x40" in err
     model = file.load(out)
@@ -444,6 +446,17 @@ def test_windows_have_a_front_end_if_it_is_asked_for(tmp_path, trainer):
         assert code == 0, err
         found = file.load(out)
         assert (found.front_end.features_shape if found.front_end else found.input_shape) == shape
+
+
+@pytest.mark.parametrize("kind", ["stats:bands=3", "spectrum:frame=32,bands=4"])
+def test_estimator_takes_windows_of_samples(kind):
+    estimator = pytest.importorskip("signbit.trainer.estimator", reason='pip install "signbit[sklearn]"')
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = np.rint(rng.normal(0, 500, (60, 64, 2)) * np.where(y, 4, 1)[:, None, None]).reshape(60, -1)
+    fitted = estimator.BinaryConnectClassifier("logistic", epochs=5, front_end=kind, input_shape=(64, 1, 2)).fit(x, y)
+    assert fitted.score(x, y) > 0.9 and fitted.model_.sensor_shape == (64, 1, 2)
+    assert np.array_equal(fitted.inputs(x), fitted.model_.inputs_from(x.astype(np.int16)))
 
 
 def test_front_end_that_means_nothing_is_refused_in_one_line(tmp_path, trainer):

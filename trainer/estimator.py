@@ -122,7 +122,10 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return np.where(decided == REJECTED, rejected, self.classes_[decided])
 
     def counts(self, X):
-        """The int16 counts that a sensor would give for X, (samples, features): what PREFIX_quantize_input() takes."""
+        """The int16 counts that a sensor would give for X, (samples, features).
+
+        PREFIX_quantize_input() takes them, or with a `front_end` PREFIX_features().
+        """
         X = self._checked(X)
         if self.lsb_ is None:
             raise SignbitError("fitted to uint8, which is used unchanged: there are no counts")

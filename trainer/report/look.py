@@ -17,7 +17,9 @@ from signbit.qmodel.data.readers.roles import Role
 from signbit.qmodel.data.readers.table import Table
 from signbit.qmodel.data.split import SAMPLES_MIN
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.front_end import NONE
 from signbit.qmodel.untrusted import shown
+from signbit.trainer.learning.settings import fronted_shape, own_front_end
 
 ROWS_SHOWN = 64
 """Columns, and classes, that are printed."""
@@ -148,7 +150,9 @@ def _columns(table: Table) -> tuple[ColumnLook, ...]:
 
 
 def _result(dataset: Dataset) -> str:
-    shape = "x".join(map(str, dataset.input_shape))
+    front_end = own_front_end(dataset)
+    shape = "x".join(map(str, fronted_shape(dataset, front_end)))
+    shape += f" by the front end {front_end}" if front_end != NONE else ""
     parts = f"{len(dataset.train):,} to train, {len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
     return f"inputs of {shape}, {len(dataset.labels)} classes; {parts} ({dataset.split_rule})"
 

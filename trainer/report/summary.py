@@ -39,6 +39,9 @@ class Summary:
     instructions: dict[str, int | None]
     """Predicted for one inference on each core, with the kernels that codegen chooses for speed."""
 
+    features: dict[str, int | None]
+    """The same for the front end; empty where there is none."""
+
     @property
     def weight_bits(self) -> int:
         return sum(row.weight_bits for row in self.layers)
@@ -72,14 +75,15 @@ def summarize(
         )
         for index, (spec, layer) in enumerate(zip(architecture, plan.layers, strict=True))
     )
-    counts = {core: make_plan(model, target=core, optimize="speed").instructions for core in CORES}
+    plans = {core: make_plan(model, target=core, optimize="speed") for core in CORES}
     return Summary(
         architecture_text(architecture),
         model.input_shape,
         rows,
         plan.data_bytes,
         plan.scratch_bytes,
-        {core: None if count is None else round(count) for core, count in counts.items()},
+        {core: _rounded(plan.instructions) for core, plan in plans.items()},
+        {core: _rounded(plan.front_end.instructions) for core, plan in plans.items() if plan.front_end},
     )
 
 
@@ -99,7 +103,9 @@ def print_summary(screen: Console, summary: Summary) -> None:
     screen.print(f"{'arena':<12}{summary.arena_bytes:>12,} bytes of RAM")
     for core, count in summary.instructions.items():
         shown = "no estimate" if count is None else f"{count:,}"
-        screen.print(f"{core:<12}{shown:>12} instructions per inference")
+        features = summary.features.get(core)
+        more = "" if features is None else f", and {features:,} for its features"
+        screen.print(f"{core:<12}{shown:>12} instructions per inference{more}")
 
 
 def summary_json(summary: Summary) -> dict:
@@ -121,6 +127,10 @@ def untrained(
     network.calibrate(rng.integers(256, size=(50, network.value.size_bytes), dtype=np.uint8))
     labels = tuple(f"class {number}" for number in range(classes))
     return quantize(network, "summary", input_shape, labels, quantization, front_end)
+
+
+def _rounded(count: float | None) -> int | None:
+    return None if count is None else round(count)
 
 
 def _weight_bits(layer) -> int:

@@ -18,6 +18,7 @@ from signbit.trainer.command.reject import RATES
 from signbit.trainer.learning.reject import COVERAGES, RANK_MIN, check_count, curve, fit_known, fit_unknown
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
+from tools.measure import bench_reject
 
 QUICK = ("--model", "mlp", "--hidden", "16", "--epochs", "12", "--quiet")
 
@@ -261,3 +262,18 @@ def test_a_run_that_was_stopped_ends_in_the_same_reject(trainer, tmp_path, monke
     assert trainer("--resume", tmp_path / "m.npz.checkpoint", "--quiet")[0] == 0
     whole, resumed = (file.load(tmp_path / f"{name}.npz") for name in ("whole", "m"))
     assert whole.reject.margins.any() and whole.hash == resumed.hash
+
+
+def test_the_documents_table_counts_what_is_refused(monkeypatch):
+    """`python -m tools bench_reject` with one network of few epochs; classes left out are in no part of its data."""
+    monkeypatch.setattr(bench_reject, "LEFT_OUT", ((8, 9),))
+    monkeypatch.setattr(bench_reject, "default_settings", lambda *given: default_settings(*given, epochs=3))
+    known, unknown = bench_reject.without(load_dataset("digits"), (0, 9))
+    assert known.labels == tuple("12345678") and set(known.test.y) == set(range(8))
+    assert len(known.test) + len(unknown) == 360
+    rows = bench_reject.measure("digits")
+    assert [row["score"] for row in rows] == list(bench_reject.SCORES)
+    for row in rows:
+        assert row["refused"].count == row["all right"].count == row["right of the others"].count + row["refused"].right
+        assert row["unknown refused"].count == 360 - row["refused"].count
+        assert row["unknown refused"].right / row["unknown refused"].count > row["refused"].right / row["refused"].count

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from signbit.codegen.kernels.targets import ARM
-from signbit.emulate import command
+from signbit.emulate import command, pio
 from signbit.emulate import emulation as emulate
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import MACHINES, RISCV, EmulatedUart
@@ -197,6 +197,25 @@ def test_a_difference_is_the_exit_code(repository, digits_results, capsys, monke
     monkeypatch.setattr(command, "emulate", lambda *_: [digits_results["m3"], spoiled])
     assert run_main(repository) == 1
     assert "19/20" in capsys.readouterr().out
+
+
+def test_a_core_too_small_for_the_model_is_named(repository, digits_results, monkeypatch, capsys):
+    build = pio.build
+
+    def small_m0(envs, *arguments):
+        if MACHINES["m0"].env in envs:
+            raise pio.DoesNotFit("section `.bss' will not fit in region `RAM'")
+        return build(envs, *arguments)
+
+    monkeypatch.setattr(pio, "build", small_m0)
+    options = ("--json", "--cores", "m0,m3", "--limit", "3", "--uart", "1")
+    assert run_main(repository, *options) == 0
+    captured = capsys.readouterr()
+    assert [row["core"] for row in json.loads(captured.out)] == ["m3"]
+    assert "note: NOT RUN: Cortex-M0 on microbit can't hold the model: section `.bss' will not fit" in captured.err
+    assert run_main(repository, *options, "--require") == 3
+    with pytest.raises(pio.DoesNotFit):
+        run_main(repository, "--cores", "m0")
 
 
 def test_missing_tools_are_no_pass(repository, capsys, monkeypatch):

@@ -23,6 +23,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from tools.documents.blocks import block
 from tools.measure import firmware_sizes
+from tools.networks.random import random_model
 
 FLASH_BASES = {"nrf52840_dk": 0, "bbcmicrobit": 0, "pico": 0x10000000, "qemu_m33": 0x10000000} | {
     f"qemu_{core}": 0 for core in ("m0", "m3", "m4", "m7", "m55")
@@ -166,6 +167,13 @@ def test_a_bad_model_fails_the_build_with_one_line(content, reason, tmp_path):
     with pytest.raises(SignbitError, match=rf"^\S+bad\.npz: {reason}[^\n]*$"):
         pio.build(["qemu_m3"], model, tmp_path / "build")
     assert not (tmp_path / "build" / "qemu_m3" / "generated").exists()
+
+
+def test_a_model_that_a_board_can_not_hold_is_that_error(tmp_path):
+    """Four test vectors of 60,000 bytes, and 256 KB of flash."""
+    save(random_model(1, (60_000, 2)), tmp_path / "wide.npz")
+    with pytest.raises(pio.DoesNotFit, match=r"^section .* will not fit in region .FLASH.$"):
+        pio.build(["qemu_m0"], tmp_path / "wide.npz", tmp_path / "build")
 
 
 def test_the_link_fails_when_the_stack_does_not_fit(elfs, tmp_path):

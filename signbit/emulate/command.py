@@ -64,6 +64,8 @@ def main(arguments: list[str], prog: str = "signbit emulate") -> int:
         print_results(console(), results)
     if reasons:
         note(f"NOT RUN: {', '.join(reasons)}: {told}")
+    if options.require and len(results) < len(cores):
+        return EXIT_NOT_RUN
     return EXIT_OK if all(result.equal for result in results) else EXIT_DIFFERENT
 
 

@@ -19,6 +19,7 @@ from signbit.emulate import pio
 from signbit.emulate.machines import CORES, MACHINES, EmulatedUart, Machine
 from signbit.line.link import Link
 from signbit.places import FIRMWARE, workspace
+from signbit.qmodel.command import note
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
@@ -75,20 +76,42 @@ def emulate(
 ) -> list[CoreResult]:
     """Run the model file `path` on each of `cores` over `inputs`, uint8 (n, input_size).
 
-    Where the firmware has no port, only the batch runs.  Needs what `missing` asks for.  Raises SignbitError when a
-    firmware can't be built, faults or does not end.
+    Where the firmware has no port, only the batch runs.  Needs what `missing` asks for.  A note names each core whose
+    memory is too small for the model.  Raises SignbitError when a firmware can't be built, faults or does not end, and
+    when no core can hold the model.
     """
     model = load(path)
     machines = [CORES[core] for core in cores]
     progress(f"building for {len(machines)} cores")
-    envs = [env for machine in machines if machine.env for env in (machine.env, machine.batch_env)]
-    elfs = pio.build(envs, path, build_folder(model)) if envs else {}
+    elfs = _built([machine for machine in machines if machine.env], path, build_folder(model))
+    machines = [machine for machine in machines if not machine.env or machine.env in elfs]
     trace = model.trace(inputs)
     results = []
     for machine in machines:
         progress(f"{machine.title}: {len(inputs)} inputs")
         results.append(_run_core(machine, elfs, model, inputs, trace, uart_trips))
     return results
+
+
+def _built(machines: list[Machine], path: Path, folder: Path) -> dict[str, Path]:
+    """The elf of each environment of `machines`, in one build or, where the model is too large for some, one by one."""
+    try:
+        return _build(machines, path, folder) if machines else {}
+    except pio.DoesNotFit as error:
+        first = error
+    elfs: dict[str, Path] = {}
+    for machine in machines:
+        try:
+            elfs |= _build([machine], path, folder)
+        except pio.DoesNotFit as error:
+            note(f"NOT RUN: {machine.title} on {machine.machine} can't hold the model: {error}")
+    if not elfs:
+        raise first
+    return elfs
+
+
+def _build(machines: list[Machine], path: Path, folder: Path) -> dict[str, Path]:
+    return pio.build([env for machine in machines for env in (machine.env, machine.batch_env)], path, folder)
 
 
 def build_folder(model: QuantizedModel) -> Path:

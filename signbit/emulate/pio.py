@@ -39,11 +39,16 @@ exec "{program}" "$@"
 """
 
 
+class DoesNotFit(SignbitError):
+    """A firmware with this model is larger than the memory of its core."""
+
+
 def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None = None) -> dict[str, Path]:
     """Build the environments `envs` of firmware/ for `model`; returns each one's elf.
 
     Without `model` it is the one platformio.ini names; without `build_dir` the build folder is PlatformIO's usual
-    one, which holds one model at a time.  Raises SignbitError with the first line that says what went wrong.
+    one, which holds one model at a time.  Raises SignbitError with the first line that says what went wrong, and
+    DoesNotFit where that is a memory which is too small.
     """
     envs = list(envs)
     arguments = ["run", *(word for env in envs for word in ("-e", env))]
@@ -59,7 +64,10 @@ def build(envs: Iterable[str], model: Path | None = None, build_dir: Path | None
             errors="replace",
         )
     if done.returncode:
-        raise SignbitError(_first_error(done.stdout + done.stderr))
+        line = _first_error(done.stdout + done.stderr)
+        if "will not fit in region" in line or "RAM is full" in line:
+            raise DoesNotFit(re.sub(r"^\S*ld: (\S+\.elf )?", "", line))
+        raise SignbitError(line)
     return {env: folder / env / "firmware.elf" for env in envs}
 
 

@@ -22,7 +22,7 @@ from signbit.bridge.graph.fold import Certificate
 from signbit.bridge.graph.library import ModelProto, TensorProto, numpy_helper
 from signbit.bridge.graph.node import Node, Operator
 from signbit.bridge.graph.reading import OPSET_MIN, OWN_DOMAIN, attributes, read
-from signbit.bridge.graph.tensor import InputSlot, Slot, Tensor
+from signbit.bridge.graph.tensor import Difference, InputSlot, Slot, Tensor
 from signbit.bridge.operators import elementwise, merges, own, pools, quantizers, shapes, weighted
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_name
@@ -65,6 +65,8 @@ class Options:
     input_unit: float | None = None
     layout: str | None = None
     allow_rounding: bool = False
+    sha256: str | None = None
+    """Of the file, for the model's provenance."""
     range_of: Callable[[str], float] | None = None
     """What the highest level of a float ReLU, by its name in the graph, is worth; None where none may be."""
 
@@ -93,9 +95,9 @@ class Imported:
 def import_file(path: str | os.PathLike, options: Options, external_data: bool = False) -> Imported:
     """The model of an ONNX file; raises SignbitError with what is wrong and the node's name, or OSError."""
     check_name(options.name)
-    proto = read(path, external_data)
+    proto, sha256 = read(path, external_data)
     try:
-        return import_model(proto, options)
+        return import_model(proto, replace(options, sha256=sha256))
     except SignbitError as error:
         raise SignbitError(f"{Path(path)}: {error}") from None
 
@@ -178,6 +180,8 @@ class _Walk:
         if node.kind not in OPERATORS:
             advice = ADVICE.get(node.kind)
             raise SignbitError(f"there is no integer form of {shown(node.kind)}" + (f"; {advice}" if advice else ""))
+        if node.kind != "Add" and any(isinstance(each, Difference) for each in node.inputs):
+            raise SignbitError(elementwise.NO_DIFFERENCE)
         padded = [each for each in node.inputs if isinstance(each, Tensor) and each.padding is not None]
         if padded and node.kind not in TAKE_PADDING:
             raise SignbitError("reads an image that was padded; only a convolution can take padding in")
@@ -233,6 +237,7 @@ class _Walk:
         labels = options.labels or own.labels(found) or tuple(map(str, range(layers[-1].neurons)))
         certificate = _total(self.builder.layers())
         record = {
+            **({"sha256": options.sha256} if options.sha256 else {}),
             "producer": shown(f"{found.producer_name} {found.producer_version}".strip()),
             "accumulators": certificate.possible,
             "rounded_differently": certificate.different,

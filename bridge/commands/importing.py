@@ -28,10 +28,10 @@ def main(arguments: list[str], prog: str) -> None:
     name = options.name or _name_of(options.graph)
     check_name(name)
     labels = tuple(options.labels.split(",")) if options.labels else None
-    wanted = Options(name, labels, options.input_unit, options.layout, options.allow_rounding)
     data = load_dataset(options.data, options.data_dir) if options.data else None
     samples = load_dataset(options.calibrate, options.data_dir) if options.calibrate else None
-    proto = read(options.graph, options.external_data)
+    proto, sha256 = read(options.graph, options.external_data)
+    wanted = Options(name, labels, options.input_unit, options.layout, options.allow_rounding, sha256)
     try:
         if samples is None:
             imported, ranges = import_model(proto, wanted), {}
@@ -162,11 +162,14 @@ def _print(imported: Imported, path: str, ranges: dict[str, float], found: Compa
     def say(text: str) -> None:
         screen.print(text, soft_wrap=True)
 
-    share = certificate.different / max(certificate.possible, 1)
-    say(
-        f"certificate  {certificate.different:,} of {certificate.possible:,} accumulators that can occur get another "
-        f"level than in the network ({share:.4%})"
-    )
+    if certificate.possible:
+        share = certificate.different / certificate.possible
+        say(
+            f"certificate  {certificate.different:,} of {certificate.possible:,} accumulators that can occur get "
+            f"another level than in the network ({share:.4%})"
+        )
+    else:
+        say("certificate  nothing was rounded: the layers are the file's own")
     for name, high in ranges.items():
         say(f"calibrated   {name}: 0 to {high:.4g} in 7 bits")
     if found:

@@ -1,5 +1,6 @@
 """An ONNX file, read with bounds: its size, nodes and tensors, and no file but itself unless the caller asks."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -21,14 +22,15 @@ OWN_DOMAIN = "signbit"
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", OWN_DOMAIN}) | QONNX_DOMAINS
 
 
-def read(path: str | os.PathLike, external_data: bool = False) -> ModelProto:
-    """The checked model in the file `path`; raises SignbitError with what is wrong, or OSError.
+def read(path: str | os.PathLike, external_data: bool = False) -> tuple[ModelProto, str]:
+    """The checked model in the file `path`, and the file's SHA-256; raises SignbitError or OSError.
 
     `external_data` lets tensors be read from files in the same folder.
     """
     path = Path(path)
     try:
-        return checked(parse(read_file(path, FILE_BYTES_MAX)), path.parent if external_data else None)
+        data = read_file(path, FILE_BYTES_MAX)
+        return checked(parse(data), path.parent if external_data else None), hashlib.sha256(data).hexdigest()
     except SignbitError as error:
         text = str(error)
         raise SignbitError(text if text.startswith(str(path)) else f"{path}: {text}") from None

@@ -268,6 +268,14 @@ class Tensor:
         return vector[self.order % self.channels]
 
 
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """left - right, which only an addition of `right` may read: so straight-through estimators are written."""
+
+    left: Tensor
+    right: Tensor
+
+
 def canonical(shape: Shape) -> np.ndarray:
     """Places of an image (H, W, C) as the graph has it, (1, C, H, W), or of a vector, (1, n)."""
     places = np.arange(size_of(shape), dtype=np.int32).reshape(shape)

@@ -7,24 +7,30 @@ import numpy as np
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.library import TensorProto
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import Rounding, Tensor
+from signbit.bridge.graph.tensor import Difference, Rounding, Tensor
 from signbit.bridge.operators.merges import add_tensors
 from signbit.qmodel.errors import SignbitError
 
+NO_DIFFERENCE = "reads one activation minus another, for which there is no integer layer"
 BYTES = frozenset({TensorProto.UINT8, TensorProto.INT8})
 WHOLE = BYTES | {TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64}
 
 
 def add(node: Node, builder: Builder) -> Tensor:
+    for each, other in (node.inputs, node.inputs[::-1]):
+        if isinstance(other, Difference) and each is other.right:
+            return other.left
+    if any(isinstance(each, Difference) for each in node.inputs):
+        raise SignbitError(NO_DIFFERENCE)
     if all(isinstance(each, Tensor) for each in node.inputs):
         return add_tensors(node, builder)
     tensor, other = _sides(node)
     return tensor.affine(1.0, other)
 
 
-def subtract(node: Node, builder: Builder) -> Tensor:
+def subtract(node: Node, builder: Builder) -> Tensor | Difference:
     if all(isinstance(each, Tensor) for each in node.inputs):
-        raise SignbitError("subtracts one activation from another, for which there is no integer layer")
+        return Difference(*node.inputs)
     tensor, other = _sides(node)
     return tensor.affine(-1.0, other) if isinstance(node.inputs[1], Tensor) else tensor.affine(1.0, -other)
 

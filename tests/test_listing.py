@@ -43,6 +43,7 @@ LISTINGS = {
     "sometimes": ("1: lsrs r1, #1 @* 8\nbcc 2f\n@* odd\nadds r0, #1\n2: subs r2, #1\nbne 1b", {"odd": 0.25}, 34),
     "round that ends in the middle": ("1: subs r0, #1 @* 4\nbeq 2f\n@* 3/4\nadds r1, #1\nb 1b\n2: bx lr", {}, 15),
     "out of line": ("1: bmi 3f @* 8\n2: bne 1b\nbx lr\n3: movs r0, #0 @* 8 * minus\nb 2b", {"minus": 0.5}, 25),
+    "loop that is skipped to": ("beq 1f\n@* odd\nadds r0, #1\n1: subs r0, #1 @* 2\nbne 1b", {"odd": 0}, 5),
     "several in a line": ("adds r0, #1; adds r0, #1; bx lr", {}, 3),
     "repeated by the assembler": (".rept 3\n.rept 2\nnop\n.endr\nadds r0, #1\n.endr", {}, 9),
     "loop of low overhead": ("dls lr, r0\n1: adds r1, #1 @* n\nle lr, 1b", {"n": 4}, 9),

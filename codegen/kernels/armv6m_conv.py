@@ -52,14 +52,13 @@ pool = Listing("""
     push {r4}
     cmp r3, #0
     beq 2f
-    @* first
-    1: ldmia r1!, {r3} @* count
+    1: ldmia r1!, {r3} @* first * count
     stmia r0!, {r3}
     subs r2, #1
     bne 1b
+    @* first
     b 4f
-    @* later
-    2: ldmia r1!, {r3} @* count
+    2: ldmia r1!, {r3} @* later * count
     ldr r4, [r0]
     cmp r3, r4
     bge 3f

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from signbit.codegen.kernels.armv7m_assembly import fill_run
 from signbit.codegen.kernels.armv7m_bits import DenseBitColumns
 from signbit.codegen.kernels.armv7m_buckets import DenseBuckets
 from signbit.codegen.kernels.armv7m_conv import ConvLut, ConvRowLut
@@ -15,16 +16,15 @@ from signbit.codegen.kernels.armv7m_lut import (
     Chunk,
     FinishingKernel,
     block_for,
-    finish_instructions,
     parameters,
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
-STACK_BYTES = 36
 MANY_NEURONS = 32
 """With at least so many neurons, a weight may not take much more than a bit."""
 
@@ -75,7 +75,7 @@ class DenseLut(FinishingKernel):
         block, sums = self.block(job), sums_of(job)
         groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
         table_words = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
-        copy_words = rest.words_read if rest and not self._direct(job) else 0
+        copy_words = self._copy_words(job)
         copy_at = table_words + block.words(job.neurons)
         rest_inputs = job.layer.fan_in - count * full.inputs
         return {
@@ -92,21 +92,31 @@ class DenseLut(FinishingKernel):
             "copy_end": copy_at + copy_words,
         }
 
-    def cost(self, job: Job) -> Cost:
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self.values(job)["copy_end"]
+
+    def runs(self, job: Job) -> list[Run]:
         full, count, rest = self.split(job)
-        values = self.values(job)
-        block = self.block(job)
-        look_up = {
-            chunk: block.instructions(job.neurons, chunk.groups) + chunk.groups + 7 for chunk in self.chunks(job)
-        }
-        instructions = 26 + 1.5 * values["sum_words"] + finish_instructions(job, block.packed)
-        if count:
-            instructions += count * (full.build_instructions + 12 + look_up[full] * job.planes)
-        if rest:
-            copied = 0 if self._direct(job) else 6 * values["rest_inputs"] + 1.5 * values["copy_words"] - 8
-            instructions += rest.build_instructions + 10 + look_up[rest] * job.planes + copied
-        scratch_words = values["copy_at"] + values["copy_words"]
-        return Cost(instructions, WORD_BYTES * scratch_words, STACK_BYTES)
+        block, copy_words = self.block(job), self._copy_words(job)
+        passes = [(full, count)] * (count > 0) + [(rest, 1)] * (rest is not None)
+        return [
+            fill_run(1, block.words(job.neurons)),
+            *([fill_run(1, copy_words)] if copy_words else []),
+            *(run for chunk, times in passes for run in chunk.build_runs(times)),
+            *(block.look_up_run(times * job.planes, job.neurons, chunk) for chunk, times in passes),
+            *self.finish_runs(job, block.packed),
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        full, count, rest = self.split(job)
+        tables = count * full.tables + (rest.tables if rest else 0)
+        copied = job.layer.fan_in - count * full.inputs if self._copy_words(job) else 0
+        looks = (count + bool(rest)) * job.planes
+        return super().terms(job) | {"pass": count, "table": tables, "look-up": looks, "copied": copied}
+
+    def _copy_words(self, job: Job) -> int:
+        rest = self.split(job)[2]
+        return rest.words_read if rest and not self._direct(job) else 0
 
     def _direct(self, job: Job) -> bool:
         """Whether the rest's tables can be built from the input itself."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import armv7m_assembly as assembly
-from signbit.codegen.kernels.armv7m_lut import FinishingKernel, finish_instructions
-from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Piece, activation_arrays
+from signbit.codegen.kernels.armv7m_lut import FinishingKernel
+from signbit.codegen.kernels.base import BITS, CArray, Job, Piece, activation_arrays
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -26,11 +27,6 @@ BATCH = 16
 LOW_PLANES = 4
 POSITIONS_MAX = 16_000
 """Offsets of an input's weights fit 16 bits."""
-
-EXTRACT_INSTRUCTIONS = 850
-"""Instructions for 32 sums from their planes, as compiled."""
-
-STACK_BYTES = 40
 
 
 class DenseBitColumns(FinishingKernel):
@@ -49,7 +45,7 @@ class DenseBitColumns(FinishingKernel):
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         planes = self._planes(job)
-        return Piece("m3_list"), Piece(
+        return Piece("m3_list", values={"assembly": assembly.numbers}), Piece(
             "m3_count", f"m3_count{planes}", {"planes": planes, "assembly": assembly.count(planes)}
         )
 
@@ -87,19 +83,22 @@ class DenseBitColumns(FinishingKernel):
             "scratch_words": list_words + planes + 32 * self._blocks(job),
         }
 
-    def cost(self, job: Job) -> Cost:
-        values = self.values(job)
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self.values(job)["scratch_words"]
+
+    def runs(self, job: Job) -> list[Run]:
         fan_in = job.layer.fan_in
         # the rarer sign of balanced inputs is a bit below half
         listed = fan_in / 2 - 0.4 * fan_in**0.5
-        batches = (listed + BATCH / 2) / BATCH
-        high = values["planes"] - LOW_PLANES
-        batch = 2 * BATCH + 5 * (BATCH - 1) + 2 * high + 2 * -(-high // 4) + 4
-        extract = EXTRACT_INSTRUCTIONS if values["blocks"] > 1 else EXTRACT_INSTRUCTIONS * 2 // 3
-        block = batches * batch + extract
-        instructions = values["words"] * 22 + 7.2 * listed + values["blocks"] * block + 100
-        instructions += finish_instructions(job, False)
-        return Cost(instructions, WORD_BYTES * values["scratch_words"], STACK_BYTES)
+        return [
+            assembly.numbers.run(words=self._words(job), listed=listed / self._words(job)),
+            assembly.count(self._planes(job)).run(self._blocks(job), batches=(listed + BATCH / 2) / BATCH),
+            *self.finish_runs(job),
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        blocks = self._blocks(job)
+        return super().terms(job) | {"word": self._words(job), "block": blocks, "plane": blocks * self._planes(job)}
 
     def _words(self, job: Job) -> int:
         return size_of(job.input_shape[:-1]) * integer.words_for(job.input_shape[-1])

@@ -6,6 +6,7 @@ subtracted from that neuron's register at each border, gives every neuron the su
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import armv7m_assembly as assembly
-from signbit.codegen.kernels.armv7m_lut import FinishingKernel, Sums, finish_instructions
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece, activation_arrays
+from signbit.codegen.kernels.armv7m_lut import FinishingKernel
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece, activation_arrays
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
@@ -25,9 +27,6 @@ WIDTH_MAX = 7
 
 CHAIN = 48
 """Inputs that are summed without a branch."""
-
-STACK_BYTES = 44
-WORDS = Sums(packed=False, offset=0)
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,12 @@ class Variant:
         symbol = f"m3_buckets{self.width}_{8 * self.index_bytes}{'_shifted' * self.shift}"
         return Piece("m3_buckets", symbol, values)
 
+    def run(self, inputs: int, entries: int) -> Run:
+        """Run it for so many inputs, of which some buckets have more than one entry."""
+        longer = entries - 2**self.width
+        listing = assembly.buckets(self.width, self.index_bytes, self.shift, CHAIN)
+        return listing.run(summed=Fraction(inputs, CHAIN), returns=entries, longer=longer)
+
     def entries(self, count: int) -> list[int]:
         """Where the chain is entered for a bucket of `count` inputs."""
         rounds = max(0, -(-count // CHAIN) - 1)
@@ -77,7 +82,7 @@ def widths(neurons: int, fan_in: int) -> tuple[int, ...]:
         return tuple(neurons // sets + (index < neurons % sets) for index in range(sets))
 
     options = [balanced(sets) for sets in range(-(-neurons // WIDTH_MAX), neurons + 1)]
-    return min(options, key=lambda option: sum(3 * fan_in + 5 * 2**width for width in option))
+    return min(options, key=lambda option: sum(Variant(n, 1, 0).run(fan_in, 2**n).instructions for n in option))
 
 
 class DenseBuckets(FinishingKernel):
@@ -115,12 +120,15 @@ class DenseBuckets(FinishingKernel):
             *activation_arrays(job),
         )
 
-    def cost(self, job: Job) -> Cost:
-        variants = self.variants(job)
-        extra = len(self.arrays(job)[1].values) - sum(2**variant.width for variant in variants)
-        each = [3 * job.layer.fan_in + 5 * 2**variant.width + variant.width + 15 for variant in variants]
-        instructions = sum(each) + 6 * extra + 12 + finish_instructions(job, WORDS.packed)
-        return Cost(instructions, WORD_BYTES * job.neurons, STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * job.neurons
+
+    def runs(self, job: Job) -> list[Run]:
+        sets = zip(self.variants(job), self._lists(job)[1], strict=True)
+        return [*(variant.run(job.layer.fan_in, len(entries)) for variant, entries in sets), *self.finish_runs(job)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        return super().terms(job) | {"set": len(self.variants(job))}
 
     def _index_ctype(self, job: Job) -> str:
         return "uint8_t" if job.layer.fan_in <= 256 else "uint16_t"

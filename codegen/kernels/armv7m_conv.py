@@ -5,29 +5,30 @@ after the last one.  What is at one column and is looked up together is a cell: 
 few channels, the kernel's width of pixels at a place.
 """
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from signbit.codegen.kernels.armv7m_assembly import fill_run
 from signbit.codegen.kernels.armv7m_lut import (
     ENTRY_OFFSET,
     Block,
     Chunk,
     FinishingKernel,
     block_for,
-    finish_instructions,
     max_piece,
     parameters,
     split,
     sums_of,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 ANY_BITS = (4, 5, 6, 7, 8)
-STACK_BYTES = 36
 CELL_BYTES_MAX = 32
 """Cells of whole kernel widths, above which each pixel is a cell."""
 
@@ -69,8 +70,6 @@ class ConvLut(FinishingKernel):
     template = "kernels/m3_conv_lut.c.j2"
     layer = Conv2D
     reads = BYTES
-    compiled: ClassVar[tuple[int, int, int, int]] = (37, 12, 2, 18)
-    """Instructions of the compiled loops, as counted: for each cell, call of a look-up, copied input, place."""
 
     def frame(self, job: Job) -> Frame:
         _, width, channels = job.input_shape
@@ -194,29 +193,58 @@ class ConvLut(FinishingKernel):
         frame = self.frame(job)
         return _inside(frame.columns, self._columns(job), frame.taps, frame.stride, frame.left)
 
-    def cost(self, job: Job) -> Cost:
-        full, count, rest = self.split(job)
-        values = self.values(job)
-        block = self.block(job)
-        chunks = [full] * count + [rest] * (rest is not None)
-        seen = [len(self.frame(job).outputs(column, values["columns"])) for column in range(self.frame(job).columns)]
-        cells = sum(length > 0 for length in seen)
-        kernel_rows = sum(self.rows_inside(job)) * job.planes
-        all_cells = self._image_rows(job) * cells
-        pool = job.layer.window.pool[0] * job.layer.window.pool[1]
-        places = values["rows"] * values["columns"]
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self.values(job)["copy_end"]
 
-        cell, call, copied, place = self.compiled
-        tables = all_cells * sum(chunk.build_instructions for chunk in chunks)
-        looks = sum(
-            block.instructions(job.neurons, chunk.groups) * sum(seen) + (chunk.groups + 2 + call) * cells
-            for chunk in chunks
-        )
-        copies = all_cells * copied * values["rest_inputs"] if values["copy_words"] else 0
-        maxima = (places - places // pool) * (14 if block.packed else 8) * values["cell_words"]
-        ends = places // pool * finish_instructions(job, block.packed) + 1.5 * values["rows"] * values["row_words"]
-        instructions = tables + kernel_rows * looks + copies + maxima + ends + all_cells * cell + places * place
-        return Cost(instructions, WORD_BYTES * (values["copy_at"] + values["copy_words"]), STACK_BYTES)
+    def runs(self, job: Job) -> list[Run]:
+        values, block = self.values(job), self.block(job)
+        chunks, seen = self._all_chunks(job), self._seen(job)
+        kernel_rows = sum(self.rows_inside(job)) * job.planes
+        cells = self._image_rows(job) * len(seen)
+        fills, fill_words = (values["columns"], "cell_words") if values["uneven"] else (1, "row_words")
+        maximum = max_piece(block.packed).values["assembly"]
+        return [
+            fill_run(values["rows"] * fills, values[fill_words]),
+            *([fill_run(1, values["copy_words"])] if values["copy_words"] else []),
+            *(run for chunk, count in chunks.items() for run in chunk.build_runs(cells * count)),
+            *(
+                block.look_up_run(kernel_rows * count * times, block.padded(job.neurons) * outputs, chunk)
+                for chunk, count in chunks.items()
+                for outputs, times in Counter(seen).items()
+            ),
+            maximum.run(self._maxima(job), words=values["cell_words"]),
+            *self.finish_runs(job, block.packed),
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        values, chunks, seen = self.values(job), self._all_chunks(job), self._seen(job)
+        cells = self._image_rows(job) * len(seen)
+        rows = sum(self.rows_inside(job)) * job.planes
+        return super().terms(job) | {
+            "row": values["image_rows"],
+            "cell": self._image_rows(job) * self.frame(job).columns,
+            "seen cell": cells,
+            "table": cells * sum(chunk.tables * count for chunk, count in chunks.items()),
+            "pass": cells * sum(chunks.values()) * job.planes,
+            "look-up": rows * len(seen) * sum(chunks.values()),
+            "copied": cells * values["rest_inputs"] if values["copy_words"] else 0,
+            "filled": values["rows"] * (values["columns"] if values["uneven"] else 1),
+            "maximum": self._maxima(job),
+        }
+
+    def _all_chunks(self, job: Job) -> dict[Chunk, int]:
+        """Each kind of chunk, and how many a cell has."""
+        full, count, rest = self.split(job)
+        return ({full: count} if count else {}) | ({rest: 1} if rest else {})
+
+    def _seen(self, job: Job) -> list[int]:
+        """How many columns of sums see each cell that any of them sees."""
+        frame, columns = self.frame(job), self._columns(job)
+        return [count for column in range(frame.columns) if (count := len(frame.outputs(column, columns)))]
+
+    def _maxima(self, job: Job) -> int:
+        """Calls for the larger one of two places."""
+        return self._rows(job) * self._columns(job) - size_of(job.output_shape[:2])
 
     def _image_rows(self, job: Job) -> int:
         """Rows of the image that some output sees."""
@@ -239,7 +267,6 @@ class ConvRowLut(ConvLut):
     """
 
     name = "m3_conv_row_lut"
-    compiled: ClassVar[tuple[int, int, int, int]] = (26, 13, 5, 0)
 
     def fits(self, job: Job) -> bool:
         return job.layer.window.padding[2:] == (0, 0) and job.layer.kernel[1] * job.input_shape[2] <= CELL_BYTES_MAX

@@ -15,20 +15,18 @@ from signbit.codegen.kernels.armv7m_lut import (
     ENTRY_OFFSET,
     FinishingKernel,
     Sums,
-    finish_instructions,
     max_piece,
     parameters,
-    table_instructions,
 )
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Piece
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 ROWS_MAX = 7
 """Registers for tables."""
 
 SCRATCH_BYTES_MAX = 12 * 1024
-STACK_BYTES = 36
 
 
 class ConvGather(FinishingKernel):
@@ -47,7 +45,7 @@ class ConvGather(FinishingKernel):
             return False
         if not 2 <= job.layer.kernel[0] <= ROWS_MAX:
             return False
-        return BITS_MIN <= self.bits(job) <= BITS_MAX and self.cost(job).scratch_bytes <= SCRATCH_BYTES_MAX
+        return BITS_MIN <= self.bits(job) <= BITS_MAX and self.scratch_bytes(job) <= SCRATCH_BYTES_MAX
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         pool = (max_piece(packed=False),) if job.layer.window.pool != (1, 1) else ()
@@ -118,22 +116,38 @@ class ConvGather(FinishingKernel):
             "scratch_words": sums_at + job.neurons * (1 + (window.pool != (1, 1))),
         }
 
-    def cost(self, job: Job) -> Cost:
-        values = self.values(job)
-        window = job.layer.window
-        height, bits = job.layer.kernel[0], self.bits(job)
-        stride = window.stride[0]
-        rows = (values["rows"] - 1) * min(stride, height) + height
-        loads = 4 * bits - 2 * -(-bits // 2) - bits - 2 if self.step_bytes(job) != 2 else bits % 2 - 2
-        table = table_instructions(bits, 0) + loads + 12
-        place = job.neurons * 3 * height + 2 * job.neurons // self.unrolled(job) + height + 22
-        places = values["rows"] * values["columns"]
-        pool = window.pool[0] * window.pool[1]
-        ends = places // pool * (finish_instructions(job, False) + 12 + (pool - 1) * (8 * job.neurons + 12))
-        instructions = (
-            rows * (values["pairs"] * table + 12) + values["rows"] * (12 * height + 10) + places * place + ends
-        )
-        return Cost(instructions, WORD_BYTES * values["scratch_words"], STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self.values(job)["scratch_words"]
+
+    def runs(self, job: Job) -> list[Run]:
+        places, gather = (piece.values["assembly"] for piece in self._functions(job))
+        return [
+            places.run(self._rows_built(job) * self.values(job)["pairs"]),
+            gather.run(self._places(job), blocks=job.neurons // self.unrolled(job)),
+            assembly.maximum_of_words.run(self._places(job) - size_of(job.output_shape[:2]), words=job.neurons),
+            *self.finish_runs(job),
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        values, places = self.values(job), self._places(job)
+        return super().terms(job) | {
+            "row": self._rows_built(job),
+            "table": self._rows_built(job) * values["pairs"],
+            "base": job.output_shape[0] * values["pool_rows"],
+            "output row": job.output_shape[0],
+            "place": places,
+            "pooled place": places if job.layer.window.pool != (1, 1) else 0,
+        }
+
+    def _places(self, job: Job) -> int:
+        return size_of(job.output_shape[:2]) * size_of(job.layer.window.pool)
+
+    def _rows_built(self, job: Job) -> int:
+        """Rows of the image that get tables."""
+        values, stride, height = self.values(job), job.layer.window.stride[0], job.layer.kernel[0]
+        if height < stride:
+            return job.output_shape[0] * values["ring_rows"]
+        return (values["rows"] - 1) * stride + height
 
     def _sums(self, job: Job) -> Sums:
         return Sums(False, ENTRY_OFFSET * job.layer.kernel[0])

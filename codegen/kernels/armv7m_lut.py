@@ -13,9 +13,10 @@ import numpy as np
 
 from signbit.codegen.kernels import armv7m_assembly as assembly
 from signbit.codegen.kernels.base import CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.targets import CORTEX_M3
 from signbit.qmodel.activations import Logits, Requantize
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 ENTRY_OFFSET = 2048
 """Added to each entry: above 8 inputs of 255."""
@@ -96,17 +97,8 @@ class Chunk:
         """Byte of the chunk's words that holds each input, in the inputs' order."""
         return [int(place) for place in np.sort(self.order(), axis=None)]
 
-    @property
-    def build_instructions(self) -> int:
-        return sum(table_instructions(self.bits, half) for half in range(self.tables))
-
-
-def table_instructions(bits: int, half: int) -> int:
-    """Instructions of one call of the table's function."""
-    words = -(-bits // 2)
-    deltas = {3: 1, 4: 1, 5: 2, 6: 4, 7: 6, 8: 8}[bits]
-    blocks = 1 << (bits - 3)
-    return 2 + 2 * words + bits + deltas + 3 - (bits <= 4) + 2 + 7 + 8 * (blocks - 1) + blocks
+    def build_runs(self, times: int) -> list[Run]:
+        return [piece.values["assembly"].run(times) for piece in self.table_pieces]
 
 
 @dataclass(frozen=True)
@@ -128,9 +120,10 @@ class Block:
         """Words of sums for `neurons`, rounded up to whole blocks."""
         return self.padded(neurons) // (2 if self.packed else 1)
 
-    def instructions(self, neurons: int, groups: int) -> int:
-        """Instructions of looking up `groups` groups for `neurons`, without the call."""
-        return self.padded(neurons) // self.neurons * (4 + 3 * groups * self.neurons)
+    def look_up_run(self, times: int, neurons: int, chunk: Chunk) -> Run:
+        """Run the look-up of `chunk` for so many neurons."""
+        listing = assembly.look_up(chunk.groups, chunk.bits, self.registers, self.packed)
+        return listing.run(times, blocks=self.padded(neurons) // self.neurons)
 
     def look_up_piece(self, chunk: Chunk) -> Piece:
         name = f"m3_{'halves' if self.packed else 'words'}{self.registers}x{chunk.groups}"
@@ -153,7 +146,7 @@ class Block:
 
     def pieces(self, chunks: list[Chunk]) -> tuple[Piece, ...]:
         tables = [piece for chunk in chunks for piece in chunk.table_pieces]
-        return (*tables, *map(self.look_up_piece, chunks), Piece("m3_fill"))
+        return (*tables, *map(self.look_up_piece, chunks), assembly.FILL)
 
 
 @dataclass(frozen=True)
@@ -173,7 +166,8 @@ def sums_of(job: Job) -> Sums:
 
 def block_for(neurons: int, packed: bool) -> Block:
     blocks = [Block(registers, packed) for registers in (4, 2, 1)]
-    return min(blocks, key=lambda block: block.instructions(neurons, GROUPS_MAX))
+    chunk = Chunk(GROUPS_MAX, BITS_MAX)
+    return min(blocks, key=lambda block: block.look_up_run(1, neurons, chunk).instructions)
 
 
 COPY_INSTRUCTIONS = 5
@@ -189,7 +183,10 @@ def split(inputs: int, uses: int, bits: tuple[int, ...]) -> tuple[Chunk, int, Ch
 
     def cost(chunk: Chunk) -> float:
         copied = 0 if chunk.is_whole else COPY_INSTRUCTIONS * chunk.words_read * 4
-        return chunk.build_instructions + copied + uses * (3 * chunk.groups + 1)
+        block = Block(4, packed=False)
+        two, one = (block.look_up_run(1, blocks * block.neurons, chunk).instructions for blocks in (2, 1))
+        built = sum(run.instructions for run in chunk.build_runs(1))
+        return built + copied + uses * (two - one) / block.neurons
 
     def rest_of(left: int) -> Chunk:
         # a bit more than needed costs time but no flash
@@ -224,23 +221,23 @@ class FinishingKernel(Kernel):
 
     def finish_values(self, job: Job, packed: bool = False) -> dict[str, Any]:
         """Values of m3_finish.c.j2."""
-        text = assembly.finish(job.neurons, packed, job.planes == 2, job.layer.activation) if can_finish(job) else ""
-        return {"finish": text, "packed": packed}
+        return {"finish": finish(job, packed) if can_finish(job) else "", "packed": packed}
+
+    def finish_runs(self, job: Job, packed: bool = False) -> list[Run]:
+        return [finish(job, packed).run(size_of(job.output_shape[:-1]))] if can_finish(job) else []
+
+    def terms(self, job: Job) -> dict[str, float]:
+        finished = {} if can_finish(job) else {job.layer.activation.kind: size_of(job.output_shape)}
+        return super().terms(job) | {"output pixel": size_of(job.output_shape[:-1])} | finished
+
+
+def finish(job: Job, packed: bool) -> Listing:
+    return assembly.finish(job.neurons, packed, job.planes == 2, job.layer.activation)
 
 
 def max_piece(packed: bool) -> Piece:
-    return Piece("m3_max", f"m3_max_{'halves' if packed else 'words'}", {"packed": packed})
-
-
-def finish_instructions(job: Job, packed: bool) -> float:
-    """Instructions of turning the sums of one pixel into outputs."""
-    neurons = job.neurons
-    if not can_finish(job):
-        return 20 * neurons + 10
-    each = 3 + isinstance(job.layer.activation, Requantize) + packed + (job.planes == 2 and not packed)
-    quads, rest = divmod(neurons, 4)
-    loads = sum(2 if rest & bit else 0 for bit in (1, 2))
-    return each * neurons + 4 * quads + loads + 2 + bool(quads) + 3
+    listing = assembly.maximum_of_halves if packed else assembly.maximum_of_words
+    return Piece("m3_max", f"m3_max_{'halves' if packed else 'words'}", {"packed": packed, "assembly": listing})
 
 
 def parameters(job: Job, sums: Sums) -> tuple[CArray, ...]:

@@ -47,6 +47,9 @@ class Line:
 
     @property
     def is_instruction(self) -> bool:
+        """An alignment with a count is one too: a NOP fills it."""
+        if self.mnemonic.startswith(".p2align"):
+            return bool(self.count)
         return bool(self.mnemonic) and not self.mnemonic.startswith(".")
 
     @property
@@ -118,18 +121,18 @@ def walk(text: str) -> Iterator[tuple[Line, tuple[str, ...]]]:
     """Each line with its counts, those of the loops around it first; raises ValueError for a loop without one."""
     rows = list(lines(text))
     ends = _loop_ends(rows)
-    loops: list[tuple[int, str, str]] = []
+    loops: list[tuple[int, str]] = []
     block = "1"
     for number, row in enumerate(rows):
         if number in ends:
-            loops.append((ends[number], block, row.operands if row.mnemonic == ".rept" else row.count))
-            block = "1"
-        elif row.label or row.count:
-            block = row.count or "1"
-        product = " * ".join((*(factor for _, *both in loops for factor in both), block))
+            loops.append((ends[number], row.operands if row.mnemonic == ".rept" else row.count))
+        if row.label or row.count:
+            block = "1" if number in ends else row.count or "1"
+        product = " * ".join((*(count for _, count in loops), block))
         yield row, tuple(sorted(factor for factor in product.split(" * ") if factor != "1"))
         while loops and loops[-1][0] == number:
-            _, block, _ = loops.pop()
+            loops.pop()
+            block = "1"
 
 
 def _loop_ends(rows: list[Line]) -> dict[int, int]:

@@ -42,6 +42,8 @@ def _met(layer: LayerPlan, inputs: list[np.ndarray], values: list[Value]) -> dic
         met["kept"] = _kept(layer, inputs[0], values[0])
     if layer.kernel.name == "m0_bits":
         met |= _ripples(layer, inputs[0])
+    if layer.kernel.name == "m3_dense_bits":
+        met |= _listed(layer, inputs[0])
     return {name: float(count) for name, count in met.items()}
 
 
@@ -71,3 +73,10 @@ def _ripples(layer: LayerPlan, x: np.ndarray) -> dict[str, float]:
     flipped = np.diff(eights, axis=1, prepend=0) * (eights ^ np.hstack([0 * eights[:, :1], eights[:, :-1]]))
     planes = np.where(flipped, np.log2(np.maximum(flipped, 1)).astype(int) + 1, 1)
     return {"eights": rounds, "ripples": planes.reshape(-1, 32, rounds).max(axis=1).mean()}
+
+
+def _listed(layer: LayerPlan, x: np.ndarray) -> dict[str, float]:
+    """Inputs of the rarer sign that a word lists, bits after the last among them, and their batches of 16."""
+    words, negative = layer.job.input_bytes // 4, np.count_nonzero(x < 0)
+    listed = negative if negative <= x.size // 2 else 32 * words - negative
+    return {"listed": listed / words, "batches": -(-listed // 16)}

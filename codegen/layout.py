@@ -109,13 +109,13 @@ def _blank(match: re.Match) -> str:
     return "_" * len(match[0])
 
 
-def assembly(text: str) -> str:
+def assembly(text: str | listing.Listing) -> str:
     """Instructions as C strings, one per line, in columns.
 
-    `text` is a listing's; its counts are not shown.
+    `text` is a listing or its text; its counts are not shown.
     """
     parsed, pending = [], ""
-    for line in listing.lines(text):
+    for line in listing.lines(str(text)):
         pending = f"{line.label}:" if line.label else pending
         if pending and line.mnemonic.startswith("."):
             parsed.append((pending, "", "", ""))

@@ -5,6 +5,7 @@ saves r0 and r7, one of which holds it, and declares all others as clobbered.  M
 bits: r3 holds 0x80808080, or 0x01010101 for a full scale of 255; the mask goes to r2, and USADA8 adds |x - mask|.
 """
 
+from signbit.codegen.kernels.listing import Listing
 from signbit.qmodel.activations import Activation, Requantize, Sign
 
 POOL = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
@@ -14,6 +15,59 @@ COUNT_ONE = "#0x1000000"
 OFFSET_MAX = 4095
 PATCH_STRAIGHT_BYTES = 120
 """Patches up to this size are copied without a loop."""
+
+
+edge_row = Listing("""
+    subs %[bytes], %[bytes], #4
+    blo 2f
+    1: ldr %[values], [%[from]], #4 @* words
+    lsr %[values], %[values], %[shift]
+    and %[values], %[values], %[lanes]
+    str %[values], [%[to]], #4
+    subs %[bytes], %[bytes], #4
+    bhs 1b
+    2: adds %[bytes], %[bytes], #4
+    beq 4f
+    3: ldrb %[values], [%[from]], #1 @* rest
+    lsr %[values], %[values], %[shift]
+    strb %[values], [%[to]], #1
+    subs %[bytes], %[bytes], #1
+    bne 3b
+    4:
+    """)
+"""Copies a row of a patch over the image's edge, shifted."""
+
+add = Listing("""
+    ldr r12, [sp]
+    push {r4, r5, lr}
+    subs r3, #4
+    blo 2f
+    1: ldr r4, [r0], #4 @* words
+    ldr r5, [r1], #4
+    uqadd8 r4, r4, r5
+    uqsub8 r5, r4, r12
+    usub8 r4, r4, r5
+    str r4, [r2], #4
+    subs r3, #4
+    bhs 1b
+    2: adds r3, #4
+    beq 4f
+    3: ldrb r4, [r0], #1 @* rest
+    ldrb r5, [r1], #1
+    uqadd8 r4, r4, r5
+    uqsub8 r5, r4, r12
+    usub8 r4, r4, r5
+    strb r4, [r2], #1
+    subs r3, #1
+    bne 3b
+    4: pop {r4, r5, pc}
+    """)
+"""out = min(x + y, high): r0 x, r1 y, r2 out, r3 count; high in every byte of the word on the stack."""
+
+
+def _statement(lines: list[str]) -> Listing:
+    """A block, which saves r0 and r7."""
+    return Listing("\n".join(["push {r0, r7}", *lines, "pop {r0, r7}"]))
 
 
 def counted(rounds: int) -> str:
@@ -59,17 +113,17 @@ def _store(activation: Activation, register: str, address: str) -> str:
     )
 
 
-def dense(blocks, planes: int, full_scale: int, activation: Activation) -> str:
+def dense(blocks, planes: int, full_scale: int, activation: Activation) -> Listing:
     """All rows; arguments: x, out, multiplier, bias, weights.  x, out and the parameters lie on the stack."""
     first, count = blocks[0]
     lines = ["ldm %[arguments], {r1-r5} @ x, out, multiplier, bias, weights", number("r6", 4 * first.words * count)]
     lines += ["add r6, r6, r5", "push {r1-r4, r6, r8}", "mov r0, r1", "mov r1, r5", mask_bits(full_scale)]
     for block, block_count in blocks:
-        lines += ["1:"] * (block_count > 1)
+        lines += [f"1: @* {block_count}"] * (block_count > 1)
         lines += [*_dense_block(block, full_scale), *_dense_outputs(POOL[8 - block.rows :: planes], planes, activation)]
         if block_count > 1:
             lines += ["ldr r2, [sp, #16]", "cmp r1, r2", "bne 1b"]
-    return "\n".join([*lines, "add sp, sp, #24"])
+    return _statement([*lines, "add sp, sp, #24"])
 
 
 def _dense_block(block, full_scale: int) -> list[str]:
@@ -81,7 +135,8 @@ def _dense_block(block, full_scale: int) -> list[str]:
     if block.enters_group:
         lines.append(_load_words(words, block.rows - block.skipped))
     if looped:
-        lines += ["b 3f"] * (entry > 0) + ["2:"]
+        lines += ["b 3f"] * (entry > 0) + [f"2: @* {block.chunks}"]
+        lines += [f"@* {block.chunks - 1}/{block.chunks}"] * (entry > 0)
     for pair in range(0 if looped else entry, 4):
         if looped and pair == entry > 0:
             lines.append("3:")
@@ -119,13 +174,13 @@ def _dense_outputs(sums: tuple[str, ...], planes: int, activation: Activation) -
     return [*lines, "str r0, [sp, #4]", "ldr r0, [sp]"]
 
 
-def copy(fan_in: int, shift: int) -> str:
+def copy(fan_in: int, shift: int) -> Listing:
     """Copy the inputs, shifted, and zeros after them up to a pair's end; arguments: from, to."""
     words, rest = divmod(fan_in, 4)
     lines = ["ldm %[arguments], {r1, r2}", *(["mov lr, #0x7f7f7f7f"] * shift)]
     if words // 4:
         four = ("r4", "r5", "r6", "r8")
-        lines += [number("r3", words // 4), "1:", *(f"ldr {word}, [r1], #4" for word in four)]
+        lines += [number("r3", words // 4), f"1: @* {words // 4}", *(f"ldr {word}, [r1], #4" for word in four)]
         lines += [f"and {word}, lr, {word}, lsr #1" for word in four] * shift
         lines += ["stm r2!, {r4, r5, r6, r8}", "subs r3, r3, #1", "bne 1b"]
     halve = ["and r4, lr, r4, lsr #1"] * shift
@@ -137,15 +192,15 @@ def copy(fan_in: int, shift: int) -> str:
         lines += [*halve, "str r4, [r2], #4"]
     if 0 < fan_in % 8 <= 4:
         lines += ["mov r4, #0", "str r4, [r2]"]
-    return "\n".join(lines)
+    return _statement(lines)
 
 
-def bit_rows(counter: list[str], chunks: int, leaves_counts: bool, activation: Activation) -> str:
+def bit_rows(counter: list[str], chunks: int, leaves_counts: bool, activation: Activation) -> Listing:
     """All rows of one-bit inputs; arguments: x, out, multiplier, bias, weights, end of weights."""
     lines = ["ldm %[arguments], {r1-r6}", "push {r1-r6}"]
-    lines += ["sub sp, sp, #8 @ count, unused, x, out, multiplier, bias", "mov r1, r5", "1: ldr r0, [sp, #8]"]
+    lines += ["sub sp, sp, #8 @ count, unused, x, out, multiplier, bias", "mov r1, r5", "1: ldr r0, [sp, #8] @* rows"]
     if chunks > 1:
-        lines += ["mov r2, #0", "str r2, [sp]", f"mov r2, #{chunks}", "str r2, [sp, #4]", "2:"]
+        lines += ["mov r2, #0", "str r2, [sp]", f"mov r2, #{chunks}", "str r2, [sp, #4]", f"2: @* {chunks}"]
     lines += counter
     if chunks > 1:
         lines += ["ldrd r3, r4, [sp]", "add r2, r2, r3", "subs r4, r4, #1", "strd r2, r4, [sp]", "bne 2b"]
@@ -155,24 +210,24 @@ def bit_rows(counter: list[str], chunks: int, leaves_counts: bool, activation: A
         lines += ["ldrd r4, r5, [sp, #16]", "ldr r3, [sp, #12]", "ldrsh r6, [r4], #2", "ldr r7, [r5], #4"]
         lines += ["mov r8, #0", "sub r2, r8, r2, lsl #1", scale("r2", activation, "r6", "r7")]
         lines += [_store(activation, "r2", "r3"), "strd r4, r5, [sp, #16]", "str r3, [sp, #12]"]
-    return "\n".join([*lines, "ldr r3, [sp, #28]", "cmp r1, r3", "bne 1b", "add sp, sp, #32"])
+    return _statement([*lines, "ldr r3, [sp, #28]", "cmp r1, r3", "bne 1b", "add sp, sp, #32"])
 
 
-def table_outputs(activation: Activation) -> str:
+def table_outputs(activation: Activation) -> Listing:
     """Outputs of all sums; arguments: sums, out, multiplier, bias, end of sums, sum of x."""
-    lines = ["ldm %[arguments], {r1-r6}", "1: ldr r8, [r1], #4", "ldrsh r9, [r3], #2", "ldr r10, [r4], #4"]
+    lines = ["ldm %[arguments], {r1-r6}", "1: ldr r8, [r1], #4 @* neurons", "ldrsh r9, [r3], #2", "ldr r10, [r4], #4"]
     lines += ["sub r8, r8, r6", scale("r8", activation, "r9", "r10"), _store(activation, "r8", "r2")]
-    return "\n".join([*lines, "cmp r1, r5", "bne 1b"])
+    return _statement([*lines, "cmp r1, r5", "bne 1b"])
 
 
-def tables(shifted: bool) -> str:
+def tables(shifted: bool) -> Listing:
     """Tables of 128 sums of 2x over seven inputs each; arguments: x, tables, start of the sum, shift, where it goes.
 
     r4-r11 hold 16 entries, the sums of inputs 0 to 3, two to a word; each next block adds one difference: inputs 4, 5,
     6 counted in binary.
     """
     inputs = ("r4", "r5", "r6", "r8", "r2", "r3", "r7")
-    lines = ["ldm %[arguments], {r0-r4}", "push {r3, r4}", "mov lr, r2 @ shift, where the sum goes", "1:"]
+    lines = ["ldm %[arguments], {r0-r4}", "push {r3, r4}", "mov lr, r2 @ shift, where the sum goes", "1: @* tables"]
     lines += [f"ldrb {register}, [r0], #1" for register in inputs]
     if shifted:
         lines += ["ldr r12, [sp]", *(f"lsr {register}, {register}, r12" for register in inputs)]
@@ -187,12 +242,16 @@ def tables(shifted: bool) -> str:
     for difference in ("r2", "r3", "r2", "r12", "r2", "r3", "r2"):
         lines += [*(f"add r{entry}, r{entry}, {difference}" for entry in range(4, 12)), "stm r1!, {r4-r11}"]
     lines += ["add lr, lr, r11, lsr #16", "adds lr, lr, #0x10000000", "bcc 1b"]
-    return "\n".join([*lines, "ldr r0, [sp, #4]", "str lr, [r0]", "add sp, sp, #8"])
+    return _statement([*lines, "ldr r0, [sp, #4]", "str lr, [r0]", "add sp, sp, #8"])
 
 
-def look_up(words: int) -> str:
+def look_up(words: int) -> Listing:
     """Add the entries of 4 tables per word; arguments: weights, tables, sums, end of sums."""
-    lines = ["ldm %[arguments], {r0-r3}", "1:", f"ldm r0!, {{r4-r{3 + words}}}" if words > 1 else "ldr r4, [r0], #4"]
+    lines = [
+        "ldm %[arguments], {r0-r3}",
+        "1: @* sums",
+        f"ldm r0!, {{r4-r{3 + words}}}" if words > 1 else "ldr r4, [r0], #4",
+    ]
     lines.append("ldr r12, [r2]")
     entries = ("r8", "r9", "r10", "r11")
     for word in range(words):
@@ -200,25 +259,24 @@ def look_up(words: int) -> str:
             lines.append(f"uxtab {entry}, r1, r{4 + word}{f', ror #{8 * byte}' * (byte > 0)}")
         lines += [f"ldrh {entry}, [{entry}, #{1024 * word + 256 * byte}]" for byte, entry in enumerate(entries)]
         lines += ["add r8, r8, r9", "add r10, r10, r11", "add r12, r12, r8", "add r12, r12, r10"]
-    return "\n".join([*lines, "str r12, [r2], #4", "cmp r2, r3", "bne 1b"])
+    return _statement([*lines, "str r12, [r2], #4", "cmp r2, r3", "bne 1b"])
 
 
-def pixels(walk, full_scale: int, planes: int, neurons: int, pixel_count: int, activation: Activation) -> str:
+def pixels(walk, full_scale: int, planes: int, neurons: int, pixel_count: int, activation: Activation) -> Listing:
     """Two pixels, all their outputs; arguments: the pixels' inputs, out, multiplier, bias, end of weights, weights."""
     lines = [
         "ldm %[arguments], {r1-r6, r8}",
         "push {r1-r6}",
         "mov lr, r8",
         mask_bits(full_scale),
-        "1: ldrd r0, r1, [sp]",
+        f"1: ldrd r0, r1, [sp] @* {_tiles(planes, neurons)}",
     ]
     sums = [["r8", "r9"][:pixel_count], ["r10", "r11"][:pixel_count]][: 2 // planes]
-    return "\n".join(
-        [*lines, *_tile(walk, full_scale, planes), *_outputs(sums, neurons, activation), "add sp, sp, #24"]
-    )
+    lines += _tile(walk, full_scale, planes)
+    return _statement([*lines, *_outputs(sums, planes, neurons, activation), "add sp, sp, #24"])
 
 
-def pooled(walk, full_scale: int, planes: int, neurons: int, pairs: int, activation: Activation) -> str:
+def pooled(walk, full_scale: int, planes: int, neurons: int, pairs: int, activation: Activation) -> Listing:
     """One pooled pixel; arguments: out, multiplier, bias, end of weights, weights and the inputs of all places."""
     maxima = [("r8", "r9", "r4"), ("r10", "r11", "r5")][: 2 // planes]
 
@@ -227,9 +285,9 @@ def pooled(walk, full_scale: int, planes: int, neurons: int, pairs: int, activat
 
     lines = ["ldm %[arguments], {r1-r4, lr}", "add r6, %[arguments], #20", "push {r1-r6}"]
     lines += ["sub sp, sp, #8 @ two maxima; out, multiplier, bias, end; pair, pairs", mask_bits(full_scale)]
-    lines.append("1: ldr r2, [sp, #28]")
+    lines.append(f"1: ldr r2, [sp, #28] @* {_tiles(planes, neurons)}")
     if pairs > 1:
-        lines += ["mov r4, #0", "mov r5, #0", "strd r4, r5, [sp]", "2:"]
+        lines += ["mov r4, #0", "mov r5, #0", "strd r4, r5, [sp]", f"2: @* {pairs}"]
     lines += ["ldrd r0, r1, [r2], #8", *(["str r2, [sp, #24]"] * (pairs > 1)), *_tile(walk, full_scale, planes)]
     for first, second, _ in maxima:
         lines += maximum(first, second)
@@ -237,16 +295,23 @@ def pooled(walk, full_scale: int, planes: int, neurons: int, pairs: int, activat
         lines.append("ldrd r4, r5, [sp]")
         for first, _, before in maxima:
             lines += maximum(first, before)
-        lines += ["ldrd r2, r4, [sp, #24]", "sub r4, r2, r4", f"cmp r4, #{8 * pairs}", "beq 5f", "strd r8, r10, [sp]"]
+        lines += ["ldrd r2, r4, [sp, #24]", "sub r4, r2, r4", f"cmp r4, #{8 * pairs}", "beq 5f"]
+        lines += [f"@* {pairs - 1}/{pairs}", "strd r8, r10, [sp]"]
         lines += [number("r4", 4 * walk.tile_words), "sub lr, lr, r4", "b 2b", "5:"]
     sums = [[first] for first, _, _ in maxima]
-    return "\n".join([*lines, *_outputs(sums, neurons, activation), "add sp, sp, #32"])
+    return _statement([*lines, *_outputs(sums, planes, neurons, activation), "add sp, sp, #32"])
 
 
 def _tile(walk, full_scale: int, planes: int) -> list[str]:
     """The sums of a tile: pixels in r0 and r1, weights in lr; r8, r9 the first row's, r10, r11 the second's."""
     looped = walk.iterations > 1
-    lines = [f"mov r8, {counted(walk.iterations)}", "mov r9, #0", "mov r10, #0", "mov r11, #0", *(["3:"] * looped)]
+    lines = [
+        f"mov r8, {counted(walk.iterations)}",
+        "mov r9, #0",
+        "mov r10, #0",
+        "mov r11, #0",
+        *([f"3: @* {walk.iterations}"] * looped),
+    ]
     mask = 0
     for run in range(walk.runs):
         moves = looped or run + 1 < walk.runs
@@ -289,14 +354,19 @@ def _move(distance: int, temporary: str, *registers: str) -> list[str]:
     return [number(temporary, size), *(f"{operation} {register}, {register}, {temporary}" for register in registers)]
 
 
-def _outputs(sums: list[list[str]], neurons: int, activation: Activation) -> list[str]:
+def _tiles(planes: int, neurons: int) -> int:
+    """Tiles of two rows."""
+    return -(-planes * neurons // 2)
+
+
+def _outputs(sums: list[list[str]], planes: int, neurons: int, activation: Activation) -> list[str]:
     """Outputs of a tile, for the pixels whose sums are in `sums`, one list per neuron; then the loop over tiles."""
-    signs = isinstance(activation, Sign)
+    signs, tiles = isinstance(activation, Sign), _tiles(planes, neurons)
     value_bytes = 1 if isinstance(activation, Requantize) else 4
     lines = ["ldr r0, [sp, #8]", *(["ldrd r4, r5, [sp, #12]"] * (not signs))]
     for neuron, registers in enumerate(sums):
         if neuron and neurons % 2:
-            lines += ["ldr r2, [sp, #20]", "cmp lr, r2", "beq 4f"]
+            lines += ["ldr r2, [sp, #20]", "cmp lr, r2", "beq 4f", f"@* {tiles - 1}/{tiles}"]
         if not signs:
             lines += ["ldrsh r2, [r4], #2", "ldr r6, [r5], #4"]
             lines += [scale(register, activation, "r2", "r6") for register in registers]
@@ -307,14 +377,14 @@ def _outputs(sums: list[list[str]], neurons: int, activation: Activation) -> lis
     return [*lines, "str r0, [sp, #8]", "ldr r2, [sp, #20]", "cmp lr, r2", "bne 1b", "4:"]
 
 
-def patch(rows: int, row_bytes: int, stride_bytes: int, shift: int, aligned: bool) -> str:
+def patch(rows: int, row_bytes: int, stride_bytes: int, shift: int, aligned: bool) -> Listing:
     """Copy a patch that lies inside the image; arguments: from, to.
 
     Lines of `row_bytes`, `stride_bytes` apart; `aligned` where both ends are at whole words.
     """
     looped = rows > 1 and rows * row_bytes > PATCH_STRAIGHT_BYTES
     lines = ["ldm %[arguments], {r1, r2}", *(["mov r3, #0x7f7f7f7f"] * shift)]
-    lines += [f"mov lr, #{rows}", "1:"] * looped
+    lines += [f"mov lr, #{rows}", f"1: @* {rows}"] * looped
     for row in range(1 if looped else rows):
         if aligned:
             lines += _aligned_row(row_bytes // 4)
@@ -324,7 +394,7 @@ def patch(rows: int, row_bytes: int, stride_bytes: int, shift: int, aligned: boo
             lines += _unaligned_row(row_bytes, shift)
             if looped or row + 1 < rows:
                 lines += _move(stride_bytes, "r4", "r1")
-    return "\n".join([*lines, *(["subs lr, lr, #1", "bne 1b"] * looped)])
+    return _statement([*lines, *(["subs lr, lr, #1", "bne 1b"] * looped)])
 
 
 def _aligned_row(words: int) -> list[str]:

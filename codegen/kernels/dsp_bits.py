@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import dsp_assembly as assembly
-from signbit.codegen.kernels.base import BITS, CArray, Cost, Job, Kernel, activation_arrays
-from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
+from signbit.codegen.kernels.base import BITS, CArray, Job, Kernel, activation_arrays
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.portable import pixel_words
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Sign
@@ -14,7 +14,6 @@ from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
 CHUNK_WORDS_MAX = 32
-STACK_BYTES = 40
 
 
 class Counter:
@@ -34,10 +33,6 @@ class Counter:
         last = self._differences(words)
         self._halve()
         self._count([last, *(level[0] for level in self.levels)])
-
-    @property
-    def instructions(self) -> int:
-        return len(self.lines)
 
     def _emit(self, *instructions: str) -> None:
         self.lines += instructions
@@ -140,7 +135,6 @@ class DspBits(Kernel):
 
     def values(self, job: Job) -> dict[str, Any]:
         chunks, chunk_words, rows = self._chunks(job), self._chunk_words(job), job.planes * job.neurons
-        counter = Counter(chunk_words).lines
         return {
             "rows": rows,
             "words": self._words(job),
@@ -149,23 +143,24 @@ class DspBits(Kernel):
             "row_words": chunks * chunk_words,
             "weight_words": rows * chunks * chunk_words,
             "leaves_counts": self._leaves_counts(job),
-            "assembly": assembly.bit_rows(counter, chunks, self._leaves_counts(job), job.layer.activation),
+            "assembly": self._assembly(job),
         }
 
-    def cost(self, job: Job) -> Cost:
-        chunks, rows = self._chunks(job), job.planes * job.neurons
-        counter = Counter(self._chunk_words(job)).instructions
-        row = counter + 6 if chunks == 1 else chunks * (counter + 6) + 10
-        if self._leaves_counts(job):
-            row += 3
-            finish = finish_instructions(job) or 11 * job.neurons
-        else:
-            row += output_instructions(job) + 4
-            finish = 0
-        padded = chunks * self._chunk_words(job)
-        scratch_bytes = WORD_BYTES * (padded + (rows if self._leaves_counts(job) else 0))
-        copy = padded * (5 if chunks == 1 else 13)
-        return Cost(16 + copy + rows * row + finish, scratch_bytes, STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        rows = job.planes * job.neurons if self._leaves_counts(job) else 0
+        return WORD_BYTES * (self._chunks(job) * self._chunk_words(job) + rows)
+
+    def runs(self, job: Job) -> list[Run]:
+        return [self._assembly(job).run(rows=job.planes * job.neurons)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        words, kind = self._chunks(job) * self._chunk_words(job), job.layer.activation.kind
+        terms = {"word": words, "word of chunks": words * (self._chunks(job) > 1)}
+        return super().terms(job) | terms | ({kind: job.neurons} if self._leaves_counts(job) else {})
+
+    def _assembly(self, job: Job) -> Listing:
+        counter = Counter(self._chunk_words(job)).lines
+        return assembly.bit_rows(counter, self._chunks(job), self._leaves_counts(job), job.layer.activation)
 
     def _leaves_counts(self, job: Job) -> bool:
         """Whether the assembly leaves its counts to C: two planes to be added, or bits to be made of them."""

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import dsp_assembly as assembly
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.dsp_dense import (
     CHUNKS_MAX,
     adjacent_rows,
-    clamp_instructions,
-    finish_instructions,
+    finished,
     full_scale,
-    mask_instructions,
     pack_steps,
     raw_constant,
 )
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Requantize, Sign
 from signbit.qmodel.layers import Conv2D
@@ -31,11 +30,8 @@ TILE_ROWS = 2
 OFFSET_MAX = 4095
 PLACES_MAX = 64
 LOAD_OFFSET_MAX = 1020
-STACK_BYTES = 40
 FIXED_ARGUMENTS = 5
 """Arguments of the assembly of a pooled pixel, before the inputs of its places."""
-
-PATCH_INSTRUCTIONS = 18
 
 
 @dataclass(frozen=True)
@@ -87,18 +83,6 @@ class Walk:
         taken = padded.reshape(TILE_ROWS, self.iterations, steps, 4)
         row, step = self.masks().T
         return np.concatenate([pack_steps(taken[row, iteration, step]) for iteration in range(self.iterations)])
-
-    def instructions(self, mask: int) -> int:
-        """Instructions of the loop over all inputs of two pixels, for two rows."""
-        step_count = self.runs * self.steps
-        pair_loads = 2 * self.runs * (-(-self.steps // 2))
-        moves = self.runs if self.iterations > 1 else self.runs - 1
-        iteration = step_count * TILE_ROWS * (mask + 2) + pair_loads + self.words
-        iteration += 0 if self.advances_in_load else moves * self._move_instructions()
-        return self.iterations * (iteration + (2 if self.iterations > 1 else 0))
-
-    def _move_instructions(self) -> int:
-        return 2 if abs(self.advance_bytes) <= OFFSET_MAX else 3
 
 
 class DspConv(Kernel):
@@ -187,7 +171,7 @@ class DspConv(Kernel):
             "kernel_row_inputs": width * channels,
         }
 
-    def _assembly(self, job: Job) -> str:
+    def _assembly(self, job: Job) -> Listing:
         """Two pixels, or a pooled one, all outputs."""
         common = self.walk(job), full_scale(job), job.planes, job.neurons
         places, pixels = size_of(job.layer.window.pool), size_of(job.output_shape[:2])
@@ -195,78 +179,75 @@ class DspConv(Kernel):
             return assembly.pixels(*common, min(2, pixels), job.layer.activation)
         return assembly.pooled(*common, -(-places // 2), job.layer.activation)
 
-    def _patch_assembly(self, job: Job) -> str:
+    def _patch_assembly(self, job: Job) -> Listing:
         height, width = job.layer.kernel
         _, in_width, channels = job.input_shape
         aligned = not job.from_caller and channels % 4 == 0
         return assembly.patch(height, width * channels, in_width * channels, job.input_shift, aligned)
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        return (Piece("dsp_edge"),) if any(job.layer.window.padding) else ()
+        return (Piece("dsp_edge", values={"listing": assembly.edge_row}),) if any(job.layer.window.padding) else ()
 
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)
 
-    def cost(self, job: Job) -> Cost:
-        pixels, places = size_of(job.output_shape[:2]), job.layer.window.pool[0] * job.layer.window.pool[1]
-        pairs = -(-places // 2)
-        tiles = -(-job.planes * job.neurons // TILE_ROWS)
-        a_pass = self.walk(job).instructions(mask_instructions(job)) + 5 + 4 * (job.planes - 1)
-        if places == 1:
-            groups = -(-pixels // 2)
-            tile = a_pass + self._outputs(job, 2) + 3
-            group = 45 + tiles * tile
-        else:
-            groups = pixels
-            neurons = TILE_ROWS // job.planes
-            a_pass += 1 + 3 * neurons + (5 + 3 * neurons if pairs > 1 else 0)
-            passes = pairs * a_pass + 4 * (pairs - 1)
-            group = 40 + 9 * places + tiles * (passes + self._outputs(job, 1) + (4 if pairs > 1 else 1))
-        instructions = groups * group + pixels * finish_instructions(job) + self._patch_instructions(job)
-        sums = (2 if places == 1 else 1) * job.neurons if self.finishes(job) else 0
-        scratch_bytes = self._patch_bytes(job) * self._patches(job) + 4 * sums
-        return Cost(instructions, scratch_bytes, STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        sums = (2 if job.layer.window.pool == (1, 1) else 1) * job.neurons if self.finishes(job) else 0
+        return self._patch_bytes(job) * self._patches(job) + 4 * sums
 
-    def _outputs(self, job: Job, pixels: int) -> int:
-        """Finish a tile: its outputs for one or two pixels."""
-        activation = job.layer.activation
-        neurons = TILE_ROWS // job.planes
-        odd = 3 if neurons == 2 and job.neurons % 2 else 0
-        if isinstance(activation, Sign):
-            return odd + 2 + neurons * pixels
-        each = 2 + (clamp_instructions(activation.high) if isinstance(activation, Requantize) else 0)
-        return odd + 4 + neurons * (2 + pixels * each)
-
-    def _patch_instructions(self, job: Job) -> float:
-        """Copies of what the kernel sees, inside the image and over its edge."""
-        if self._direct(job):
-            return 0
-        height, width = job.layer.kernel
+    def runs(self, job: Job) -> list[Run]:
         channels = job.input_shape[2]
-        words = self._patch_bytes(job) // 4
-        once = 3 * words * self._patches(job) if 4 * words > job.layer.fan_in else 0
-        inside = PATCH_INSTRUCTIONS + height * self._copy_instructions(job)
-        window, total = job.layer.window, 0.0
+        edges = [
+            assembly.edge_row.run(times * rows, words=columns * channels // 4, rest=columns * channels % 4)
+            for (rows, columns), times in self._seen_places(job).items()
+            if columns and (rows, columns) != job.layer.kernel
+        ]
+        patches = [] if self._direct(job) else [self._patch_assembly(job).run(self._seen_places(job)[job.layer.kernel])]
+        return [self._assembly(job).run(self._groups(job)), *patches, *edges]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        seen, height = self._seen_places(job), job.layer.kernel[0]
+        patch_words, patches = self._patch_bytes(job) // 4, sum(seen.values())
+        edges = patches - seen[job.layer.kernel]
+        return (
+            super().terms(job)
+            | finished(job)
+            | {
+                "group": self._groups(job),
+                "patch": patches,
+                "argument": self._groups(job) * self.values(job)["arguments"] if job.layer.window.pool != (1, 1) else 0,
+                "cleared": patch_words * self._patches(job) if 4 * patch_words > job.layer.fan_in else 0,
+                "edge": edges,
+                "edge word": edges * patch_words,
+                "edge row": edges * height,
+                "edge run": sum(times * rows for (rows, _), times in seen.items()) - seen[job.layer.kernel] * height,
+            }
+        )
+
+    def _groups(self, job: Job) -> int:
+        """Pairs of pixels, or pooled pixels."""
+        pixels = size_of(job.output_shape[:2])
+        return -(-pixels // 2) if job.layer.window.pool == (1, 1) else pixels
+
+    def _seen_places(self, job: Job) -> Counter[tuple[int, int]]:
+        """How often a patch is copied, by the rows and columns of the kernel that lie inside the image."""
+        if self._direct(job):
+            return Counter()
+        window, (height, width) = job.layer.window, job.layer.kernel
         rows = self._seen(job.input_shape[0], height, window.padding[0], window.stride[0], self._places(job, 0))
         columns = self._seen(job.input_shape[1], width, window.padding[2], window.stride[1], self._places(job, 1))
-        for seen_rows, row_count in Counter(rows).items():
-            for seen_columns, column_count in Counter(columns).items():
-                run_bytes = seen_columns * channels
-                run = 13 + 6 * (run_bytes // 4) + 5 * (run_bytes % 4)
-                edge = 52 + 3 * words + 5 * height + (seen_rows * run if run_bytes else 0)
-                whole = (seen_rows, seen_columns) == (height, width)
-                total += row_count * column_count * (inside if whole else edge)
-        pixels = size_of(job.output_shape[:2])
-        again = 2 - pixels if pixels == 1 else pixels % 2
-        return once + total * (1 if job.layer.window.pool != (1, 1) else 1 + again / pixels)
-
-    def _copy_instructions(self, job: Job) -> int:
-        """One row of a patch."""
-        run_bytes = job.layer.kernel[1] * job.input_shape[2]
-        if not job.from_caller and job.input_shape[2] % 4 == 0:
-            return 2 * -(-run_bytes // 32) + 1
-        each = 3 if job.input_shift else 2
-        return each * (run_bytes // 4 + run_bytes % 4 // 2 + run_bytes % 2) + 1
+        if window.pool == (1, 1):
+            pixels = size_of(job.output_shape[:2])
+            again = [pixels - 2] * (pixels % 2 and pixels > 1)
+            places = [divmod(pixel, len(columns)) for pixel in [*range(pixels), *again]]
+        else:
+            places = [
+                (row + place["row"], column + place["column"])
+                for row in range(0, len(rows), window.pool[0])
+                for column in range(0, len(columns), window.pool[1])
+                for place in self.values(job)["pool_places"]
+            ]
+        return Counter((rows[row], columns[column]) for row, column in places)
 
     def _places(self, job: Job, axis: int) -> int:
         return job.output_shape[axis] * job.layer.window.pool[axis]

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import dsp_assembly as assembly
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.targets import CORTEX_DSP
-from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Dense
+from signbit.qmodel.value import size_of
 
 BLOCK_SIZES = (4, 5, 6)
 CHUNK_PAIRS = 4
@@ -18,8 +20,6 @@ CHUNKS_MAX = 255
 """The loop counts its chunks in the upper eight bits of an accumulator, which needs less than 24."""
 
 NARROW_MAX = 128
-STACK_BYTES = 32
-CALL_INSTRUCTIONS = 17
 
 
 def full_scale(job: Job) -> int:
@@ -50,28 +50,9 @@ def pack_steps(steps: np.ndarray) -> np.ndarray:
     return (padded.reshape(-1, 8, 4) << shifts).sum(axis=(1, 2), dtype=np.uint32)
 
 
-def mask_instructions(job: Job) -> int:
-    """Instructions of a mask: AND for 7 bits; AND and RSB for 8."""
-    return 1 if full_scale(job) == 128 else 2
-
-
-def clamp_instructions(high: int) -> int:
-    """Instructions to clamp: USAT for all bits set, and compare, IT and move for others."""
-    return 1 if (high + 1) & high == 0 else 4
-
-
-def output_instructions(job: Job) -> int:
-    """Instructions to load multiplier and bias, multiply, clamp and store; a sign is stored raw."""
-    activation = job.layer.activation
-    combine = 2 * (job.planes - 1)
-    if isinstance(activation, Requantize):
-        return combine + 4 + clamp_instructions(activation.high)
-    return combine + (4 if isinstance(activation, Logits) else 1)
-
-
-def finish_instructions(job: Job) -> float:
-    """The C function that makes bits of a sign activation's accumulators, for one pixel."""
-    return 18 * job.neurons - 10 if isinstance(job.layer.activation, Sign) else 0
+def finished(job: Job) -> dict[str, float]:
+    """The outputs that C makes of sums: bits."""
+    return {"sign": size_of(job.output_shape)} if isinstance(job.layer.activation, Sign) else {}
 
 
 @dataclass(frozen=True)
@@ -123,14 +104,6 @@ class Block:
         steps = padded.reshape(self.rows, -1, 2, 4).swapaxes(0, 1).reshape(-1, 4)
         return pack_steps(steps)[self.skipped :]
 
-    def instructions(self, mask: int) -> int:
-        loads = -(-self.rows // self.group_words)
-        chunk = CHUNK_PAIRS * (1 + 2 * self.rows * (mask + 1)) + loads + 2
-        skipped = self.entry * (1 + 2 * self.rows * (mask + 1)) + self.skipped // self.group_words
-        if self.chunks == 1:
-            return self.rows + chunk - skipped - 2
-        return self.rows + self.chunks * chunk - skipped + (self.entry > 0)
-
 
 class DspDense(Kernel):
     """USADA8 adds |x - mask| over four lanes, with a mask of 128 (255 for inputs beyond 128) where w is -1.
@@ -171,7 +144,7 @@ class DspDense(Kernel):
             "full_scale": full_scale(job),
             "copy_assembly": assembly.copy(job.layer.fan_in, job.input_shift) if self._copies(job) else "",
             "copy_words": self._copy_bytes(job) // 4,
-            "assembly": assembly.dense(blocks, job.planes, full_scale(job), job.layer.activation),
+            "assembly": self._assembly(job, blocks),
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
@@ -180,15 +153,15 @@ class DspDense(Kernel):
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)
 
-    def cost(self, job: Job) -> Cost:
-        instructions = CALL_INSTRUCTIONS + self._block_instructions(job, self.blocks(job))
-        instructions += finish_instructions(job)
-        if self._copies(job):
-            a_word = 2 if job.input_shift == 0 else 3
-            instructions += 8 + job.layer.fan_in // 16 * (4 * (a_word - 1) + 3) + job.layer.fan_in % 16 // 4 * a_word
-            instructions += (0, 2, 4, 6)[job.layer.fan_in % 4]
-        sums_bytes = 4 * job.neurons if self.finishes(job) else 0
-        return Cost(instructions, self._copy_bytes(job) + sums_bytes, STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        return self._copy_bytes(job) + (4 * job.neurons if self.finishes(job) else 0)
+
+    def runs(self, job: Job) -> list[Run]:
+        copies = [assembly.copy(job.layer.fan_in, job.input_shift).run()] if self._copies(job) else []
+        return [*copies, self._assembly(job, self.blocks(job)).run()]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        return super().terms(job) | finished(job)
 
     def _blocks(self, job: Job, size: int) -> list[tuple[Block, int]]:
         rows = job.planes * job.neurons
@@ -199,18 +172,10 @@ class DspDense(Kernel):
 
     def _weight(self, job: Job, blocks: list[tuple[Block, int]]) -> float:
         """Instructions; code for a second kind of block has to save 1 % of them."""
-        return self._block_instructions(job, blocks) * (1.01 if len(blocks) > 1 else 1)
+        return self._assembly(job, blocks).instructions({}) * (1.01 if len(blocks) > 1 else 1)
 
-    def _block_instructions(self, job: Job, blocks: list[tuple[Block, int]]) -> int:
-        return sum(
-            count
-            * (
-                block.instructions(mask_instructions(job))
-                + block.rows // job.planes * output_instructions(job)
-                + (7 if isinstance(job.layer.activation, Sign) else 8)
-            )
-            for block, count in blocks
-        )
+    def _assembly(self, job: Job, blocks: list[tuple[Block, int]]) -> Listing:
+        return assembly.dense(blocks, job.planes, full_scale(job), job.layer.activation)
 
     def _pairs(self, job: Job) -> int:
         return -(-job.layer.fan_in // PAIR_INPUTS)

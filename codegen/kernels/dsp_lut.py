@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import dsp_assembly as assembly
-from signbit.codegen.kernels.base import BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
-from signbit.codegen.kernels.dsp_dense import finish_instructions, output_instructions
+from signbit.codegen.kernels.base import BYTES, CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.dsp_dense import finished
+from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layers import Dense
@@ -15,9 +16,6 @@ GROUP_INPUTS = 7
 WORD_INPUTS = 4 * GROUP_INPUTS
 PASS_WORDS = 4
 TABLE_BYTES = 256
-STACK_BYTES = 16
-BUILD_INSTRUCTIONS = 92
-LOOKUP_INSTRUCTIONS = 12
 
 
 class DspLut(Kernel):
@@ -53,6 +51,7 @@ class DspLut(Kernel):
         direct, left = whole - PASS_WORDS * full_passes, words - PASS_WORDS * full_passes
         sums_at = min(words, PASS_WORDS) * TABLE_BYTES
         return {
+            "tables": _tables_piece(job.input_shift).symbol,
             "full_passes": full_passes,
             "full_inputs": PASS_WORDS * WORD_INPUTS * full_passes,
             "whole_inputs": WORD_INPUTS * whole,
@@ -68,27 +67,56 @@ class DspLut(Kernel):
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         words = self._words(job)
         kinds = {min(words, PASS_WORDS), words % PASS_WORDS or PASS_WORDS}
-        tables = Piece("dsp_tables", values={"plain": assembly.tables(False), "shifted": assembly.tables(True)})
-        return (tables, *map(_look_up, sorted(kinds)))
+        return (_tables_piece(job.input_shift), *map(_look_up, sorted(kinds)))
 
     def finishes(self, job: Job) -> bool:
         return isinstance(job.layer.activation, Sign)
 
-    def cost(self, job: Job) -> Cost:
-        words = self._words(job)
-        passes = -(-words // PASS_WORDS)
-        shifts = GROUP_INPUTS if job.input_shift else 0
-        tables = 4 * words * (BUILD_INSTRUCTIONS + shifts)
-        lookups = job.neurons * (LOOKUP_INSTRUCTIONS * words + 5 * passes)
-        finish = finish_instructions(job) or job.neurons * (output_instructions(job) + 4)
+    def scratch_bytes(self, job: Job) -> int:
         rest_bytes = WORD_INPUTS if job.layer.fan_in % WORD_INPUTS else 0
-        calls = 140 * passes - 60 + 6 * rest_bytes
-        instructions = calls + tables + lookups + 3 * job.neurons + finish
-        tables_bytes = min(words, PASS_WORDS) * 4 * TABLE_BYTES
-        return Cost(instructions, tables_bytes + 4 * job.neurons + rest_bytes, STACK_BYTES)
+        return min(self._words(job), PASS_WORDS) * 4 * TABLE_BYTES + 4 * job.neurons + rest_bytes
+
+    def runs(self, job: Job) -> list[Run]:
+        full, left = divmod(self._words(job), PASS_WORDS)
+        tables = assembly.tables(job.input_shift)
+        outputs = [] if self.finishes(job) else [assembly.table_outputs(job.layer.activation).run(neurons=job.neurons)]
+        return [
+            *(
+                assembly.tables(job.input_shift).run(times, tables=tables)
+                for tables, times in self._tables(job).items()
+            ),
+            assembly.look_up(PASS_WORDS).run(full, sums=job.neurons),
+            *([assembly.look_up(left).run(sums=job.neurons)] if left else []),
+            *outputs,
+        ]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        return (
+            super().terms(job)
+            | finished(job)
+            | {
+                "cleared": job.neurons,
+                "pass": -(-self._words(job) // PASS_WORDS),
+                "tables": sum(self._tables(job).values()),
+                "rest": WORD_INPUTS if job.layer.fan_in % WORD_INPUTS else 0,
+            }
+        )
+
+    def _tables(self, job: Job) -> dict[int, int]:
+        """How often so many tables are built at once."""
+        values = self.values(job)
+        calls = {4 * PASS_WORDS: values["full_passes"], values["direct_tables"]: 1}
+        if values["rest"]:
+            calls[4] = calls.get(4, 0) + 1
+        return {tables: times for tables, times in calls.items() if tables and times}
 
     def _words(self, job: Job) -> int:
         return -(-job.layer.fan_in // WORD_INPUTS)
+
+
+def _tables_piece(shift: int) -> Piece:
+    """The function that builds tables of inputs shifted by 0 or 1."""
+    return Piece("dsp_tables", f"dsp_tables{'_shifted' * shift}", {"listing": assembly.tables(shift)})
 
 
 def _look_up(words: int) -> Piece:

@@ -1,6 +1,8 @@
 """Kernels for layers of several inputs: additions and concatenations."""
 
+from signbit.codegen.kernels import dsp_assembly
 from signbit.codegen.kernels.base import BITS, BYTES, Cost, Job, Kernel, Piece
+from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.portable import PortableKernel
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import integer
@@ -79,6 +81,9 @@ class PairwiseAdd(Kernel):
     def passes(self, job: Job) -> int:
         return len(job.sources) - 1
 
+    def terms(self, job: Job) -> dict[str, float]:
+        return {"pass": self.passes(job)}
+
 
 class AddWords(PairwiseAdd, MergeLoops):
     """Four values in a word, in plain C: no byte of x + y overflows if both are at most high = 2^k - 1 <= 127."""
@@ -104,9 +109,12 @@ class DspAdd(PairwiseAdd):
     name = "dsp_add"
     targets = CORTEX_DSP
 
-    def cost(self, job: Job) -> Cost:
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece(self.name, values={"listing": dsp_assembly.add}),)
+
+    def runs(self, job: Job) -> list[Run]:
         words, rest = divmod(job.output.size, WORD_BYTES)
-        return Cost(self.passes(job) * (CALL + 8 * words + 8 * rest), stack_bytes=12)
+        return [dsp_assembly.add.run(self.passes(job), words=words, rest=rest)]
 
 
 class MveAdd(PairwiseAdd):

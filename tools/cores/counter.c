@@ -2,9 +2,9 @@
  *
  * `mov r9, r9` starts a count; `mov r10, r10` ends it and writes a line to the file that `out=` names: instructions,
  * then, on Arm, the cycles of each model in cycles.h, in its order.  On RISC-V the marks are `addi zero, zero, 9` and
- * 10.  The marks themselves are not counted.  `assembly=` names a file with the first address of each piece of assembly
- * and the one after it; then each line ends with the instructions of these.  Debian ships no qemu-plugin.h, so the few
- * functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
+ * 10.  The marks themselves are not counted.  `assembly=` names a file with the addresses of the first and the last
+ * instruction of each piece of assembly; then each line ends with the instructions of these.  Debian ships no
+ * qemu-plugin.h, so the few functions of the plugin API (docs/devel/tcg-plugins in QEMU's sources) are declared here.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -55,7 +55,7 @@ static FILE *out;
 static int is_riscv;
 static uint64_t executed, in_assembly, cycles[CYCLE_MODELS];
 static struct {
-    uint32_t first, end;
+    uint32_t first, last;
 } pieces[PIECES_MAX];
 static unsigned piece_count;
 static const instruction_t *before; /* the last one executed since the start, or NULL */
@@ -139,7 +139,7 @@ static unsigned read_halfwords(const struct qemu_plugin_insn *instruction, uint1
 static int is_assembly(uint32_t address)
 {
     for (unsigned index = 0; index < piece_count; index++) {
-        if (address >= pieces[index].first && address < pieces[index].end) {
+        if (address >= pieces[index].first && address <= pieces[index].last) {
             return 1;
         }
     }
@@ -154,7 +154,7 @@ static int read_pieces(const char *name)
         return -1;
     }
     while (piece_count < PIECES_MAX
-           && fscanf(file, "%" SCNu32 " %" SCNu32, &pieces[piece_count].first, &pieces[piece_count].end) == 2) {
+           && fscanf(file, "%" SCNu32 " %" SCNu32, &pieces[piece_count].first, &pieces[piece_count].last) == 2) {
         piece_count++;
     }
     return fclose(file);

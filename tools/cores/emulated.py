@@ -1,5 +1,6 @@
 """Generated code on an emulated core, outside the firmware: many models in one program, instructions counted."""
 
+import itertools
 import re
 import subprocess
 import tempfile
@@ -26,8 +27,11 @@ M0_MODEL_BYTES = 245 << 10
 CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
-OBJDUMP = "arm-none-eabi-objdump"
-LINE_PLACE = re.compile(r"(\S+)\s+(\d+|-)\s+(0x[0-9a-f]+|0)\b")
+NM = "arm-none-eabi-nm"
+FIRST, LAST = "signbit_first_", "signbit_last_"
+STATEMENT = re.compile(r"__asm volatile\(\n.*?\);\n", re.DOTALL)
+ASSEMBLY_STRING = re.compile(r'^ *"((?:\w+:)? *([a-z]\w*)?.*)\\n"', re.MULTILINE)
+OPERANDS = re.compile(r"^ *:", re.MULTILINE)
 TIMEOUT_S = 600
 # columns after the instructions in what counter.c writes, in the order of cycles.h
 CYCLE_MODELS = ("m0", "m0plus", "m3", "m4")
@@ -79,6 +83,9 @@ def run(
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count, quantize=quantize)
+        if count:
+            for number, header in enumerate(folder.glob("*.h")):
+                header.write_text(_mark_assembly(header.read_text(), number))
         elf = build(source, machine, optimize)
         return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
 
@@ -104,7 +111,7 @@ def build(
     elf = source.with_name("program.elf")
     options = [
         *(machine.target.flags if flags is None else flags),
-        *(optimize, "-g", "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", f"-I{STREAM}"),
+        *(optimize, "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", f"-I{STREAM}"),
     ]
     emulator.build(machine, [source], elf, *options, libraries=libraries)
     return elf
@@ -121,7 +128,7 @@ def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> 
     if count:
         command += ["-plugin", f"{_plugin(folder, machine)},out={folder / 'counts'}"]
         if machine.core in MACHINES:  # elsewhere kernels are C
-            (folder / "assembly").write_text("\n".join(f"{first} {end}" for first, end in _assembly(elf)))
+            (folder / "assembly").write_text("\n".join(f"{first} {last}" for first, last in _assembly(elf)))
             command[-1] += f",assembly={folder / 'assembly'}"
     output = emulator.run_program(machine, "program", command, folder, TIMEOUT_S)
     return _counted(output, machine, (folder / "counts").read_text()) if count else CoreRun(output, [], {}, [])
@@ -139,23 +146,32 @@ def _counted(output: bytes, machine: Machine, text: str) -> CoreRun:
     return CoreRun(output, [line[0] for line in counts], cycles, [line[5] if line[5:] else 0 for line in counts])
 
 
-def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
-    """The first address of each statement of assembly in the headers beside `elf`, and the one after it.
+def _mark_assembly(header: str, number: int) -> str:
+    """`header` with a symbol at the first and the last instruction of each of its statements of assembly.
 
     Statements of a single line are not kernels, but loads and stores among the C.
     """
-    statements = {
-        (header.name, str(number))
-        for header in elf.parent.glob("*.h")
-        for number, line in enumerate(header.read_text().splitlines(), 1)
-        if line.endswith("__asm volatile(")
-    }
-    listing = subprocess.run([OBJDUMP, "--dwarf=decodedline", elf], capture_output=True, text=True, check=True).stdout
-    places = [(match[1], match[2], int(match[3], 0)) for match in map(LINE_PLACE.match, listing.splitlines()) if match]
-    for number, (name, line, first) in enumerate(places):
-        if (name, line) in statements:
-            end = next(address for *_, address in places[number:] if address != first)
-            yield first, end
+    numbers = itertools.count()
+
+    def marked(match: re.Match) -> str:
+        # a statement with operands may be there several times; %= is a number of its own for each
+        statement = match[0]
+        name = f"{number}_{next(numbers)}{'_%=' if OPERANDS.search(statement) else ''}"
+        strings = list(ASSEMBLY_STRING.finditer(statement))
+        first, last = strings[0].start(1), [string for string in strings if string[2]][-1].start(1)
+        middle = f"{statement[first:last]}{LAST}{name}:"
+        return f"{statement[:first]}{FIRST}{name}:{middle}{statement[last:]}"
+
+    return STATEMENT.sub(marked, header)
+
+
+def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
+    """The addresses of the first and the last instruction of each statement of assembly that is marked."""
+    listing = subprocess.run([NM, elf], capture_output=True, text=True, check=True).stdout
+    symbols = {name: int(address, 16) for address, _, name in (line.split() for line in listing.splitlines())}
+    for name, address in symbols.items():
+        if name.startswith(FIRST):
+            yield address, symbols[LAST + name.removeprefix(FIRST)]
 
 
 def _plugin(folder: Path, machine: Machine) -> Path:

@@ -33,6 +33,8 @@ INPUTS_A_MODEL = 2
 SEED = 7
 SMALLEST = 2_000
 ITERATIONS = 5000
+TWINS = {"cortex-m0plus": "cortex-m0", "cortex-m7": "cortex-m4", "cortex-m33": "cortex-m4"}
+"""Cores of equal instructions, for which compilers write nearly the same code."""
 
 
 def main(arguments: list[str]) -> None:
@@ -61,6 +63,7 @@ def main(arguments: list[str]) -> None:
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
+<<<<<<< HEAD
 Samples = Iterator[tuple[dict[str, float], int, int]]
 """Terms, instructions of compiled C, and all instructions."""
 
@@ -77,6 +80,14 @@ def fit(
     for core in names_of_cores:
         target = CORES[core].target.name
         if target not in targets:
+=======
+def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Coefficients by target; twins have those of the core that is measured."""
+    fitted = {}
+    for core in names_of_cores:
+        target = CORES[core].target.name
+        if target not in kernel.targets or target in TWINS:
+>>>>>>> 9564ddb (Derive the cost of the DSP kernels from their assembly)
             continue
         samples = list(samples_of(target, core, optimize))
         names = sorted({term for terms, *_ in samples for term in terms})
@@ -90,9 +101,7 @@ def fit(
         median, most = 100 * np.median(error), 100 * error.max()
         print(f"{name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
         fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
-    if "cortex-m0" in fitted:
-        fitted["cortex-m0plus"] = fitted["cortex-m0"]
-    return fitted
+    return fitted | {twin: fitted[target] for twin, target in TWINS.items() if target in fitted}
 
 
 def _front_ends(target: str, core: str, optimize: str) -> Samples:

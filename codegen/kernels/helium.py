@@ -6,62 +6,47 @@ from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BITS, BYTES, CArray, Cost, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels import helium_assembly as assembly
+from signbit.codegen.kernels.base import BITS, BYTES, CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.helium_bits import BitPlaces
 from signbit.codegen.kernels.helium_depthwise import ChannelPlaces
 from signbit.codegen.kernels.helium_places import Places
 from signbit.codegen.kernels.helium_tables import Tables
+from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.targets import CORTEX_M55
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, size_of
 
 LANES = 4
 GATHER_BYTES = 256
 GATHER_BLOCKS = 8
 """Offsets that a byte holds, and vectors of offsets that an immediate reaches."""
 
-VECTOR_BYTES = 16
-
-# instructions of the C around the assembly of a convolution, as gcc -O2 compiles it
-ROW, PIXEL, POOL, POOL_ROW, POOL_PLACE = 9, 8.5, 5.4, 5.4, 3.7
-STRIP, STRIP_CALL, STRIP_ROW = -5, 0, 19
-TABLES_STACK_BYTES = 88
-CALL = 4
-"""Instructions of a call with its arguments."""
-
-
 POPCOUNT = Piece(
     "mve_popcount", values={"counts": CArray("popcount", "uint8_t", np.array([*map(int.bit_count, range(256))]))}
 )
 """The table of counts of set bits."""
 
-
-def finish_piece(job: Job) -> Piece:
-    """The piece that turns all accumulators of a place into outputs."""
-    return Piece(f"mve_{job.layer.activation.kind}")
-
-
-def finish_instructions(job: Job) -> int:
-    """Instructions of one place, call included."""
-    rounds = -(-job.neurons // LANES)
-    if job.layer.activation.kind == "requantize":
-        return CALL + 9 + 10 * rounds
-    if job.layer.activation.kind == "logits":
-        return CALL + 5 + 7 * rounds
-    return CALL + 4 + 8 * rounds + 13 * integer.words_for(job.neurons)
-
-
-def driver_instructions(job: Job) -> int:
-    """Instructions of a dense layer's C function, and of `infer` that calls it."""
-    return 11 if job.from_caller else 6
+COPY = Piece("mve_copy", values={"listing": assembly.copy})
 
 
 class HeliumKernel(Kernel):
     targets = CORTEX_M55
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        return (finish_piece(job),)
+        """The function that turns all accumulators of a place into outputs."""
+        kind = job.layer.activation.kind
+        return (Piece(f"mve_{kind}", values={"listing": getattr(assembly, kind)}),)
+
+    def runs(self, job: Job) -> list[Run]:
+        kind, places = job.layer.activation.kind, size_of(job.output_shape[:-1])
+        if kind == "sign":
+            return [assembly.sign_run(places, job.neurons)]
+        return [assembly.vector_run(getattr(assembly, kind), places, job.neurons, LANES)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        return super().terms(job) | {"call for the caller": int(job.from_caller)}
 
 
 class MveDense(HeliumKernel):
@@ -78,10 +63,11 @@ class MveDense(HeliumKernel):
     def values(self, job: Job) -> dict[str, Any]:
         return self._places(job).values()
 
-    def cost(self, job: Job) -> Cost:
-        places = self._places(job)
-        instructions = driver_instructions(job) + places.instructions() + finish_instructions(job)
-        return Cost(instructions, WORD_BYTES * places.accumulator_words, places.stack_bytes)
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self._places(job).accumulator_words
+
+    def runs(self, job: Job) -> list[Run]:
+        return [self._places(job).listing.run(), *super().runs(job)]
 
     def _places(self, job: Job) -> Places | BitPlaces:
         return Places(job, 1, job.layer.fan_in, job.layer.fan_in)
@@ -114,12 +100,17 @@ class MveTables(HeliumKernel):
         return Tables(job).values()
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        return (Piece("mve_fill"), *Tables(job).pieces(), *super().pieces(job))
+        return (assembly.FILL, *Tables(job).pieces(), *super().pieces(job))
 
-    def cost(self, job: Job) -> Cost:
-        tables = Tables(job)
-        instructions = driver_instructions(job) + tables.instructions() + finish_instructions(job)
-        return Cost(instructions, tables.scratch_bytes, TABLES_STACK_BYTES)
+    def scratch_bytes(self, job: Job) -> int:
+        return Tables(job).scratch_bytes
+
+    def runs(self, job: Job) -> list[Run]:
+        return [*Tables(job).runs(), *super().runs(job)]
+
+    def terms(self, job: Job) -> dict[str, float]:
+        passes = Tables(job).full_passes + (Tables(job).last_tables > 0)
+        return super().terms(job) | {"pass": passes, "mean": job.planes - 1}
 
 
 @dataclass(frozen=True)
@@ -159,26 +150,48 @@ class MveWindows(HeliumKernel):
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        strip = (Piece("mve_fill"), Piece("mve_copy"), Piece("mve_strip")) if self._strip(job) else ()
-        pool = (Piece("mve_fill"),) if job.layer.window.pool != (1, 1) else ()
+        strip = (assembly.FILL, COPY, Piece("mve_strip")) if self._strip(job) else ()
+        pool = (assembly.FILL,) if job.layer.window.pool != (1, 1) else ()
         return (*strip, *pool, *super().pieces(job))
 
-    def cost(self, job: Job) -> Cost:
+    def scratch_bytes(self, job: Job) -> int:
+        strip = self._strip(job)
+        return WORD_BYTES * self._places(job).accumulator_words + (strip.size_bytes if strip else 0)
+
+    def runs(self, job: Job) -> list[Run]:
         places, strip = self._places(job), self._strip(job)
-        height, width = job.output_shape[:2]
-        pool = job.layer.window.pool
-        pixel = pool[0] * pool[1] * places.instructions() + finish_instructions(job)
-        if pool == (1, 1):
-            pixel += PIXEL
-        else:
-            pixel += 2 * -(-places.accumulator_words // LANES) + POOL + pool[0] * (POOL_ROW + pool[1] * POOL_PLACE)
-        instructions = (-6 if job.from_caller else -9) + height * ((ROW if width > 1 else 2) + width * pixel)
-        scratch_bytes = WORD_BYTES * places.accumulator_words
+        pixels, row_bytes = size_of(job.output_shape[:2]), job.input_shape[1] * self._pixel_bytes(job)
+        runs = [places.listing.run(pixels * size_of(job.layer.window.pool)), *super().runs(job)]
+        if job.layer.window.pool != (1, 1):
+            runs.append(assembly.vector_run(assembly.fill, pixels, WORD_BYTES * places.accumulator_words))
         if strip:
-            row = STRIP_ROW + 3 * -(-job.input_shape[1] * self._pixel_bytes(job) // VECTOR_BYTES)
-            instructions += STRIP + 2 * -(-strip.size_bytes // VECTOR_BYTES) + height * (STRIP_CALL + strip.rows * row)
-            scratch_bytes += strip.size_bytes
-        return Cost(instructions, scratch_bytes, places.stack_bytes)
+            inside = self._rows_inside(job, strip)
+            runs += [
+                assembly.vector_run(assembly.fill, 1, strip.size_bytes),
+                assembly.vector_run(assembly.copy, inside, row_bytes),
+                assembly.vector_run(assembly.fill, job.output_shape[0] * strip.rows - inside, row_bytes),
+            ]
+        return runs
+
+    def terms(self, job: Job) -> dict[str, float]:
+        strip, (height, width) = self._strip(job), job.output_shape[:2]
+        pooled = height * width if job.layer.window.pool != (1, 1) else 0
+        return super().terms(job) | {
+            "row": height,
+            "pixel": height * width,
+            "pooled pixel": pooled,
+            "pool row": pooled * job.layer.window.pool[0],
+            "pool place": pooled * size_of(job.layer.window.pool),
+            "strip": height if strip else 0,
+            "strip row": height * strip.rows if strip else 0,
+        }
+
+    def _rows_inside(self, job: Job, strip: Strip) -> int:
+        """Rows of all strips that lie on the image."""
+        window = job.layer.window
+        step = window.pool[0] * window.stride[0]
+        tops = (row * step - window.padding[0] for row in range(job.output_shape[0]))
+        return sum(0 <= y < job.input_shape[0] for top in tops for y in range(top, top + strip.rows))
 
     def _strip(self, job: Job) -> Strip | None:
         window = job.layer.window
@@ -231,7 +244,7 @@ class MveConv(MveWindows):
         gathered = Places(job, height, row_bytes, pitch_bytes, gathered=True, maximum=maximum)
         if (height - 1) * pitch_bytes + row_bytes > GATHER_BYTES or gathered.blocks > GATHER_BLOCKS:
             return runs
-        return min((runs, gathered), key=Places.instructions)
+        return min((runs, gathered), key=lambda places: places.listing.instructions({}))
 
     def _pixel_bytes(self, job: Job) -> int:
         return job.input_shape[2]

@@ -14,6 +14,10 @@ A place of bits:
 """
 
 import itertools
+from fractions import Fraction
+
+from signbit.codegen.kernels.base import Piece
+from signbit.codegen.kernels.listing import Listing, Run
 
 EVEN = ("r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr")
 VECTOR_BYTES = 16
@@ -21,7 +25,189 @@ STEP_MAX = 4095
 PUSH, POP = "push {r3-r11, lr}", "pop {r3-r11, pc}"
 
 
-def places(place) -> str:
+# functions of one loop, over vectors of 16 bytes or 4 words
+add = Listing("""
+    ldr r12, [sp]
+    push {r4, lr}
+    vdup.8 q2, r12
+    dlstp.8 lr, r3
+    1: vldrb.u8 q0, [r0], #16 @* vectors
+    vldrb.u8 q1, [r1], #16
+    vqadd.u8 q0, q0, q1
+    vmin.u8 q0, q0, q2
+    vstrb.8 q0, [r2], #16
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+copy = Listing("""
+    push {r4, lr}
+    dlstp.8 lr, r2
+    1: vldrb.u8 q0, [r1], #16 @* vectors
+    vstrb.8 q0, [r0], #16
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+fill = Listing("""
+    push {r4, lr}
+    vdup.32 q0, r1
+    dlstp.8 lr, r2
+    1: vstrb.8 q0, [r0], #16 @* vectors
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+mean = Listing("""
+    push {r4, lr}
+    dlstp.32 lr, r2
+    1: vldrw.u32 q0, [r0] @* vectors
+    vldrw.u32 q1, [r1], #16
+    vhadd.s32 q0, q0, q1
+    vstrw.32 q0, [r0], #16
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+logits = Listing("""
+    push {r4, lr}
+    ldrh r3, [r0, #8]
+    dlstp.32 lr, r3
+    ldrd r3, r4, [r0]
+    1: vldrw.u32 q0, [r1], #16 @* vectors
+    vldrh.s32 q1, [r3], #8
+    vldrw.u32 q2, [r4], #16
+    vmul.i32 q0, q0, q1
+    vadd.i32 q0, q0, q2
+    vstrw.32 q0, [r2], #16
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+requantize = Listing("""
+    push {r4, lr}
+    ldrh r3, [r0, #8]
+    ldrb r12, [r0, #10]
+    ldrb r4, [r0, #11]
+    dlstp.32 lr, r3
+    vdup.32 q3, r4
+    ldrd r3, r4, [r0]
+    rsb r12, r12, #0
+    1: vldrw.u32 q0, [r1], #16 @* vectors
+    vldrh.s32 q1, [r3], #8
+    vldrw.u32 q2, [r4], #16
+    vmul.i32 q0, q0, q1
+    vadd.i32 q0, q0, q2
+    vshl.s32 q0, r12
+    vqmovunb.s32 q0, q0 @ the lanes' upper halves are never stored
+    vmin.u16 q0, q0, q3
+    vstrb.32 q0, [r2], #4
+    letp lr, 1b
+    pop {r4, pc}
+    """)
+
+# 32 bits make a word: r3 rows left, r6 rows of this word
+sign = Listing("""
+    push {r4-r6, r8, r9, lr}
+    ldrh r3, [r0, #8]
+    ldrd r4, r5, [r0]
+    1: cmp r3, #32 @* words
+    ite hi
+    movhi r6, #32
+    movls r6, r3
+    mov r8, #0
+    vidup.u32 q0, r8, #1
+    vmov.i32 q3, #1
+    vshl.u32 q3, q3, q0
+    mov r8, #0
+    dlstp.32 lr, r6
+    2: vldrw.u32 q0, [r1], #16 @* vectors in a word
+    vldrb.s32 q1, [r5], #4
+    vldrw.u32 q2, [r4], #16
+    veor q0, q0, q1
+    vpt.s32 gt, q2, q0
+    vaddvat.u32 r8, q3
+    vshl.i32 q3, q3, #4
+    letp lr, 2b
+    str r8, [r2], #4
+    subs r3, r3, r6
+    bne 1b
+    pop {r4-r6, r8, r9, pc}
+    """)
+
+# the next 64 inputs, shifted, and zeros after them
+inputs = Listing("""
+    rsb r3, r3, #0
+    add r12, r0, #64
+    1: vctp.8 r2 @* 4
+    vpst
+    vldrbt.u8 q0, [r1], #16
+    vshl.u8 q0, r3
+    vstrb.8 q0, [r0], #16
+    subs r2, r2, #16
+    it mi
+    movmi r2, #0
+    cmp r0, r12
+    bne 1b
+    bx lr
+    """)
+
+
+def _build() -> Listing:
+    """Tables of 256 sums over 8 inputs each: r0 x, r1 table, r2 count; q0..q3 are 32 entries."""
+    lines = """
+        push {r3-r10, r12, lr}
+        vpush {d8-d13}
+        mov lr, r2
+        movs r2, #0
+        vidup.u16 q0, r2, #1
+        vmov.i16 q1, #1
+        vand q4, q0, q1
+        vshr.u16 q0, q0, #1
+        vand q5, q0, q1
+        vshr.u16 q6, q0, #1
+        dls lr, lr
+        1: vldrb.u16 q0, [r0], #8 @* tables
+        vaddv.u16 r12, q0
+        vshl.i16 q0, q0, #1
+        vneg.s16 q0, q0
+        vmov.s16 r3, q0[0]
+        vmov.s16 r4, q0[1]
+        vmov.s16 r5, q0[2]
+        vmov.s16 r6, q0[3]
+        vmov.s16 r7, q0[4]
+        vmov.s16 r8, q0[5]
+        vmov.s16 r9, q0[6]
+        vmov.s16 r10, q0[7]
+        vdup.16 q0, r12
+        vmla.s16 q0, q4, r3
+        vmla.s16 q0, q5, r4
+        vmla.s16 q0, q6, r5
+        vadd.i16 q1, q0, r6
+        vadd.i16 q2, q0, r7
+        vadd.i16 q3, q1, r7
+        sub r10, r10, r9
+        sub r10, r10, r8
+        sub r9, r9, r8
+        """.splitlines()
+    for register in ("", "r8", "r9", "r8", "r10", "r8", "r9", "r8"):
+        for quarter in ("q0", "q1", "q2", "q3"):
+            lines += [f"vadd.i16 {quarter}, {quarter}, {register}"] * bool(register)
+            lines.append(f"vstrh.16 {quarter}, [r1], #16")
+    return Listing("\n".join([*lines, "le lr, 1b", "vpop {d8-d13}", "pop {r3-r10, r12, pc}"]))
+
+
+build = _build()
+
+FILL = Piece("mve_fill", values={"listing": fill})
+
+
+def vector_run(listing: Listing, times: int, count: int, size: int = VECTOR_BYTES) -> Run:
+    """Run a function of one loop for `count` elements, of which a vector has `size`."""
+    return listing.run(times, vectors=-(-count // size))
+
+
+def sign_run(times: int, neurons: int) -> Run:
+    words = -(-neurons // 32)
+    return sign.run(times, words=words, **{"vectors in a word": Fraction(-(-neurons // 4), words)})
+
+
+def places(place) -> Listing:
     """All accumulators of a place: r0 x, r1 acc, r2 weights, r3 offsets if the inputs are gathered."""
     segment_loop = not place.straight and place.runs > 1
     lines = [PUSH, "mov r9, r1", f"mov r11, {'r3' if place.gathered else 'r0'}", "mov r1, r0", "mov r3, r2"]
@@ -34,7 +220,7 @@ def places(place) -> str:
         lines += (
             [f"movw r5, #{place.full_groups}", "str r5, [sp]"] if segment_loop else [f"movw r7, #{place.full_groups}"]
         )
-        lines.append("3:")
+        lines.append(f"3: @* {place.full_groups}")
     if place.full_groups:
         lines += _group(place, place.full_group.slots)
     if place.full_groups > 1:
@@ -42,7 +228,7 @@ def places(place) -> str:
         lines.append("bne 3b")
     if place.last_group:
         lines += _group(place, place.last_group.slots)
-    return "\n".join([*lines, POP])
+    return Listing("\n".join([*lines, POP]))
 
 
 def _tail_predicate(register: str, tail_bytes: int) -> list[str]:
@@ -59,7 +245,7 @@ def _walk(place, slots: int) -> list[str]:
     lines = [] if place.starts_with_block else [f"mov {register}, #0" for register in EVEN[: max(slots, 1)]]
     gap = advance("r1", place.gap_bytes)
     if not place.straight and place.runs > 1:
-        return [*lines, "1:", *_run(place, slots, False), *gap, "cmp r1, r7", "bne 1b"]
+        return [*lines, f"1: @* {place.runs}", *_run(place, slots, False), *gap, "cmp r1, r7", "bne 1b"]
     lines += _run(place, slots, place.starts_with_block)
     return lines + repeated(place.runs - 1, [*gap, *_run(place, slots, False)], always=True)
 
@@ -90,7 +276,7 @@ def _run(place, slots: int, first: bool) -> list[str]:
         lines += _block(place, slots, place.tail_bytes, vectors, first and vectors == 0)
     if place.loops:
         blocks = repeated(place.unrolled_blocks, _block(place, slots, VECTOR_BYTES, 0, False))
-        lines += [f"movw r5, #{place.loops}", "2:", *blocks, "subs r5, r5, #1", "bne 2b"]
+        lines += [f"movw r5, #{place.loops}", f"2: @* {place.loops}", *blocks, "subs r5, r5, #1", "bne 2b"]
     return lines
 
 
@@ -170,21 +356,21 @@ def _unsigned_differences(slots: int) -> list[str]:
     return lines + ["vshl.i32 q0, q1, #1", "vshlc q1, r5, #32", "vsub.i32 q1, q0, q1"] * second
 
 
-def bit_places(place) -> str:
+def bit_places(place) -> Listing:
     """All accumulators of a place of bits: r0 x, r1 acc, r2 weights, r3 counts."""
     fan_in, ternary = place.job.layer.fan_in, place.job.planes == 2
     lines = [PUSH, *(["vpush {d8, d9}"] * ternary), "mov r9, r1", "mov r11, r0", "mov r5, r3", "mov r3, r2"]
     lines += [f"movw r0, #{fan_in & 0xFFFF}", f"movt r0, #{fan_in >> 16}", "vdup.32 q3, r0"]
     lines += _tail_predicate("r0", place.tail_bytes)
     if place.full_groups > 1:
-        lines += [f"movw r8, #{place.full_groups}", "2:"]
+        lines += [f"movw r8, #{place.full_groups}", f"2: @* {place.full_groups}"]
     if place.full_groups:
         lines += _bit_group(place, 4)
     if place.full_groups > 1:
         lines += ["subs r8, r8, #1", "bne 2b"]
     if place.last_rows:
         lines += _bit_group(place, place.last_rows)
-    return "\n".join([*lines, *(["vpop {d8, d9}"] * ternary), POP])
+    return Listing("\n".join([*lines, *(["vpop {d8, d9}"] * ternary), POP]))
 
 
 def _bit_group(place, rows: int) -> list[str]:
@@ -209,7 +395,7 @@ def _count(place, rows: int) -> list[str]:
     lines += repeated(place.segments - 1, [*gap, *_bit_run(place, rows, False)], always=True)
     if place.loops:
         blocks = repeated(place.unrolled_blocks, _bit_block(VECTOR_BYTES, rows, False))
-        lines += [f"movw r7, #{place.loops}", "1:", *blocks, "subs r7, r7, #1", "bne 1b"]
+        lines += [f"movw r7, #{place.loops}", f"1: @* {place.loops}", *blocks, "subs r7, r7, #1", "bne 1b"]
     return [*lines, "vmov q0[2], q0[0], r0, r4", "vmov q0[3], q0[1], r2, r6"]
 
 
@@ -232,35 +418,45 @@ def _bit_block(size: int, rows: int, first: bool) -> list[str]:
     return lines
 
 
-def channel_places(place) -> str:
+def channel_places(place) -> Listing:
     """The accumulators of a depthwise place: r0 x, r1 acc, r2 weights; sums of 16 bits go after the accumulators."""
     height, width = place.job.layer.kernel
     label = ".Lrow"
     channels, sums_at = place.job.neurons, 32 * place.groups
     lines = ["push {r3-r7, lr}", f"addw r4, r1, #{sums_at % 4096}"]
     lines += [f"add r4, r4, #{sums_at // 4096 * 4096}"] * (sums_at > STEP_MAX)
-    lines += ["mov r5, r4", f"movw r6, #{channels}", "dlstp.16 lr, r6", "1: mov r3, r0", "vmov.i16 q2, #0"]
+    lines += [
+        "mov r5, r4",
+        f"movw r6, #{channels}",
+        "dlstp.16 lr, r6",
+        f"1: mov r3, r0 @* {place.groups}",
+        "vmov.i16 q2, #0",
+    ]
     lines += [f".set {label}, 0", f".rept {height}", f".rept {width}", "vldrb.u16 q0, [r3]", "vldrb.s16 q1, [r2], #8"]
     lines += [f"addw r3, r3, #{channels}", *([f"vshr.u16 q0, q0, #{place.job.input_shift}"] * place.job.input_shift)]
     lines += ["vmul.i16 q0, q0, q1", "vadd.i16 q2, q2, q0", ".endr"]
     gap = advance("r3", place.pitch_bytes - width * channels)
-    lines += [f".set {label}, {label} + 1", f".if {label} < {height}", *gap, ".endif"] if gap else []
+    lines += (
+        [f".set {label}, {label} + 1", f".if {label} < {height}", f"@* {height - 1}/{height}", *gap, ".endif"]
+        if gap
+        else []
+    )
     lines += [".endr", "adds r0, r0, #8", "vstrh.16 q2, [r4], #16", "letp lr, 1b", "dlstp.32 lr, r6"]
     lines += [
-        "2: vldrh.s32 q0, [r5], #8 @ widen the sums",
+        f"2: vldrh.s32 q0, [r5], #8 @ widen the sums @* {-(-channels // 4)}",
         *(["vldrw.u32 q1, [r1]", "vmax.s32 q0, q0, q1"] * place.maximum),
     ]
-    return "\n".join([*lines, "vstrw.32 q0, [r1], #16", "letp lr, 2b", "pop {r3-r7, pc}"])
+    return Listing("\n".join([*lines, "vstrw.32 q0, [r1], #16", "letp lr, 2b", "pop {r3-r7, pc}"]))
 
 
-def table_pass(tables: int) -> str:
+def table_pass(tables: int) -> Listing:
     """Add the sums from `tables` tables to the accumulators: r0 acc, r1 weights, r2 table, r3 groups."""
     bases = [f"r{2 + table}" for table in range(tables)]
     lines = ["push {r4-r10, lr}", "dls lr, r3"]
     lines += [f"add {base}, {before}, #512" for before, base in itertools.pairwise(bases)]
-    lines += ["1: vldrb.u16 q1, [r1], #8", "vldrh.u16 q0, [r2, q1, uxtw #1]"]
+    lines += ["1: vldrb.u16 q1, [r1], #8 @* groups", "vldrh.u16 q0, [r2, q1, uxtw #1]"]
     for base in bases[1:]:
         lines += ["vldrb.u16 q1, [r1], #8", f"vldrh.u16 q2, [{base}, q1, uxtw #1]", "vadd.i16 q0, q0, q2"]
     for half in ("vmovlb", "vmovlt"):
         lines += ["vldrw.u32 q1, [r0]", f"{half}.s16 q2, q0", "vadd.i32 q1, q1, q2", "vstrw.32 q1, [r0], #16"]
-    return "\n".join([*lines, "le lr, 1b", "mov r0, r1", "pop {r4-r10, pc}"])
+    return Listing("\n".join([*lines, "le lr, 1b", "mov r0, r1", "pop {r4-r10, pc}"]))

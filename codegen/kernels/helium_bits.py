@@ -1,12 +1,14 @@
 """Helium: the accumulators of one place for one-bit inputs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
+from signbit.codegen.kernels.listing import Listing
 from signbit.codegen.kernels.portable import pixel_words
 
 VECTOR_BYTES = 16
@@ -16,9 +18,6 @@ STRAIGHT_BLOCKS = 8
 
 SEGMENT_BLOCKS = 32
 """The same limit for a place of several runs."""
-
-PUSHED_BYTES = 40
-TERNARY_PUSHED_BYTES = 56
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +37,9 @@ class BitPlaces:
     unrolled_blocks: ClassVar[int] = 2
     """Vectors in a round of the loop."""
 
-    @property
-    def stack_bytes(self) -> int:
-        return TERNARY_PUSHED_BYTES if self.job.planes == 2 else PUSHED_BYTES
+    @cached_property
+    def listing(self) -> Listing:
+        return assembly.bit_places(self)
 
     @property
     def full_groups(self) -> int:
@@ -99,7 +98,7 @@ class BitPlaces:
     def values(self) -> dict[str, Any]:
         runs = self.job.planes * self.segments
         return {
-            "assembly": assembly.bit_places(self),
+            "assembly": self.listing,
             "maximum": self.maximum,
             "inputs": self.job.planes * self.job.layer.fan_in,
             "runs": runs,
@@ -110,22 +109,6 @@ class BitPlaces:
             "tail_at": VECTOR_BYTES * self.straight_vectors,
             "tail_bytes": self.tail_bytes,
         }
-
-    def instructions(self) -> int:
-        """Instructions of one place, from the call to the return."""
-        total = 9 + (2 if self.tail_bytes else 0) + (2 if self.job.planes == 2 else 0)
-        if self.full_groups > 1:
-            total += 1 + 2 * self.full_groups
-        total += self.full_groups * self._group(ROWS)
-        return total + (self._group(self.last_rows) if self.last_rows else 0)
-
-    def _group(self, rows: int) -> int:
-        tails = self.segments if self.tail_bytes else 0
-        walk = self.blocks * (1 + 4 * rows) + tails * (1 + rows)
-        walk += (self.segments - 1) * -(-(self.pitch_bytes - self.segment_bytes) // 4095)
-        walk += 2 * self.loops + bool(self.loops) + (0 if self.starts_with_block else rows)
-        decode = 6 if self.job.planes == 2 else 4
-        return self.job.planes * (walk + 1) + decode + (3 if self.maximum else 1)
 
     def _blocks(self) -> list[tuple[int, int]]:
         """First byte and size of a run's vectors, in the order of the work: those of the loop come last."""

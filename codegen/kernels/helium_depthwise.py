@@ -1,19 +1,19 @@
 """Helium: the accumulators of one place of a depthwise convolution, eight channels at a time."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
+from signbit.codegen.kernels.listing import Listing
 
 LANES = 8
 FAN_IN_MAX = 128
 CHANNELS_MAX = 4095
 """The largest immediate of ADDW."""
-
-PUSHED_BYTES = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class ChannelPlaces:
     def fits(job: Job) -> bool:
         return job.layer.fan_in <= FAN_IN_MAX and job.neurons <= CHANNELS_MAX
 
-    @property
-    def stack_bytes(self) -> int:
-        return PUSHED_BYTES
+    @cached_property
+    def listing(self) -> Listing:
+        return assembly.channel_places(self)
 
     @property
     def groups(self) -> int:
@@ -53,17 +53,8 @@ class ChannelPlaces:
 
     def values(self) -> dict[str, Any]:
         return {
-            "assembly": assembly.channel_places(self),
+            "assembly": self.listing,
             "group_bytes": LANES * self.job.layer.fan_in,
             "pitch_bytes": self.pitch_bytes,
             "maximum": self.maximum,
         }
-
-    def instructions(self) -> int:
-        """Instructions of one place, from the call to the return."""
-        height, width = self.job.layer.kernel
-        gap_bytes = self.pitch_bytes - width * self.job.neurons
-        tap = 5 + bool(self.job.input_shift)
-        group = height * width * tap + (height - 1) * -(-gap_bytes // 4095) + 5
-        widened = 3 + (2 if self.maximum else 0)
-        return 9 + self.groups * group + -(-self.job.neurons // 4) * widened

@@ -19,13 +19,12 @@ import numpy as np
 
 from signbit.codegen.kernels import helium_assembly as assembly
 from signbit.codegen.kernels.base import Job
+from signbit.codegen.kernels.listing import Listing
 
 VECTOR_BYTES = 16
 SLOTS = 8
 STRAIGHT_BLOCKS = 20
 """Code has no loops for up to so many vectors of inputs."""
-
-PUSHED_BYTES = 40
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ class Places:
     unrolled_blocks: ClassVar[int] = 4
     """Vectors in a round of a loop."""
 
-    @property
-    def stack_bytes(self) -> int:
-        return PUSHED_BYTES
+    @cached_property
+    def listing(self) -> Listing:
+        return assembly.places(self)
 
     @property
     def signed(self) -> bool:
@@ -161,7 +160,7 @@ class Places:
         last = self.last_group.slots if self.last_group else SLOTS
         both = last != SLOTS and self.full_groups
         return {
-            "assembly": assembly.places(self),
+            "assembly": self.listing,
             "signed": self.signed,
             "maximum": self.maximum,
             "gathered": self.gathered,
@@ -172,47 +171,6 @@ class Places:
             "outputs_per_group": self.full_group.outputs,
             "slots": f"group < {self.full_groups}u ? {SLOTS}u : {last}u" if both else f"{last}u",
         }
-
-    def instructions(self) -> int:
-        """Instructions of one place, from the call to the return."""
-        setup = 5 + (2 if self.tail_bytes else 0) + (2 if self._segment_loop else 0)
-        total = setup + self._walk(2) + (1 if self.gathered else 2)
-        if self.full_groups > 1:
-            total += 1 + self.full_groups * (4 if self._segment_loop else 2)
-        groups = [self.full_group] * self.full_groups + ([self.last_group] if self.last_group else [])
-        return total + sum(self._group_instructions(group) for group in groups)
-
-    @property
-    def _segment_loop(self) -> bool:
-        return not self.straight and self.runs > 1
-
-    def _group_instructions(self, group: Group) -> int:
-        shifts = group.slots // 2 - 1 if self.signed else group.slots - 1
-        walk = self._walk(2 + group.slots + shifts)
-        zeros = 0 if self.starts_with_block else group.slots
-        return walk + zeros + (not self.gathered) + self._decode_instructions(group)
-
-    def _walk(self, block: int) -> int:
-        """Instructions that go over all inputs of a place, `block` for each vector."""
-        block += bool(self.job.input_shift) + self.gathered
-        instructions = self.blocks * block + (self.runs if self.tail_bytes else 0)
-        gaps = self.runs if self._segment_loop else self.runs - 1
-        instructions += gaps * len(assembly.advance("r1", self.gap_bytes))
-        if self._segment_loop:
-            instructions += 2 * self.runs
-        return instructions + self.runs * (2 * self.loops + bool(self.loops))
-
-    def _decode_instructions(self, group: Group) -> int:
-        lanes = group.slots // 2 if self.signed else group.slots
-        vectors = 2 if self.signed or group.slots > 4 else 1
-        moves = 2 * min(2, lanes) if self.signed else group.slots // 2
-        differences = 6 if self.signed else 1 + 3 * vectors
-        stored = 1 if self.job.planes == 2 else vectors
-        scaled = 4 if self.job.planes == 2 else 2 * vectors
-        partial = self.signed and group.slots < SLOTS
-        stores = stored * (3 if self.maximum else 1)
-        predicates = (2 + (stored if self.maximum else 1)) if partial else 0
-        return moves + differences + scaled + stores + predicates
 
     def _groups(self) -> list[Group]:
         return [self.full_group] * self.full_groups + ([self.last_group] if self.last_group else [])

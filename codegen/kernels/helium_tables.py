@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from signbit.codegen.kernels import helium_assembly as assembly
-from signbit.codegen.kernels.base import Job, Piece
+from signbit.codegen.kernels.base import Job, Piece, function
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.value import WORD_BYTES
 
 TABLE_INPUTS = 8
@@ -14,9 +15,6 @@ TABLE_BYTES = 2 << TABLE_INPUTS
 PASS_TABLES = 8
 PASS_INPUTS = TABLE_INPUTS * PASS_TABLES
 LANES = 8
-BUILD_INSTRUCTIONS = 84
-PASS_INSTRUCTIONS = 74
-"""Instructions of one table, and of a pass beside its tables and groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +76,26 @@ class Tables:
 
     def pieces(self) -> tuple[Piece, ...]:
         passes = [self.last_tables] * (self.last_tables > 0) + [PASS_TABLES] * (self.full_passes > 0)
-        mean = (Piece("mve_mean"),) if self.job.planes == 2 else ()
-        return (Piece("mve_tables"), *map(_pass_piece, passes), *mean)
+        mean = (Piece("mve_mean", values={"listing": assembly.mean}),) if self.job.planes == 2 else ()
+        tables = Piece("mve_tables", values={"inputs": assembly.inputs, "build": assembly.build})
+        return (tables, *map(_pass_piece, passes), *mean)
 
-    def instructions(self) -> int:
-        """Instructions for all accumulators, calls included."""
-        groups = self.rows // LANES
-        total = 8 + 2 * -(-self.rows // 4)
-        for tables, passes in ((PASS_TABLES, self.full_passes), (self.last_tables, int(self.last_tables > 0))):
-            total += passes * (PASS_INSTRUCTIONS + BUILD_INSTRUCTIONS * tables + groups * (3 * tables + 8))
-        if self.job.planes == 2:
-            total += 10 + 5 * -(-self.job.neurons // 4)
-        return total
+    def runs(self) -> list[Run]:
+        """The assembly that makes all accumulators."""
+        passes = {PASS_TABLES: self.full_passes} if self.full_passes else {}
+        if self.last_tables:
+            passes[self.last_tables] = passes.get(self.last_tables, 0) + 1
+        mean = [assembly.vector_run(assembly.mean, 1, self.job.neurons, 4)] if self.job.planes == 2 else []
+        return [
+            assembly.vector_run(assembly.fill, 1, WORD_BYTES * self.rows),
+            assembly.inputs.run(sum(passes.values())),
+            *(assembly.build.run(times, tables=tables) for tables, times in passes.items()),
+            *(assembly.table_pass(tables).run(times, groups=self.rows // LANES) for tables, times in passes.items()),
+            *mean,
+        ]
 
 
 def _pass_piece(tables: int) -> Piece:
-    values = {"tables": tables, "assembly": assembly.table_pass(tables)}
-    return Piece("mve_pass", f"mve_pass{tables}", values)
+    summary = f"Add the pass's sums, from {tables} tables, to the accumulators; returns the weights of the next pass."
+    prototype = "const uint8_t * (int32_t *acc, const uint8_t *weights, const uint16_t *table, uint32_t groups)"
+    return function(f"mve_pass{tables}", assembly.table_pass(tables), prototype, summary)

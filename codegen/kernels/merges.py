@@ -1,17 +1,13 @@
 """Kernels for layers of several inputs: additions and concatenations."""
 
-from signbit.codegen.kernels import dsp_assembly
-from signbit.codegen.kernels.base import BITS, BYTES, Cost, Job, Kernel, Piece
+from signbit.codegen.kernels import dsp_assembly, helium_assembly
+from signbit.codegen.kernels.base import BITS, BYTES, Job, Kernel, Piece
 from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.portable import PortableKernel
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import integer
 from signbit.qmodel.merge import Add, Concatenate
 from signbit.qmodel.value import WORD_BYTES, Encoding, size_of
-
-VECTOR_BYTES = 16
-CALL = 11
-"""Instructions of a call to an assembly function, of its first and last lines, and of the layer's own function."""
 
 
 class MergeLoops(PortableKernel):
@@ -123,8 +119,11 @@ class MveAdd(PairwiseAdd):
     name = "mve_add"
     targets = CORTEX_M55
 
-    def cost(self, job: Job) -> Cost:
-        return Cost(self.passes(job) * (CALL + 5 * -(-job.output.size // VECTOR_BYTES)), stack_bytes=8)
+    def pieces(self, job: Job) -> tuple[Piece, ...]:
+        return (Piece(self.name, values={"listing": helium_assembly.add}),)
+
+    def runs(self, job: Job) -> list[Run]:
+        return [helium_assembly.vector_run(helium_assembly.add, self.passes(job), job.output.size)]
 
 
 class ConcatenateChannels(MergeLoops):

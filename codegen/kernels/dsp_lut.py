@@ -81,10 +81,7 @@ class DspLut(Kernel):
         tables = assembly.tables(job.input_shift)
         outputs = [] if self.finishes(job) else [assembly.table_outputs(job.layer.activation).run(neurons=job.neurons)]
         return [
-            *(
-                assembly.tables(job.input_shift).run(times, tables=tables)
-                for tables, times in self._tables(job).items()
-            ),
+            *(tables.run(times, tables=count) for count, times in self._tables(job).items()),
             assembly.look_up(PASS_WORDS).run(full, sums=job.neurons),
             *([assembly.look_up(left).run(sums=job.neurons)] if left else []),
             *outputs,

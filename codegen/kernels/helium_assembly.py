@@ -436,11 +436,8 @@ def channel_places(place) -> Listing:
     lines += [f"addw r3, r3, #{channels}", *([f"vshr.u16 q0, q0, #{place.job.input_shift}"] * place.job.input_shift)]
     lines += ["vmul.i16 q0, q0, q1", "vadd.i16 q2, q2, q0", ".endr"]
     gap = advance("r3", place.pitch_bytes - width * channels)
-    lines += (
-        [f".set {label}, {label} + 1", f".if {label} < {height}", f"@* {height - 1}/{height}", *gap, ".endif"]
-        if gap
-        else []
-    )
+    if gap:
+        lines += [f".set {label}, {label} + 1", f".if {label} < {height}", f"@* {height - 1}/{height}", *gap, ".endif"]
     lines += [".endr", "adds r0, r0, #8", "vstrh.16 q2, [r4], #16", "letp lr, 1b", "dlstp.32 lr, r6"]
     lines += [
         f"2: vldrh.s32 q0, [r5], #8 @ widen the sums @* {-(-channels // 4)}",

@@ -63,7 +63,6 @@ def main(arguments: list[str]) -> None:
     write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
 
 
-<<<<<<< HEAD
 Samples = Iterator[tuple[dict[str, float], int, int]]
 """Terms, instructions of compiled C, and all instructions."""
 
@@ -75,19 +74,11 @@ def fit(
     optimize: str,
     names_of_cores: Iterable[str],
 ) -> dict[str, dict[str, float]]:
-    """Coefficients by target, from the samples of target, core and optimization; M0+ has M0's."""
+    """Coefficients by target, from the samples of target, core and optimization; twins have the measured core's."""
     fitted = {}
     for core in names_of_cores:
         target = CORES[core].target.name
-        if target not in targets:
-=======
-def fit(kernel: Kernel, optimize: str, names_of_cores: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Coefficients by target; twins have those of the core that is measured."""
-    fitted = {}
-    for core in names_of_cores:
-        target = CORES[core].target.name
-        if target not in kernel.targets or target in TWINS:
->>>>>>> 9564ddb (Derive the cost of the DSP kernels from their assembly)
+        if target not in targets or target in TWINS:
             continue
         samples = list(samples_of(target, core, optimize))
         names = sorted({term for terms, *_ in samples for term in terms})

@@ -27,7 +27,7 @@ from tools.networks.forced import models_for
 from tools.networks.random import FRONT_ENDS, front_end_model
 
 COSTS = Path(base.__file__).with_name("portable_costs.json")
-MODELS = 96
+MODELS = 48
 MODELS_A_PROGRAM = 40
 INPUTS_A_MODEL = 2
 SEED = 7

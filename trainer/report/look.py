@@ -126,13 +126,14 @@ def _print_rest(screen: Console, count: int, what: str) -> None:
 
 def _columns(table: Table) -> tuple[ColumnLook, ...]:
     lsb = counts.choose_lsb(table.values) if table.features else np.empty(0)
+    places = {index: place for place, index in enumerate(table.features)}
     found = []
     for index, name in enumerate(table.names):
         role, why = table.plan.roles[index], table.plan.why.get(index, "")
         low = high = worth = None
         missing, kind = 0, "text"
-        if index in table.features:
-            place = table.features.index(index)
+        if index in places:
+            place = places[index]
             values = table.values[:, place]
             is_missing = np.isnan(values)
             missing, worth = int(np.count_nonzero(is_missing)), float(lsb[place])

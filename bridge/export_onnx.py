@@ -10,6 +10,7 @@ import numpy as np
 
 from signbit.bridge.graph.functions import INPUTS, IR_VERSION, OPSET, OWN_DOMAIN, PARAMETERS, function
 from signbit.bridge.graph.library import ModelProto, TensorProto, helper, numpy_helper, onnx
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Affine, InputQuantization, Pieces
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
@@ -23,6 +24,8 @@ INPUT, OUTPUT = "input", "logits"
 
 def export(model: QuantizedModel) -> ModelProto:
     """The graph; raises SignbitError for what has no ONNX form."""
+    if model.front_end is not None:
+        raise SignbitError("ONNX has no form for a front end, which makes features from samples")
     nodes, constants, names = [], [], [INPUT]
 
     def constant(name: str, array: np.ndarray) -> str:

@@ -50,6 +50,8 @@ def exported(proto: ModelProto) -> QuantizedModel | None:
 
 class _Export:
     def __init__(self, model: QuantizedModel):
+        if model.front_end is not None:
+            raise SignbitError("QONNX has no form for a front end, which makes features from samples")
         if model.input_quantization is not None:
             raise SignbitError("QONNX has no form for a model's quantization of sensor counts; export dialect onnx")
         self.model = model

@@ -17,7 +17,7 @@ from signbit.bridge.running import Runner
 from signbit.qmodel.command import run_command, run_named
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
-from tools.networks.random import random_network
+from tools.networks.random import FRONT_ENDS, front_end_model, random_network
 from tools.prove.onnx_round_trip import differences, network
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -42,6 +42,12 @@ def test_a_qonnx_network_gives_the_same_real_logits(seed):
     real = np.concatenate([outputs[0] for outputs in Runner(imported, [imported.logits]).outputs(x)])
     wanted = model.run(x) * 2.0**-model.logit_shift
     assert np.allclose(real, wanted, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("export", [export_onnx.export, export_qonnx.export])
+def test_a_front_end_is_refused_and_not_left_out(export):
+    with pytest.raises(SignbitError, match="no form for a front end"):
+        export(front_end_model(0, *FRONT_ENDS[0]))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -31,12 +31,13 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.own import load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.file import load
+from signbit.qmodel.file import load, to_bytes
 from signbit.trainer.learning.checkpoint import Checkpoint, Task, save
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.architecture import read_toml
 from tools.documents.blocks import ROOT, replace_block
+from tools.networks.random import FRONT_ENDS, front_end_model
 
 FILES = 100_000
 CHUNK = 500
@@ -91,7 +92,9 @@ def formats() -> dict[str, Format]:
         "flac": Format("a/0.flac", _flac, own, True),
         "idx": Format("my-images-idx3-ubyte", _idx, own, True),
     }
-    models = {f"model {name}": Format("m.npz", (ROOT / "models" / f"{name}.npz").read_bytes, load) for name in MODELS}
+    sound = partial(front_end_model, 0, *FRONT_ENDS[0])
+    models = {"model with a front end": Format("m.npz", lambda: to_bytes(sound()), load)}
+    models |= {f"model {name}": Format("m.npz", (ROOT / "models" / f"{name}.npz").read_bytes, load) for name in MODELS}
     graphs = {f"onnx {name}": Format("m.onnx", partial(_graph, name), _import) for name in GRAPHS}
     rest = {"checkpoint": Format("c.npz", _checkpoint, _resume), "toml": Format("net.toml", _toml, read_toml)}
     return {**models, **graphs, **rest, **tables, **images}

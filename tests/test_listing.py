@@ -1,11 +1,14 @@
 """What the text of assembly says it costs is what it costs: instructions on emulated cores, stack, saved registers."""
 
+import re
+from math import prod
+
 import numpy as np
 import pytest
 
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.base import Kernel
-from signbit.codegen.kernels.listing import Listing
+from signbit.codegen.kernels.listing import Listing, stack_step, walk
 from tools.cores import emulated as cores
 from tools.measure.assembly import expected
 from tools.networks.forced import models_for
@@ -77,3 +80,93 @@ STACKS = {
 @pytest.mark.parametrize("text", STACKS)
 def test_stack_is_counted(text):
     assert Listing(text).stack_bytes == STACKS[text]
+
+
+CALLEE_SAVED = {*(f"r{number}" for number in range(4, 12)), *(f"d{number}" for number in range(8, 16))}
+STATEMENT_SAVED = {"r0", "r7"}
+"""What a statement among C does not declare as clobbered."""
+WRITES_NOTHING = re.compile(r"v?st|cmp|tst|b|cb|it|vctp|vp|le|nop")
+ALSO_WRITES_SECOND = ("vidup", "vshlc", "ldrd")
+
+
+def registers(operands: str) -> list[str]:
+    """All registers of `operands`, in order, ranges written out; a vector is two double words."""
+    found = []
+    for kind, first, last in re.findall(r"\b([rqd])(\d+)(?:\s*-\s*[rqd](\d+))?", operands.replace("lr", "r14")):
+        for number in range(int(first), int(last or first) + 1):
+            found += [f"d{2 * number}", f"d{2 * number + 1}"] if kind == "q" else [f"{kind}{number}"]
+    return found
+
+
+def written(line) -> set[str]:
+    """Registers that an instruction changes, beside what it pops."""
+    first, _, others = line.operands.partition(",")
+    changed = set(registers(first)) if "!" in first or not WRITES_NOTHING.match(line.mnemonic) else set()
+    if line.mnemonic.startswith("ldm"):
+        changed = set(registers(others)) | (changed if "!" in first else set())
+    if line.mnemonic.startswith(ALSO_WRITES_SECOND):
+        changed |= set(registers(others.split(",")[0]))
+    if moved := re.search(r"\[(\w+)(?:\], #|.*\]!)", line.operands):
+        changed |= set(registers(moved[1]))
+    return changed | ({"r14"} if line.mnemonic == "blx" else set())
+
+
+def harm(text: str) -> str:
+    """What a function or statement does to its caller: registers that it does not give back, or an uneven stack."""
+    is_statement = "%[" in text
+    holds, stack, kept = {}, [], set()
+    for line, factors in walk(text):
+        times = prod(map(int, filter(str.isdigit, factors)))
+        named = registers(line.operands)
+        for _ in range(times if line.mnemonic in ("pop", "vpop") else 1):
+            if line.mnemonic.startswith(("push", "vpush")):
+                stack += [holds.get(name, name) for name in reversed(named)]
+                kept |= {holds.get(name, name) for name in named}
+            elif line.mnemonic.startswith(("pop", "vpop")):
+                holds |= {name: stack.pop() for name in named}
+                stack = stack[:-1] if "pc" in line.operands else stack
+            elif line.is_instruction and (step := stack_step(line.text)) > 0:
+                stack += [None] * (step // 4)
+            elif line.is_instruction and step < 0:
+                stack = stack[: step // 4]
+        if line.mnemonic == "bl" and len(stack) % 2:
+            return f"{line.text} with a stack that is not aligned to 8 bytes"
+        if line.is_instruction and not line.mnemonic.startswith(("push", "pop", "vpush", "vpop")):
+            before = holds.get(named[1], named[1]) if line.mnemonic == "mov" and len(named) == 2 else None
+            holds |= {name: before for name in written(line)}
+        if re.match(r"pop .*pc|bx lr", line.text):
+            break
+    saved = STATEMENT_SAVED if is_statement else CALLEE_SAVED
+    lost = {name for name in saved if holds.get(name, name) != name}
+    lost |= {name for line, _ in walk(text) for name in written(line) & saved if name not in kept}
+    return f"loses {', '.join(sorted(lost))}" if lost else "leaves the stack uneven" if stack else ""
+
+
+@pytest.mark.parametrize("kernel", dict.fromkeys(kernel for kernel, _ in COUNTED), ids=lambda kernel: kernel.name)
+def test_assembly_gives_back_registers_and_stack(kernel):
+    target = next(target for counted, target in COUNTED if counted is kernel)
+    plans = [plan for _, plan in models_for(kernel, target, 4, seed=6)]
+    jobs = [layer.job for plan in plans for layer in plan.layers if layer.kernel is kernel]
+    listings = {run.listing for job in jobs for run in kernel.runs(job)}
+    assert listings and {listing.text: harm(listing.text) for listing in listings if harm(listing.text)} == {}
+
+
+HARM = {
+    "movs r4, #0\nbx lr": "loses r4",
+    "push {r4}\nmovs r4, #0\nmovs r5, #0\npop {r4}\nbx lr": "loses r5",
+    "push {r4, r5}\nmovs r4, #0\npop {r5}\npop {r4}\nbx lr": "loses r4, r5",
+    "mov r3, r8\npush {r3}\nmov r8, r0\npop {r2}\nbx lr": "loses r8",
+    "mov r3, r8\npush {r3}\nmov r8, r0\npop {r2}\nmov r8, r2\nbx lr": "",
+    "push {r4, lr}\nldr r5, [r4], #4\npop {r4, pc}": "loses r5",
+    "vadd.i32 q4, q0, q1\nbx lr": "loses d8, d9",
+    "vpush {d8, d9}\nvadd.i32 q4, q0, q1\nvpop {d8, d9}\nbx lr": "",
+    "sub sp, #8\nadd sp, #4\nbx lr": "leaves the stack uneven",
+    "push {r4, lr}\nbl elsewhere\npop {r4, pc}": "",
+    "push {r4, r5, lr}\nbl elsewhere\npop {r4, r5, pc}": "bl elsewhere with a stack that is not aligned to 8 bytes",
+    "ldm %[arguments], {r0-r3}": "loses r0",
+}
+
+
+@pytest.mark.parametrize("text", HARM)
+def test_harm_is_found(text):
+    assert harm(text) == HARM[text]

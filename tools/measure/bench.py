@@ -45,7 +45,7 @@ class Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; a whole run writes its files.  Returns 1 if anything failed."""
+    """Measure and print; a run over all layers and models writes its cores' rows.  Returns 1 if anything failed."""
     options = _parser().parse_args(arguments)
     outcome = Outcome()
     reason = cores.missing(options.cores)
@@ -53,15 +53,15 @@ def main(arguments: list[str]) -> int:
         outcome.not_run.append(f"emulated cores: {reason}")
     else:
         _run_all(_jobs(options, outcome), outcome)
-    whole = not (options.models or options.quick or options.layers) and options.cores == list(CORES)
-    if whole:
+    whole = not (options.models or options.quick or options.layers)
+    if whole and options.cores == list(CORES):
         _time_here(outcome)
     if options.json:
         print(json.dumps(vars(outcome), indent=2))
     else:
         _print(outcome)
     if whole and outcome.complete:
-        _say(_write(outcome))
+        _say(_write(outcome, options.cores))
     else:
         _say("bench/results.json stays as it is: not everything was measured")
     return EXIT_DIFFERENT if outcome.failed else EXIT_OK
@@ -137,15 +137,18 @@ def _print(outcome: Outcome) -> None:
         screen.print(f"FAILED: {line}", style="bold red", soft_wrap=True)
 
 
-def _write(outcome: Outcome) -> str:
-    """Write both files and the tables; returns what was done."""
-    for path, rows in ((bench_tables.RESULTS, outcome.rows), (bench_tables.HOST, outcome.timings)):
+def _write(outcome: Outcome, measured: list[str]) -> str:
+    """Write the files and the tables, in which other cores than `measured` keep their rows; returns what was done."""
+    kept = [row for row in json.loads(bench_tables.RESULTS.read_text()) if row["core"] not in measured]
+    files = {bench_tables.RESULTS: kept + outcome.rows} | ({bench_tables.HOST: outcome.timings} if not kept else {})
+    for path, rows in files.items():
         write_whole(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+    written = " and ".join(f"bench/{path.name}" for path in files)
     try:
         bench_tables.write_block()
     except SignbitError as error:
-        return f"bench/results.json and bench/host.json are written, bench/README.md is not: {error}"
-    return "bench/results.json, bench/host.json and bench/README.md are written"
+        return f"{written} written, bench/README.md is not: {error}"
+    return f"{written} and bench/README.md written"
 
 
 def _say(text: str) -> None:

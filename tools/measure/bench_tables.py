@@ -5,8 +5,9 @@ from functools import partial
 
 from rich.console import Console
 
+from signbit.codegen.kernels import portable
 from signbit.console import Column, print_table
-from signbit.emulate.machines import MACHINES
+from signbit.emulate.machines import MACHINES, RISCV
 from tools.documents.blocks import ROOT, replace_block, table_of
 from tools.measure.bench_models import MODELS, layer_name
 from tools.measure.rival_emlearn import KERNEL as RIVAL
@@ -22,6 +23,7 @@ SAME_SHAPE = {"dense 1024→1024, one-bit activations": "dense 1024→1024"}
 """Layers for which CMSIS-NN has nothing but the int8 layer of that shape."""
 SAME_CODE = {"m7": "m4", "m33": "m4"}
 """Cores that execute the instructions of another."""
+PORTABLE_KERNELS = {kernel.name for kernel in portable.KERNELS}
 
 
 def print_rows(screen: Console, rows: list[dict]) -> None:
@@ -64,15 +66,22 @@ def worst_prediction(rows: list[dict]) -> dict | None:
 
 
 def readme_text(rows: list[dict], timings: list[dict], counted: list[dict]) -> str:
-    """Three tables: layers on cores, whole models beside emlearn's, and times on a computer."""
-    largest_error = 100 * abs(prediction_error(worst_prediction(rows)))
+    """Four tables: layers on cores, whole models beside emlearn's, and times on a computer."""
+    on_riscv = [row for row in rows if row["core"] in RISCV]
+    rows = [row for row in rows if row["core"] in MACHINES]
+    largest_error, on_riscv_error = (
+        f"{100 * abs(prediction_error(worst_prediction(part))):.1f} %" for part in (rows, on_riscv)
+    )
     return "\n\n".join(
         [
             layers_table(rows, counted),
             "Exact instructions per multiply-accumulate, activation included: **signbit**, and CMSIS-NN's int8 kernel "
             "on the same shape by the better of GCC and clang (for one-bit activations it has nothing but the int8 "
             "layer; M7 and M33 execute the M4's instructions). "
-            f"The plan's prediction of instructions is off by at most {largest_error:.1f} %.",
+            f"The plan's prediction of instructions is off by at most {largest_error}.",
+            riscv_table(on_riscv),
+            "The same on RISC-V, with 32 registers and with 16, and portable C with 32. These kernels are compiled, "
+            f"all but one loop, so their prediction is less exact: it is off by at most {on_riscv_error}.",
             models_table(rows),
             "One inference of a whole model with the plan for speed, and of the float network of the same architecture "
             "that emlearn generates (M0 in software, M4 with its floating-point unit). Cycles are estimates from Arm's "
@@ -102,6 +111,22 @@ def layers_table(rows: list[dict], counted: list[dict]) -> str:
     layers = [row["layer"] for row in picked.values() if SAME_SHAPE.get(row["layer"], row["layer"]) in subjects]
     columns = ("layer", str), *((core.upper(), partial(cell, core)) for core in MACHINES)
     return table_of(dict.fromkeys(layers), columns)
+
+
+def riscv_table(rows: list[dict]) -> str:
+    """Instructions per MAC of layers and models by the plan for speed, and by a portable kernel."""
+    picked = {(row["layer"], row["core"]): row for row in rows if row["chosen"]}
+    portable = {(row["layer"], row["core"]): row for row in rows if row["kernel"] in PORTABLE_KERNELS}
+
+    def cell(found: dict, core: str, layer: str) -> str:
+        return f"{found[layer, core]['instructions_per_mac']:.2f}" if (layer, core) in found else ""
+
+    columns = (
+        ("layer", str),
+        *((RISCV[core].title, partial(cell, picked, core)) for core in RISCV),
+        ("portable C", partial(cell, portable, next(iter(RISCV)))),
+    )
+    return table_of(dict.fromkeys(layer for layer, _ in picked), columns)
 
 
 def read_counted() -> list[dict]:

@@ -54,20 +54,22 @@ class DenseTables(PortableKernel):
 
     def values(self, job: Job) -> dict:
         cut = _layout(job)
-        last = cut.blocks - 1
+        last, acc = cut.blocks - 1, "(int32_t)sums[index]"
         block = f"x + block * {cut.block_inputs}u" if last else "x"
         return {
             "cut": cut,
             "inputs": block if not cut.tail else f"block == {last}u ? tail : {block}" if last else "tail",
-            "acc": "acc[index]" if job.planes == 1 else f"(acc[index] + acc[index + {job.neurons}u]) / 2",
+            "acc": acc if job.planes == 1 else f"({acc} + (int32_t)sums[index + {job.neurons}u]) / 2",
             "rows": len(job.rows),
-            "tables": [number << cut.size for number in range(TABLES)],
+            "tables": TABLES,
+            "look_up": _look_up_piece(cut).symbol,
             "tail_at": job.layer.fan_in - cut.tail,
             "sums": sums_piece(cut.size).symbol,
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
-        return (sums_piece(_layout(job).size), Piece("entry"))
+        cut = _layout(job)
+        return (sums_piece(cut.size), _look_up_piece(cut))
 
     def scratch_bytes(self, job: Job) -> int:
         cut = _layout(job)
@@ -84,6 +86,35 @@ class DenseTables(PortableKernel):
             "tail": cut.tail,
             "filled up": cut.block_inputs if cut.tail else 0,
         }
+
+
+def _look_up_piece(cut: Layout) -> Piece:
+    """The loop over neurons: all loads of a block come before the additions, which would wait for them."""
+    tables = [number << cut.size for number in range(TABLES)]
+    entries = [f"entry{number}" for number in range(TABLES)]
+    lines = [
+        "1:",
+        "lw %[sum], 0(%[sums])",
+        *(f"lbu %[{entry}], {number}(%[weights])" for number, entry in enumerate(entries)),
+        *(f"add %[{entry}], %[{entry}], %[tables]" for entry in entries),
+        *(f"lw %[{entry}], {ENTRY_BYTES * table}(%[{entry}])" for entry, table in zip(entries, tables, strict=True)),
+        *(f"add %[sum], %[sum], %[{entry}]" for entry in entries),
+        "sw %[sum], 0(%[sums])",
+        f"addi %[weights], %[weights], {TABLES}",
+        f"addi %[sums], %[sums], {ACCUMULATOR_BYTES}",
+        "bne %[sums], %[end], 1b",
+    ]
+    changed = [f'[{name}] "+r"({name})' for name in ("weights", "sums")]
+    parameters = ("const uint32_t *tables", "const uint8_t *weights", "uint32_t *sums", "uint32_t count")
+    values = {
+        "tables": tables,
+        "entries": entries,
+        "entry_bytes": ENTRY_BYTES,
+        "lines": lines,
+        "operands": [*(f'[{name}] "=&r"({name})' for name in ("sum", *entries)), *changed],
+        "parameters": parameters,
+    }
+    return Piece("look_up", f"look_up{cut.size}", values)
 
 
 def _layout(job: Job) -> Layout:

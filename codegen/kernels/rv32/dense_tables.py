@@ -64,12 +64,12 @@ class DenseTables(PortableKernel):
             "tables": TABLES,
             "look_up": _look_up_piece(cut).symbol,
             "tail_at": job.layer.fan_in - cut.tail,
-            "sums": sums_piece(cut.size).symbol,
+            "sums": sums_piece(cut.size, job.input_shift).symbol,
         }
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         cut = _layout(job)
-        return (sums_piece(cut.size), _look_up_piece(cut))
+        return (sums_piece(cut.size, job.input_shift), _look_up_piece(cut))
 
     def scratch_bytes(self, job: Job) -> int:
         cut = _layout(job)

@@ -8,27 +8,39 @@ ENTRY_BYTES = 4
 UNROLLED_BITS = 4
 
 
-def sums_piece(size: int) -> Piece:
-    """Fills tables of 2^size entries: entry m is the sum of the values, each with a minus where its bit of m is set."""
-    return _piece(f"sums{size}", size, [f"(uint32_t)x[{number}] >> shift" for number in range(size)])
+def sums_piece(size: int, shift: int) -> Piece:
+    """Fills tables of 2^size entries: entry m is the sum of the values, each with a minus where its bit of m is set.
+
+    The values of a table follow those of the one before; each is shifted right first.
+    """
+    values = [f"(uint32_t)x[{number}]" for number in range(size)]
+    parameters = ("const uint8_t *x", "uint32_t count", "uint32_t *table")
+    return _piece("sums", parameters, size, shift, values, 0xFF, size)
 
 
 def pair_sums_piece(size: int, shift: int) -> Piece:
-    """The same of pairs, in the halves of a word: one value at x and one at a distance, each shifted right first."""
-    pairs = [f"(uint32_t)x[{number}] + ((uint32_t)y[{number}] << 16)" for number in range(size)]
-    if not shift:
-        return _piece(f"pair_sums{size}", size, pairs)
-    mask = f"0x{(255 >> shift) * 0x00010001:08x}u"
-    return _piece(f"pair_sums{size}_shift{shift}", size, [f"(({pair}) >> {shift}) & {mask}" for pair in pairs])
+    """The same of pairs, in the halves of a word: a value at x and one at a distance, the next ones a step further."""
+    values = [f"(uint32_t)x[{number}] + ((uint32_t)y[{number}] << 16)" for number in range(size)]
+    parameters = ("const uint8_t *x", "uint32_t step", "uint32_t distance", "uint32_t count", "uint32_t *table")
+    return _piece("pair_sums", parameters, size, shift, values, 0x00FF00FF, "step")
 
 
-def _piece(symbol: str, size: int, values: list[str]) -> Piece:
+def _piece(
+    name: str, parameters: tuple[str, ...], size: int, shift: int, values: list[str], mask: int, step: int | str
+) -> Piece:
+    symbol = f"{name}{size}"
+    if shift:
+        # what a half of a pair shifts into the other one is cut off
+        values = [f"(({value}) >> {shift}) & 0x{mask >> shift & mask:08x}u" for value in values]
+        symbol += f"_shift{shift}"
     low = min(size, UNROLLED_BITS)
     return Piece(
         "sums",
         symbol,
         {
             "size": size,
+            "parameters": parameters,
+            "step": step,
             "terms": values,
             "total": " + ".join(f"x{number}" for number in range(size)),
             "upper": [(number, number - low) for number in range(low, size)],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from signbit.codegen.plan import make_plan
-from signbit.emulate.machines import CORES, MACHINES
+from signbit.emulate.machines import CORES, MACHINES, RISCV
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -28,6 +28,8 @@ from tools.measure import (
 )
 
 PREDICTION_ERROR_MAX = 0.05
+COMPILED_ERROR_MAX = 0.1
+"""On RISC-V, where a compiler makes most of a kernel."""
 needs_cores = pytest.mark.skipif(cores.missing() is not None, reason=str(cores.missing()))
 EVERY_CORE = pytest.mark.parametrize(
     "core",
@@ -217,7 +219,8 @@ def check_rows(rows: list[dict]):
     for row in rows:
         assert {key: isinstance(row[key], ROW_TYPES[key]) for key in row} == dict.fromkeys(ROW_TYPES, True)
         assert row["chosen"] and row["predicted_instructions"] is not None, row
-        assert abs(bench_tables.prediction_error(row)) <= PREDICTION_ERROR_MAX, row
+        error_max = COMPILED_ERROR_MAX if row["core"] in RISCV else PREDICTION_ERROR_MAX
+        assert abs(bench_tables.prediction_error(row)) <= error_max, row
         assert (row["estimated_cycles"] is not None) == (row["core"] in cores.CYCLE_MODELS_OF)
         assert (row["estimated_cycles_m0plus"] is not None) == (row["core"] == "m0")
         assert row["instructions_per_mac"] == round(row["instructions"] / row["macs"], 4)

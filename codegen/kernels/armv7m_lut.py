@@ -14,7 +14,7 @@ import numpy as np
 from signbit.codegen.kernels import armv7m_assembly as assembly
 from signbit.codegen.kernels.base import CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.listing import Listing, Run
-from signbit.codegen.kernels.targets import CORTEX_M3
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.value import WORD_BYTES, size_of
 
@@ -217,7 +217,7 @@ def can_finish(job: Job) -> bool:
 class FinishingKernel(Kernel):
     """Ends with the layer's own finish, which turns the sums of a pixel into outputs."""
 
-    targets = CORTEX_M3
+    targets = CORTEX_M3 | CORTEX_DSP
 
     def finish_values(self, job: Job, packed: bool = False) -> dict[str, Any]:
         """Values of m3_finish.c.j2."""

@@ -144,7 +144,9 @@ class ConvVectors(Kernel):
 
     def _layouts(self, job: Job) -> Iterator[Layout]:
         for frame in _frames(job):
-            for groups in range(max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX)), frame.inputs + 1):
+            for groups in range(
+                max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX)), -(-frame.inputs // 2) + self.chunks
+            ):
                 layout = Layout.of(frame, groups, self.chunks)
                 lookups = max(self._pass(job, layout, chunk).lookups for chunk in layout.chunks)
                 reaches = not self.wide or frame.bytes_read <= OFFSET_MAX

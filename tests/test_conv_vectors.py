@@ -60,6 +60,7 @@ CASES = {
         "kernel": (5, 1),
         "window": Window(padding=(2, 2, 0, 0), pool=(2, 1)),
     },
+    "sums of two parts": {"shape": (5, 6, 17), "kernel": (4, 4), "high": 255},
     "one pixel": {"shape": (1, 1, 5), "kernel": (1, 1)},
     "one pixel in padding": {"shape": (1, 1, 4), "kernel": (3, 3), "window": Window(padding=(2, 2, 2, 2))},
     "strips that overlap": {"shape": (4, 29, 2), "kernel": (3, 3), "window": Window(padding=(1, 0, 1, 1), pool=(2, 2))},
@@ -89,7 +90,10 @@ def test_cases_on_a_core(kernel, core):
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_sums_that_do_not_fit_a_lane_are_refused(kernel):
+    """Sums of two halves of the channels may be twice as large, unless all weights of a neuron agree."""
     target = min(kernel.targets)
-    for channels, fits in ((16, True), (17, False)):
-        plan = make_plan(model_of((5, 5, channels), (4, 4), high=255), "m", target, kernel=kernel.name)
+    mixed = signs(2, 4, 4, 17, negative=(1,))
+    for channels, weights, fits in ((16, None, True), (17, None, kernel.chunks == 2), (17, mixed, False)):
+        model = model_of((5, 5, channels), (4, 4), high=255, weights=weights)
+        plan = make_plan(model, "m", target, kernel=kernel.name)
         assert (plan.layers[1].kernel is kernel) == fits

@@ -131,7 +131,7 @@ class ConvVectors(Kernel):
         return (
             job.planes == 1
             and job.input.low == 0
-            and job.input.high * job.layer.fan_in <= LANE_MAX
+            and (_parts(job) == 1 or (self.chunks == 2 and job.layer.window.pool == (1, 1)))
             and job.input_shift <= 1
             and job.layer.window.pool[0] <= 2
             and next(self._layouts(job), None) is not None
@@ -152,7 +152,8 @@ class ConvVectors(Kernel):
                 reaches = not self.wide or frame.bytes_read <= OFFSET_MAX
                 index = frame.last_index(max(group.inputs for group in layout.groups))
                 is_small = self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
-                if index <= INDEX_MAX and lookups <= LOOKUPS_MAX and reaches and is_small:
+                holds = self._lowest(job, layout) is not None
+                if index <= INDEX_MAX and lookups <= LOOKUPS_MAX and reaches and is_small and holds:
                     yield layout
 
     def _estimate(self, job: Job, layout: Layout) -> float:
@@ -179,20 +180,29 @@ class ConvVectors(Kernel):
             rows = np.stack(indices, axis=2)
             parts.append((rows if self.keeps_tables else rows.swapaxes(0, 1)).reshape(-1))
         weights = CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8))
-        lowest = self._lowest(job)
+        lowest = self._lowest(job, layout)
         starts = () if np.ndim(lowest) == 0 else (CArray("starts", "uint32_t", _start(lowest).astype(np.uint32)),)
-        return (weights, *starts, *activation_arrays(job, lowest))
+        return (weights, *starts, *activation_arrays(job, lowest * _parts(job)))
 
     @staticmethod
-    def _lowest(job: Job) -> int | np.ndarray:
-        """What sums are counted from, so that they fit a lane: one number for all neurons, or one for each."""
+    def _lowest(job: Job, layout: Layout) -> int | np.ndarray | None:
+        """What sums are counted from, so that they fit a lane: one number for all neurons, or one for each.
+
+        Sums of two parts are counted from one number each; None if they don't fit.
+        """
         reach = job.layer.accumulator_range(job.input)
         low, high = reach.overall()
+        if _parts(job) > 1:
+            weights = job.rows.reshape(job.neurons, -1, layout.frame.inputs)
+            cuts = [weights[..., chunk[0].first : chunk[-1].first + chunk[-1].inputs] for chunk in layout.chunks]
+            low = -job.input.high * max(int((cut < 0).sum(axis=(1, 2)).max()) for cut in cuts)
+            high = job.input.high * max(int((cut > 0).sum(axis=(1, 2)).max()) for cut in cuts)
+            return low if high - low <= LANE_MAX else None
         return low if high - low <= LANE_MAX else reach.low
 
     def values(self, job: Job) -> dict[str, Any]:
         layout = self.layout(job)
-        frame, lowest = layout.frame, self._lowest(job)
+        frame, lowest = layout.frame, self._lowest(job, layout)
         chunks, groups, weights_at = [], [], 0
         for chunk in layout.chunks:
             lookups = len(chunk) * frame.taps
@@ -204,9 +214,8 @@ class ConvVectors(Kernel):
                 groups.append((group.first, *place, group.offset))
             same_size = groupby(group.inputs for group in chunk)
             runs = [self._run_values(frame, size, len(list(same))) for size, same in same_size]
-            chunks.append(
-                {"runs": runs, "pass": self._pass_piece(job, chunk).symbol, "at": weights_at, "row": row_step}
-            )
+            symbol, part = self._pass_piece(job, chunk).symbol, len(chunks) * self._memory(job, layout)["part_words"]
+            chunks.append({"runs": runs, "pass": symbol, "at": weights_at, "row": row_step, "part": part})
             weights_at += job.layer.kernel[0] * job.neurons * lookups
         return {
             **self._image_values(job),
@@ -220,7 +229,7 @@ class ConvVectors(Kernel):
             "inputs": frame.inputs,
             "entry_words": frame.entry.words,
             "start": None if np.ndim(lowest) else int(_start(lowest)),
-            "least": None if np.ndim(lowest) else -lowest,
+            "least": None if np.ndim(lowest) else -lowest * _parts(job),
         }
 
     @staticmethod
@@ -288,12 +297,13 @@ class ConvVectors(Kernel):
             "row_words": row_words,
             "ring": ring,
             "last_row": (ring - 1) * row_words,
-            "ring_words": ring * row_words,
+            "part_words": ring * row_words * (_parts(job) > 1),
+            "ring_words": ring * row_words * _parts(job),
             "neuron_rows": ring * job.neurons,
             "sums_at": sums_at,
-            "copy_at": sums_at + ring * row_words,
+            "copy_at": sums_at + ring * row_words * _parts(job),
             "copy_words": copy_words,
-            "bytes": WORD_BYTES * (sums_at + ring * row_words + copy_words),
+            "bytes": WORD_BYTES * (sums_at + ring * row_words * _parts(job) + copy_words),
         }
 
     def _copies(self, job: Job, frame: Frame) -> str:
@@ -344,16 +354,19 @@ class ConvVectors(Kernel):
     def _outputs_piece(self, job: Job) -> Piece:
         frame, activation, pool = self.layout(job).frame, job.layer.activation, job.layer.window.pool
         places = _places(job)[1] if frame.strips == 1 else 2 * frame.words
-        each = bool(np.ndim(self._lowest(job)))
+        each = bool(np.ndim(self._lowest(job, self.layout(job))))
         wide, has_lanes = self.wide, job.target in CORTEX_DSP
         shape = frame.words, places, pool, job.neurons, activation.shift, activation.high
-        symbol = _symbol("outputs", *pool, frame.words, places, *shape[3:], *["each"] * each)
+        symbol = _symbol(
+            "outputs", *pool, frame.words, places, *shape[3:], *["each"] * each, *["parts"] * (_parts(job) > 1)
+        )
         prototype = (
             "void (uint32_t *sums, uint32_t *other, uint8_t *out, const PREFIX_requantize_t *activation, "
             f"{'const uint32_t *starts' if each else 'uint32_t start'})"
         )
         summary = "Pools and requantizes a row of sums, or two, and starts them anew."
-        return function(symbol, Outputs(*shape, each, wide, has_lanes).listing(), prototype, summary)
+        listing = Outputs(*shape, _parts(job), each, wide, has_lanes).listing()
+        return function(symbol, listing, prototype, summary)
 
     def runs(self, job: Job) -> list[Run]:
         layout = self.layout(job)
@@ -361,7 +374,7 @@ class ConvVectors(Kernel):
         strips, neurons = layout.frame.strips, job.neurons
         rows = _places(job)[0]
         fill_listing, table_listing, *passes, outputs = (piece.values["listing"] for piece in self.pieces(job))
-        is_each = bool(np.ndim(self._lowest(job)))
+        is_each = bool(np.ndim(self._lowest(job, self.layout(job))))
         starts = memory["neuron_rows"] if is_each else 1
         runs = [fill_listing.run(strips * starts, words=memory["ring_words"] / starts)]
         if self._copies(job, layout.frame) == "always":
@@ -388,7 +401,7 @@ class ConvVectors(Kernel):
             "pass": strips * (image["rows"] if self.keeps_tables else self._rows_inside(job) * len(layout.chunks)),
             "outputs": strips * image["rows"],
             "copied": strips * bytes_copied,
-            "start": self._memory(job, layout)["neuron_rows"] * bool(np.ndim(self._lowest(job))),
+            "start": self._memory(job, layout)["neuron_rows"] * bool(np.ndim(self._lowest(job, self.layout(job)))),
         }
 
     def output_columns(self, job: Job) -> list[int]:
@@ -475,6 +488,11 @@ def _words(words: int, taps: int, stride: int) -> tuple[list[int], tuple[int, ..
         starts.append(len(places))
         places += range(phase, phase + stride * (words + len(range(phase, taps, stride)) - 1), stride)
     return places, tuple(starts[tap % stride] + tap // stride for tap in range(taps))
+
+
+def _parts(job: Job) -> int:
+    """Sums that are made apart, each of a chunk of inputs, where a lane does not hold those of all."""
+    return 1 if job.input.high * job.layer.fan_in <= LANE_MAX else 2
 
 
 def _places(job: Job) -> tuple[int, int]:

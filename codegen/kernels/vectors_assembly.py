@@ -161,8 +161,8 @@ class Pass:
 class Outputs:
     """How sums become outputs: `places` columns in `words` words, pools of `pool` = (height, width), then a requantize.
 
-    `neurons` is their number and the step from an output pixel to the next; `each_start` says that each neuron has its
-    own start, an array of words, and `has_lanes` that the core compares two lanes at once.
+    `neurons` is their number and the step from an output pixel to the next.  A sum comes in `parts`; `each_start` says
+    that each neuron has its own start, an array of words, and `has_lanes` that the core compares two lanes at once.
     """
 
     words: int
@@ -171,13 +171,14 @@ class Outputs:
     neurons: int
     shift: int
     high: int
+    parts: int
     each_start: bool
     wide: bool
     has_lanes: bool
 
     @cache  # noqa: B019 -- of values
     def listing(self) -> Listing:
-        """r0 a row of sums, r1 the other row of a pool, r2 outputs, r3 activation, on the stack a start for all sums.
+        """r0 a row of sums, r1 the other one of a pool or part, r2 outputs, r3 activation, on the stack the start.
 
         A neuron has its multiplier in r4, its bias in r5 and its next output in r6; sums are in r2 and r3.  r7 is the
         step from an output to the next; r8 and r9 are the next multiplier and bias, r10 the next neuron's outputs, r11
@@ -188,7 +189,8 @@ class Outputs:
         lines = [*_save(self.wide), "mov r10, r2", "ldr r4, [r3]", "mov r8, r4", "ldr r4, [r3, #4]", "mov r9, r4"]
         lines += [f"ldr r4, [sp, #{saved}]", "mov r11, r4", *_constant("r7", bytes_a_row), "adds r7, r7, r0"]
         lines += ["mov r12, r7", *_constant("r7", self.neurons)]
-        if self.pool == (1, 1):
+        is_plain = self.pool == (1, 1) and self.parts == 1
+        if is_plain:
             lines += [*_constant("r1", self.words * self.neurons)]
         lines.append("1: @* neurons")
         if self.wide:
@@ -196,9 +198,9 @@ class Outputs:
         else:
             lines += ["mov r3, r8", "ldrh r4, [r3]", "sxth r4, r4", "adds r3, #2", "mov r8, r3"]
             lines += ["mov r3, r9", "ldmia r3!, {r5}", "mov r9, r3", "mov r6, r10", "adds r3, r6, #1", "mov r10, r3"]
-        lines += self._plain() if self.pool == (1, 1) else self._pooled()
+        lines += self._plain() if is_plain else self._pooled()
         lines += ["mov r2, r11", "ldmia r2!, {r3}", "mov r11, r2"] if self.each_start else ["mov r3, r11"]
-        for row in range(self.pool[0]):
+        for row in range(max(self.pool[0], self.parts)):
             lines += [f"stmia r{row}!, {{r3}}"] * self.words
         lines += ["cmp r0, r12", *_repeat("1", "99", len(lines), self.wide), *_restore(self.wide)]
         return Listing("\n".join(lines))
@@ -214,10 +216,10 @@ class Outputs:
         return lines
 
     def _pooled(self) -> list[str]:
-        """The largest sum of each pool."""
-        height, width = self.pool
+        """The largest sum of each pool, or the sum of two parts."""
+        height, width = max(self.pool[0], self.parts), self.pool[1]
         lines = []
-        if self.has_lanes and height == 2:
+        if self.has_lanes and self.pool[0] == 2:
             for word in range(self.words):
                 lines += [f"ldr r2, [r0, #{4 * word}]", f"ldr r3, [r1, #{4 * word}]"]
                 lines += ["usub16 lr, r2, r3", "sel r2, r2, r3", f"str r2, [r0, #{4 * word}]"]
@@ -229,7 +231,9 @@ class Outputs:
                 lines.append(f"ldr {register}, [r{row}, #{4 * (column % self.words)}]")
                 is_high = column >= self.words
                 lines.append(f"lsrs {register}, {register}, #16" if is_high else f"uxth {register}, {register}")
-                if place:
+                if place and self.parts > 1:
+                    lines.append(f"adds {register}, {register}, {other}")
+                elif place:
                     kept = ["it lo"] if self.wide else ["bhs 9f", "@* kept"]
                     move = f"{'movlo' if self.wide else 'mov'} {register}, {other}"
                     lines += [f"cmp {register}, {other}", *kept, move, *["9:"] * (not self.wide)]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from signbit.codegen.kernels import KERNELS, candidates
-from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, TARGETS
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
@@ -20,16 +20,19 @@ from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
+from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
 
 MODELS = 32
 INPUTS_A_MODEL = 4
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-# M0+ has M0's kernels and no machine of its own; M7 and M33 share M4's
+# M0+ has M0's kernels and no machine of its own; M7 and M33 share M4's, and what M3 has too is tried on M3 and M4
+NOT_TRIED = {"cortex-m0plus"}
 ON_A_CORE = [
     (kernel, target)
     for kernel in KERNELS
-    for target in sorted(kernel.targets & set(cores.CORE_OF_TARGET) - {"cortex-m0plus"})
+    for target in sorted(kernel.targets & set(cores.CORE_OF_TARGET) - NOT_TRIED)
+    if target not in CORTEX_DSP or target == "cortex-m4" or not kernel.targets & CORTEX_M3
 ]
 PORTABLE_C = [(kernel, sorted(kernel.targets)[0]) for kernel in KERNELS]
 
@@ -84,6 +87,13 @@ def test_gcc_makes_no_helium_of_weights_known_to_it(target):
     for optimize in ("-O2", "-O3"):
         output = cores.run([plan], [inputs], "m55", optimize=optimize).output
         assert [result.first for result in compare_all([model], [inputs], output) if not result.equal] == []
+
+
+def test_kernels_of_m3_compete_where_there_are_dsp_instructions():
+    """Without them a layer of 1,024 neurons took 532,391 instructions on M4, and 453,782 on M3."""
+    plan = make_plan(LAYERS["dense 1024→1024"](), "m", "cortex-m4")
+    assert plan.layers[1].kernel.name == "m3_dense_lut"
+    assert plan.layers[1].cost.instructions < 460_000
 
 
 class MadeUp(Enum):

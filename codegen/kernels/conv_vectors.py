@@ -144,17 +144,23 @@ class ConvVectors(Kernel):
 
     def _layouts(self, job: Job) -> Iterator[Layout]:
         for frame in _frames(job):
-            for groups in range(
-                max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX)), -(-frame.inputs // 2) + self.chunks
-            ):
+            least = max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX))
+            for groups in range(least, -(-frame.inputs // 2) + self.chunks):
                 layout = Layout.of(frame, groups, self.chunks)
-                lookups = max(self._pass(job, layout, chunk).lookups for chunk in layout.chunks)
-                reaches = not self.wide or frame.bytes_read <= OFFSET_MAX
-                index = frame.last_index(max(group.inputs for group in layout.groups))
-                is_small = self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
-                holds = self._lowest(job, layout) is not None
-                if index <= INDEX_MAX and lookups <= LOOKUPS_MAX and reaches and is_small and holds:
+                if self._holds(job, layout):
                     yield layout
+
+    def _holds(self, job: Job, layout: Layout) -> bool:
+        """Whether indices fit a byte, code its branches, loads their offsets, sums their lanes, and all the scratch."""
+        frame = layout.frame
+        lookups = max(self._pass(job, layout, chunk).lookups for chunk in layout.chunks)
+        return (
+            frame.last_index(max(group.inputs for group in layout.groups)) <= INDEX_MAX
+            and lookups <= LOOKUPS_MAX
+            and (not self.wide or frame.bytes_read <= OFFSET_MAX)
+            and self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
+            and self._lowest(job, layout) is not None
+        )
 
     def _estimate(self, job: Job, layout: Layout) -> float:
         """About the instructions of what layouts differ in: tables, and passes over all neurons."""

@@ -125,7 +125,7 @@ def test_only_better_encodings_meet_all_networks(monkeypatch):
         return replace(candidate, hits=np.arange(1000) < right[candidate.settings.input_encoding])
 
     monkeypatch.setattr(auto.Race, "_scored", scored)
-    monkeypatch.setattr(auto, "FIRST_RUNS", 100)
+    monkeypatch.setattr(auto, "RUNS", 100)
     auto.settings_for(table(1500), {})
     probes, rest = runs[: len(auto.ENCODINGS)], runs[len(auto.ENCODINGS) :]
     assert {(probe.hidden, probe.input_encoding) for probe in probes} == {((64,), name) for name in auto.ENCODINGS}
@@ -202,3 +202,15 @@ def test_a_table_is_trained_with_the_choice(trainer, tmp_path):
     code, _, err = trainer(*words)
     assert code == 0 and "below the best" not in err
     assert load(tmp_path / "again.npz").hash == model.hash
+
+
+def test_the_estimator_chooses_as_the_command_does(capsys):
+    estimator = pytest.importorskip("signbit.trainer.estimator", reason="scikit-learn is missing")
+    data = table(240)
+    x, y = (np.concatenate([getattr(data.train, name), getattr(data.validation, name)]) for name in ("x", "y"))
+    classifier = estimator.BinaryConnectClassifier(epochs=20, lsb=1.0, verbose=True).fit(x.astype(float), y)
+    shown = capsys.readouterr().err
+    assert "below the best" in shown and "taken: " in shown
+    recorded = classifier.model_.provenance["settings"]
+    (taken,) = [line for line in shown.splitlines() if line.rstrip().endswith(" taken")]
+    assert recorded["input_encoding"] in taken and taken.startswith(recorded["model"])

@@ -27,6 +27,7 @@ COMMANDS = (
     _command("pin", "setup.pin", "record the versions that all tests passed with, for SIGNBIT_PINNED=1 tools/check"),
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
     _command("rivals", "measure.rivals", "count CMSIS-NN and BitNetMCU on the same cores; bench/rivals_counted.json"),
+    _command("tables", "measure.tables", "tables beside scikit-learn's classifiers and emlearn's C; bench/tables.json"),
     _command("bench_trainer", "zoo.bench_trainer", "time an epoch, and torch's for comparison; bench/trainer.json"),
     _command(
         "bench_reject", "measure.bench_reject", "what a reject refuses, of known and unknown digits; docs/TRAINING.md"

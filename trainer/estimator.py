@@ -18,11 +18,11 @@ from signbit.qmodel.file import save
 from signbit.qmodel.integer import REJECTED
 from signbit.qmodel.model import check_labels, check_name
 from signbit.qmodel.value import size_of
-from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.loss import softmax
 from signbit.trainer.learning.reject import accepted_as_dict
 from signbit.trainer.learning.run import Run, run
 from signbit.trainer.learning.settings import Settings
+from signbit.trainer.report.choice import settings_shown
 from signbit.trainer.report.progress import Watch
 
 try:
@@ -92,7 +92,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
         self.classes_, classes = np.unique(y, return_inverse=True)
         data = self._dataset(X, classes)
         # what was given, then what own data get by default, then the trainer's defaults
-        settings, _ = settings_for(data, self._given() | {"seed": self._seed()})
+        settings = settings_shown(data, self._given() | {"seed": self._seed()}, not self.verbose)
         data = settings.prepared(data)
         with Watch(settings.epochs, quiet=not self.verbose) as watch:
             done = run(settings, data, self.name, watch=watch)

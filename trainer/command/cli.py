@@ -18,7 +18,6 @@ from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
-from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import Confusion, evaluate
 from signbit.trainer.learning.run import Run, run
@@ -27,9 +26,9 @@ from signbit.trainer.report import confusion as confusion_report
 from signbit.trainer.report import look as look_report
 from signbit.trainer.report import results as report
 from signbit.trainer.report import summary
+from signbit.trainer.report.choice import settings_shown
 from signbit.trainer.report.pictures import draw
-from signbit.trainer.report.progress import Steps, Watch
-from signbit.trainer.report.results import print_choice
+from signbit.trainer.report.progress import Watch
 
 EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
@@ -153,14 +152,10 @@ def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Data
     _print_notes(data)
     if not chooses and given.get("model", own_defaults(data, given.get("front_end"))["model"]) == AUTO:
         given["model"] = "mlp"
-    is_quiet = getattr(options, "quiet", True)
-    with Steps("choosing among networks and encodings", is_quiet) as steps:
-        settings, choice = settings_for(data, given, steps)
+    settings = settings_shown(data, given, getattr(options, "quiet", True))
     if settings.front_end != NONE and "front_end" not in given:
         shape = "x".join(map(str, fronted_shape(data, settings.front_end)))
         note(f"{data.name}: front end {settings.front_end} gives inputs of {shape}; see --front-end")
-    if choice is not None and not is_quiet:
-        print_choice(console(stderr=True), choice)
     return data, settings
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.split import every_nth
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import Thermometer
 from signbit.trainer.learning.loss import cross_entropy
 from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.reject import check_count
@@ -24,10 +23,11 @@ from signbit.trainer.learning.settings import AUTO, Settings, default_settings, 
 HIDDEN = ((64,), (), (32,), (128,), (64, 64), (64, 128), (128, 64))
 """The first of them tells good encodings from others."""
 ENCODINGS = ("affine", "thermometer:7", "thermometer:15", "thermometer:31")
-FEW_SAMPLES = 1000
+FEW_SAMPLES = 400
 """With fewer, networks are smaller, and more folds leave more of the samples to train candidates on."""
-FEW_HIDDEN = ((32,), (), (64,), (64, 64))
-FEW_ENCODINGS = ("affine", "pieces:8", "thermometer:15")
+FEW_HIDDEN = ((32,), (64,), (), (64, 64))
+FEW_ENCODINGS = ("affine", "pieces:4")
+"""Few samples fit many thresholds too well."""
 FOLDS, FEW_FOLDS = 2, 3
 LEAST_SAMPLES = 20
 """With fewer there is nothing to choose by, and an mlp is trained."""
@@ -37,17 +37,15 @@ TABLE_HIDDEN = (64, 64)
 """Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
 SIZE_MAX = 5400
 """Bytes of a candidate: with about 600 bytes of code the classifier stays below 6 KiB."""
-BYTES_APART = 1024
-"""Sizes that differ by less count as the same: a page of flash on small parts."""
+FEW_BYTES_APART = 1024
+"""With few samples, sizes that differ by less count as the same: a page of flash on small parts."""
 
 RUNS = 4
 """Work of all candidates, in units of the chosen one's run; with that run, choosing and training are five."""
-FIRST_SHARE, FEW_SHARE = 1 / 10, 3 / 10
+FIRST_SHARE, FEW_SHARE = 1 / 10, 1 / 4
 """Of a run's epochs, all folds together, in the first two rounds, with many samples or few."""
-LAST_SHARES = 1 / 5, 1
-"""The least that makes a last round worth its time, and the most."""
-FIRST_RUNS = 3
-"""How much of RUNS the first two rounds may take."""
+LAST_FACTOR = 2
+"""The last round is left out if it can't be this much longer than the first ones."""
 ENCODINGS_KEPT, FINALISTS = 2, 4
 CLEARLY = 2
 """A candidate that is this many standard errors worse than the best is out of the race."""
@@ -164,26 +162,32 @@ class Race:
     def choose(self, entries: Iterable[Settings]) -> Choice:
         """Of those within one standard error of the best, the smallest.
 
-        Where others take less than BYTES_APART more, one with 8-bit inputs goes before one with bits, and then the
-        lowest loss decides, which is less a matter of luck than a few samples more or less.
+        With few samples, of several within FEW_BYTES_APART the encoding decides that had the lower loss with the first
+        network, then width, which makes the luck of a single one-bit row matter less.
         """
         candidates = self._waiting = self._fitting(entries)
         self._most = len(candidates) + FINALISTS
         share = FEW_SHARE if self._has_few else FIRST_SHARE
         first = candidates[0].settings.hidden
-        self._run([c for c in candidates if c.settings.hidden == first], share, FIRST_RUNS)
-        encodings = list(dict.fromkeys(c.settings.input_encoding for c in self._racing))[:ENCODINGS_KEPT]
+        self._run([c for c in candidates if c.settings.hidden == first], share)
+        losses = {c.settings.input_encoding: c.loss for c in self._racing}
+        encodings = list(losses)[:ENCODINGS_KEPT]
         self._waiting = [c for e in encodings for c in self._waiting if c.settings.input_encoding == e]
-        self._run(self._waiting, share, FIRST_RUNS)
-        finalists, share = self._last_round()
+        self._run(self._waiting, share)
+        finalists, share = self._last_round(LAST_FACTOR * share)
         if finalists:
             self._out = [c for c in self._racing if c not in finalists] + self._out
             self._waiting, self._racing = finalists, []
-            self._run(finalists, share, RUNS)
+            self._run(finalists, share)
         self._step(self._done, self._done)
         good = [c for c in self._racing if c.is_within(1, self._racing[0])]
-        least = min(c.size_bytes for c in good)
-        chosen = min((c for c in good if c.size_bytes < least + BYTES_APART), key=_plainness)
+        chosen = min(good, key=lambda c: c.size_bytes)
+        if self._has_few:
+            least = chosen.size_bytes
+            chosen = min(
+                (c for c in good if c.size_bytes < least + FEW_BYTES_APART),
+                key=lambda c: (losses[c.settings.input_encoding], -c.size_bytes),
+            )
         work = self._work / self._run_work(chosen)
         return Choice(chosen.settings, (*self._racing, *self._out), len(self._racing), work)
 
@@ -205,14 +209,14 @@ class Race:
         work = len(network.blocks) + weights / LAYER_WEIGHTS
         return Candidate(settings, sum(array.nbytes for array in arrays), work)
 
-    def _run(self, candidates: list[Candidate], share: float, runs: float) -> None:
+    def _run(self, candidates: list[Candidate], share: float) -> None:
         """Train candidates for a `share` of a run's epochs, all folds together, and score them.
 
-        Those that come last are left out if the work of all would be more than that of so many `runs`.
+        Those that come last are left out if the work of all would be more than RUNS allow.
         """
         for candidate in candidates:
             cheapest = min(map(self._run_work, self._racing + self._waiting))
-            if self._racing and self._work + self._work_of(candidate, share) > runs * cheapest:
+            if self._racing and self._work + self._work_of(candidate, share) > RUNS * cheapest:
                 break
             self._waiting = [c for c in self._waiting if c is not candidate]
             self._work += self._work_of(candidate, share)
@@ -237,15 +241,18 @@ class Race:
         all_hits = np.concatenate(hits)
         return replace(candidate, epochs=epochs, hits=all_hits, loss=sum(losses) / len(all_hits))
 
-    def _last_round(self) -> tuple[list[Candidate], float]:
-        """As many of the best, up to FINALISTS, as can run once more within RUNS, and for which share of the epochs."""
+    def _last_round(self, least: float) -> tuple[list[Candidate], float]:
+        """As many of the best, up to FINALISTS, as can run once more within RUNS, and for which share of the epochs.
+
+        None where that would be below `least`.
+        """
         for number in range(min(FINALISTS, len(self._racing)), 1, -1):
             finalists = self._racing[:number]
             left = RUNS * min(map(self._run_work, finalists)) - self._work
-            share = min(LAST_SHARES[1], left / sum(map(self._run_work, finalists)))
-            while share >= LAST_SHARES[0] and sum(self._work_of(c, share) for c in finalists) > left:
+            share = min(1.0, left / sum(map(self._run_work, finalists)))
+            while share >= least and sum(self._work_of(c, share) for c in finalists) > left:
                 share *= 0.9
-            if share >= LAST_SHARES[0]:
+            if share >= least:
                 return finalists, share
         return [], 0.0
 
@@ -274,10 +281,6 @@ class Race:
 
 def _rank(candidate: Candidate) -> tuple[int, int]:
     return -candidate.right, candidate.size_bytes
-
-
-def _plainness(candidate: Candidate) -> tuple[bool, float]:
-    return candidate.settings.input_encoding.startswith(Thermometer.kind), candidate.loss
 
 
 def _samples(data: Dataset) -> int:

@@ -1,9 +1,5 @@
 """What the commands print: text for people, plain JSON values for programs."""
 
-from rich.console import Console
-
-from signbit.console import Column, print_table
-from signbit.trainer.learning.auto import BYTES_APART, Choice
 from signbit.trainer.learning.evaluate import Score, scores_as_dict
 from signbit.trainer.learning.reject import Accepted, accepted_as_dict
 from signbit.trainer.learning.run import Run
@@ -79,33 +75,3 @@ def interval_text(score: Score) -> str:
 
 def interval_json(score: Score) -> list[float]:
     return [round(end, 6) for end in score.interval]
-
-
-def print_choice(screen: Console, choice: Choice) -> None:
-    """The candidates of `--model auto`, those of the last round first, and which of them was taken."""
-    best = choice.candidates[0]
-    columns = (
-        Column("network", left=True),
-        *(Column("input encoding", 1, left=True), Column("epochs", 3), Column("accuracy")),
-        *(Column("below the best", 2), Column("bytes"), Column("", left=True)),
-    )
-    rows = []
-    for number, candidate in enumerate(choice.candidates):
-        difference, error = candidate.below(best)
-        rows.append(
-            (
-                f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
-                candidate.settings.input_encoding,
-                f"{candidate.epochs}",
-                f"{candidate.accuracy:.2%}",
-                f"{difference:.2%} ± {error:.2%}" if 0 < number < choice.finalists else "",
-                f"{candidate.size_bytes:,}",
-                "taken" if candidate.settings == choice.settings else "",
-            )
-        )
-    print_table(screen, columns, rows)
-    screen.print(
-        f"taken: of those within one error of the best, the smallest, or up to {BYTES_APART:,} bytes larger one with "
-        f"8-bit inputs or a lower loss; choosing was {choice.work:.1f} times the work of the run to come",
-        highlight=False,
-    )

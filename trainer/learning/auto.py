@@ -23,12 +23,13 @@ from signbit.trainer.learning.settings import AUTO, Settings, default_settings, 
 HIDDEN = ((64,), (), (32,), (128,), (64, 64), (64, 128), (128, 64))
 """The first of them tells good encodings from others."""
 ENCODINGS = ("affine", "thermometer:7", "thermometer:15", "thermometer:31")
-FEW_SAMPLES = 400
-"""With fewer, networks are smaller, and more folds leave more of the samples to train candidates on."""
-FEW_HIDDEN = ((32,), (64,), (), (64, 64))
-FEW_ENCODINGS = ("affine", "pieces:4")
-"""Few samples fit many thresholds too well."""
-FOLDS, FEW_FOLDS = 2, 3
+FEW_SAMPLES, VERY_FEW_SAMPLES = 1000, 400
+"""With few, scores differ by luck: the first rounds are longer in place of a last one.  With very few, networks are
+smaller, and more folds leave more of the samples to train candidates on."""
+VERY_FEW_HIDDEN = ((32,), (64,), (), (64, 64))
+VERY_FEW_ENCODINGS = ("affine", "pieces:4")
+"""So few samples fit many thresholds too well."""
+FOLDS, VERY_FEW_FOLDS = 2, 3
 LEAST_SAMPLES = 20
 """With fewer there is nothing to choose by, and an mlp is trained."""
 MOST_SAMPLES = 20_000
@@ -37,13 +38,13 @@ TABLE_HIDDEN = (64, 64)
 """Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
 SIZE_MAX = 5400
 """Bytes of a candidate: with about 600 bytes of code the classifier stays below 6 KiB."""
-FEW_BYTES_APART = 1024
-"""With few samples, sizes that differ by less count as the same: a page of flash on small parts."""
+BYTES_APART = 1024
+"""With very few samples, sizes that differ by less count as the same: a page of flash on small parts."""
 
 RUNS = 4
 """Work of all candidates, in units of the chosen one's run; with that run, choosing and training are five."""
 FIRST_SHARE, FEW_SHARE = 1 / 10, 1 / 4
-"""Of a run's epochs, all folds together, in the first two rounds, with many samples or few."""
+"""Of a run's epochs, all folds together, in the first two rounds; with few samples there is no other."""
 LAST_FACTOR = 2
 """The last round is left out if it can't be this much longer than the first ones."""
 ENCODINGS_KEPT, FINALISTS = 2, 4
@@ -82,18 +83,16 @@ class Candidate:
     def accuracy(self) -> float:
         return self.right / len(self.hits)
 
-    def below(self, best: "Candidate") -> tuple[float, float]:
-        """How much lower the accuracy is than that of `best`, and this difference's standard error.
-
-        error = sqrt(d + 1) / n, with d samples of n that only one of the two classified right (as in McNemar, 1947),
-        and one more, so that it is above 0.
-        """
-        differ = np.count_nonzero(self.hits != best.hits)
-        return best.accuracy - self.accuracy, sqrt(differ + 1) / len(self.hits)
+    @property
+    def standard_error(self) -> float:
+        """The accuracy's, with one success and one failure added, so that it is above 0 for a perfect score."""
+        count = len(self.hits)
+        smoothed = (self.right + 1) / (count + 2)
+        return sqrt(smoothed * (1 - smoothed) / count)
 
     def is_within(self, errors: float, best: "Candidate") -> bool:
-        difference, error = self.below(best)
-        return difference <= errors * error
+        """Whether it is at most so many of the best one's standard errors worse."""
+        return self.accuracy >= best.accuracy - errors * best.standard_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +130,9 @@ def settings_for(data: Dataset, given: dict, step: Step = lambda done, most: Non
 
 def _entries(values: dict, given: dict, data: Dataset) -> list[Settings]:
     """The settings that compete; what is `given` is the same for all."""
-    has_few = _samples(data) < FEW_SAMPLES
-    sizes = [given["hidden"]] if "hidden" in given else FEW_HIDDEN if has_few else HIDDEN
-    encodings = FEW_ENCODINGS if has_few else ENCODINGS
+    has_very_few = _samples(data) < VERY_FEW_SAMPLES
+    sizes = [given["hidden"]] if "hidden" in given else VERY_FEW_HIDDEN if has_very_few else HIDDEN
+    encodings = VERY_FEW_ENCODINGS if has_very_few else ENCODINGS
     encodings = [given["input_encoding"]] if "input_encoding" in given else encodings if data.has_counts else ["affine"]
     return [
         default_settings(
@@ -150,19 +149,22 @@ class Race:
     def __init__(self, data: Dataset, step: Step = lambda done, most: None):
         self._data = data
         self._has_few = _samples(data) < FEW_SAMPLES
-        self._folds = _folds(data, FEW_FOLDS if self._has_few else FOLDS)
+        self._has_very_few = _samples(data) < VERY_FEW_SAMPLES
+        self._folds = _folds(data, VERY_FEW_FOLDS if self._has_very_few else FOLDS)
         self._prepared: dict[tuple[int, str], Dataset] = {}
         self._waiting: list[Candidate] = []
         self._racing: list[Candidate] = []
         """The best first, without those that are clearly worse."""
         self._out: list[Candidate] = []
+        self._losses: dict[str, float] = {}
+        """By encoding, with the first network."""
         self._step, self._done, self._most = step, 0, 0
         self._work = 0.0
 
     def choose(self, entries: Iterable[Settings]) -> Choice:
         """Of those within one standard error of the best, the smallest.
 
-        With few samples, of several within FEW_BYTES_APART the encoding decides that had the lower loss with the first
+        With very few samples, of several within BYTES_APART the encoding decides that had the lower loss with the first
         network, then width, which makes the luck of a single one-bit row matter less.
         """
         candidates = self._waiting = self._fitting(entries)
@@ -170,26 +172,28 @@ class Race:
         share = FEW_SHARE if self._has_few else FIRST_SHARE
         first = candidates[0].settings.hidden
         self._run([c for c in candidates if c.settings.hidden == first], share)
-        losses = {c.settings.input_encoding: c.loss for c in self._racing}
-        encodings = list(losses)[:ENCODINGS_KEPT]
+        self._losses = {c.settings.input_encoding: c.loss for c in self._racing}
+        encodings = list(self._losses)[:ENCODINGS_KEPT]
         self._waiting = [c for e in encodings for c in self._waiting if c.settings.input_encoding == e]
         self._run(self._waiting, share)
-        finalists, share = self._last_round(LAST_FACTOR * share)
+        finalists, share = ([], 0.0) if self._has_few else self._last_round(LAST_FACTOR * share)
         if finalists:
             self._out = [c for c in self._racing if c not in finalists] + self._out
             self._waiting, self._racing = finalists, []
             self._run(finalists, share)
         self._step(self._done, self._done)
+        taken = self._taken()
+        work = self._work / self._run_work(taken)
+        return Choice(taken.settings, (*self._racing, *self._out), len(self._racing), work)
+
+    def _taken(self) -> Candidate:
+        """By the scores so far."""
         good = [c for c in self._racing if c.is_within(1, self._racing[0])]
-        chosen = min(good, key=lambda c: c.size_bytes)
-        if self._has_few:
-            least = chosen.size_bytes
-            chosen = min(
-                (c for c in good if c.size_bytes < least + FEW_BYTES_APART),
-                key=lambda c: (losses[c.settings.input_encoding], -c.size_bytes),
-            )
-        work = self._work / self._run_work(chosen)
-        return Choice(chosen.settings, (*self._racing, *self._out), len(self._racing), work)
+        least = min(c.size_bytes for c in good)
+        if not self._has_very_few:
+            return next(c for c in good if c.size_bytes == least)
+        close = [c for c in good if c.size_bytes < least + BYTES_APART]
+        return min(close, key=lambda c: (self._losses[c.settings.input_encoding], -c.size_bytes))
 
     def _fitting(self, entries: Iterable[Settings]) -> list[Candidate]:
         """A candidate for each that stays within SIZE_MAX; where none does, for the smallest."""
@@ -242,12 +246,14 @@ class Race:
         return replace(candidate, epochs=epochs, hits=all_hits, loss=sum(losses) / len(all_hits))
 
     def _last_round(self, least: float) -> tuple[list[Candidate], float]:
-        """As many of the best, up to FINALISTS, as can run once more within RUNS, and for which share of the epochs.
+        """As many of the best as can run once more within RUNS, and for which share of the epochs.
 
-        None where that would be below `least`.
+        Up to FINALISTS, and the one that would be taken without a last round; none where the share is below `least`.
         """
+        taken = self._taken()
         for number in range(min(FINALISTS, len(self._racing)), 1, -1):
-            finalists = self._racing[:number]
+            best = self._racing[:number]
+            finalists = best if taken in best else [*best[:-1], taken]
             left = RUNS * min(map(self._run_work, finalists)) - self._work
             share = min(1.0, left / sum(map(self._run_work, finalists)))
             while share >= least and sum(self._work_of(c, share) for c in finalists) > left:

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from signbit.console import Column, console, print_table
 from signbit.qmodel.data.dataset import Dataset
-from signbit.trainer.learning.auto import FEW_BYTES_APART, Choice, settings_for
+from signbit.trainer.learning.auto import BYTES_APART, Choice, settings_for
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.report.progress import Steps
 
@@ -20,29 +20,26 @@ def settings_shown(data: Dataset, given: dict, is_quiet: bool) -> Settings:
 
 def print_choice(screen: Console, choice: Choice) -> None:
     """The candidates of `--model auto`, those of the last round first, and which of them was taken."""
-    best = choice.candidates[0]
     columns = (
         Column("network", left=True),
         *(Column("input encoding", 1, left=True), Column("epochs", 3), Column("accuracy")),
-        *(Column("below the best", 2), Column("bytes"), Column("", left=True)),
+        *(Column("± error", 2), Column("bytes"), Column("", left=True)),
     )
-    rows = []
-    for number, candidate in enumerate(choice.candidates):
-        difference, error = candidate.below(best)
-        rows.append(
-            (
-                f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
-                candidate.settings.input_encoding,
-                f"{candidate.epochs}",
-                f"{candidate.accuracy:.2%}",
-                f"{difference:.2%} ± {error:.2%}" if 0 < number < choice.finalists else "",
-                f"{candidate.size_bytes:,}",
-                "taken" if candidate.settings == choice.settings else "",
-            )
+    rows = [
+        (
+            f"{candidate.settings.model} {'-'.join(map(str, candidate.settings.hidden))}".strip(),
+            candidate.settings.input_encoding,
+            f"{candidate.epochs}",
+            f"{candidate.accuracy:.2%}",
+            f"{candidate.standard_error:.2%}",
+            f"{candidate.size_bytes:,}",
+            "taken" if candidate.settings == choice.settings else "",
         )
+        for candidate in choice.candidates
+    ]
     print_table(screen, columns, rows)
     screen.print(
-        "taken: the smallest of those within one standard error of the best; with few samples, up to "
-        f"{FEW_BYTES_APART:,} bytes more go into width.  Choosing was {choice.work:.1f} times the work of the run.",
+        "taken: the smallest of those within one standard error of the best; with very few samples, up to "
+        f"{BYTES_APART:,} bytes more go into width.  Choosing was {choice.work:.1f} times the work of the run.",
         highlight=False,
     )

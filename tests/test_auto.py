@@ -49,7 +49,7 @@ def linear(samples):
 
 def test_the_test_part_is_not_read():
     settings, choice = auto.settings_for(table(), {"epochs": 10})
-    assert {candidate.settings.hidden for candidate in choice.candidates} == set(auto.VERY_FEW_HIDDEN)
+    assert {candidate.settings.hidden for candidate in choice.candidates} == set(auto.FEW_HIDDEN)
     assert settings in [candidate.settings for candidate in choice.candidates[: choice.finalists]]
 
 

@@ -24,12 +24,12 @@ HIDDEN = ((64,), (), (32,), (128,), (64, 64), (64, 128), (128, 64))
 """The first of them tells good encodings from others."""
 ENCODINGS = ("affine", "thermometer:7", "thermometer:15", "thermometer:31")
 FEW_SAMPLES, VERY_FEW_SAMPLES = 1000, 400
-"""With few, scores differ by luck: the first rounds are longer in place of a last one.  With very few, networks are
-smaller, and more folds leave more of the samples to train candidates on."""
-VERY_FEW_HIDDEN = ((32,), (64,), (), (64, 64))
+"""With few, scores differ by luck: more folds leave more samples to train on, and there is no last round."""
+FEW_HIDDEN = ((32,), (), (64,), (64, 64))
+FEW_ENCODINGS = ("affine", "thermometer:7", "thermometer:15")
 VERY_FEW_ENCODINGS = ("affine", "pieces:4")
 """So few samples fit many thresholds too well."""
-FOLDS, VERY_FEW_FOLDS = 2, 3
+FOLDS, FEW_FOLDS = 2, 4
 LEAST_SAMPLES = 20
 """With fewer there is nothing to choose by, and an mlp is trained."""
 MOST_SAMPLES = 20_000
@@ -43,7 +43,7 @@ BYTES_APART = 1024
 
 RUNS = 4
 """Work of all candidates, in units of the chosen one's run; with that run, choosing and training are five."""
-FIRST_SHARE, FEW_SHARE = 1 / 10, 1 / 4
+FIRST_SHARE, FEW_SHARE = 1 / 10, 1 / 3
 """Of a run's epochs, all folds together, in the first two rounds; with few samples there is no other."""
 LAST_FACTOR = 2
 """The last round is left out if it can't be this much longer than the first ones."""
@@ -130,9 +130,9 @@ def settings_for(data: Dataset, given: dict, step: Step = lambda done, most: Non
 
 def _entries(values: dict, given: dict, data: Dataset) -> list[Settings]:
     """The settings that compete; what is `given` is the same for all."""
-    has_very_few = _samples(data) < VERY_FEW_SAMPLES
-    sizes = [given["hidden"]] if "hidden" in given else VERY_FEW_HIDDEN if has_very_few else HIDDEN
-    encodings = VERY_FEW_ENCODINGS if has_very_few else ENCODINGS
+    has_few, has_very_few = _has_few(data), _samples(data) < VERY_FEW_SAMPLES
+    sizes = [given["hidden"]] if "hidden" in given else FEW_HIDDEN if has_few else HIDDEN
+    encodings = VERY_FEW_ENCODINGS if has_very_few else FEW_ENCODINGS if has_few else ENCODINGS
     encodings = [given["input_encoding"]] if "input_encoding" in given else encodings if data.has_counts else ["affine"]
     return [
         default_settings(
@@ -148,9 +148,7 @@ class Race:
 
     def __init__(self, data: Dataset, step: Step = lambda done, most: None):
         self._data = data
-        self._has_few = _samples(data) < FEW_SAMPLES
-        self._has_very_few = _samples(data) < VERY_FEW_SAMPLES
-        self._folds = _folds(data, VERY_FEW_FOLDS if self._has_very_few else FOLDS)
+        self._folds = _folds(data, FEW_FOLDS if _has_few(data) else FOLDS)
         self._prepared: dict[tuple[int, str], Dataset] = {}
         self._waiting: list[Candidate] = []
         self._racing: list[Candidate] = []
@@ -169,14 +167,15 @@ class Race:
         """
         candidates = self._waiting = self._fitting(entries)
         self._most = len(candidates) + FINALISTS
-        share = FEW_SHARE if self._has_few else FIRST_SHARE
+        has_few = _has_few(self._data)
+        share = FEW_SHARE if has_few else FIRST_SHARE
         first = candidates[0].settings.hidden
         self._run([c for c in candidates if c.settings.hidden == first], share)
         self._losses = {c.settings.input_encoding: c.loss for c in self._racing}
         encodings = list(self._losses)[:ENCODINGS_KEPT]
         self._waiting = [c for e in encodings for c in self._waiting if c.settings.input_encoding == e]
         self._run(self._waiting, share)
-        finalists, share = ([], 0.0) if self._has_few else self._last_round(LAST_FACTOR * share)
+        finalists, share = ([], 0.0) if has_few else self._last_round(LAST_FACTOR * share)
         if finalists:
             self._out = [c for c in self._racing if c not in finalists] + self._out
             self._waiting, self._racing = finalists, []
@@ -190,7 +189,7 @@ class Race:
         """By the scores so far."""
         good = [c for c in self._racing if c.is_within(1, self._racing[0])]
         least = min(c.size_bytes for c in good)
-        if not self._has_very_few:
+        if _samples(self._data) >= VERY_FEW_SAMPLES:
             return next(c for c in good if c.size_bytes == least)
         close = [c for c in good if c.size_bytes < least + BYTES_APART]
         return min(close, key=lambda c: (self._losses[c.settings.input_encoding], -c.size_bytes))
@@ -291,6 +290,10 @@ def _rank(candidate: Candidate) -> tuple[int, int]:
 
 def _samples(data: Dataset) -> int:
     return len(data.train) + len(data.validation)
+
+
+def _has_few(data: Dataset) -> bool:
+    return _samples(data) < FEW_SAMPLES
 
 
 def _folds(data: Dataset, count: int) -> list[Dataset]:

@@ -61,6 +61,7 @@ CASES = {
         "window": Window(padding=(2, 2, 0, 0), pool=(2, 1)),
     },
     "sums of two parts": {"shape": (5, 6, 17), "kernel": (4, 4), "high": 255},
+    "one input at a place": {"shape": (3, 3, 1), "kernel": (2, 1)},
     "one pixel": {"shape": (1, 1, 5), "kernel": (1, 1)},
     "one pixel in padding": {"shape": (1, 1, 4), "kernel": (3, 3), "window": Window(padding=(2, 2, 2, 2))},
     "strips that overlap": {"shape": (4, 29, 2), "kernel": (3, 3), "window": Window(padding=(1, 0, 1, 1), pool=(2, 2))},

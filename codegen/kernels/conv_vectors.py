@@ -145,7 +145,7 @@ class ConvVectors(Kernel):
     def _layouts(self, job: Job) -> Iterator[Layout]:
         for frame in _frames(job):
             least = max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX))
-            for groups in range(least, -(-frame.inputs // 2) + self.chunks):
+            for groups in range(least, min(frame.inputs + 1, -(-frame.inputs // 2) + self.chunks)):
                 layout = Layout.of(frame, groups, self.chunks)
                 if self._holds(job, layout):
                     yield layout

@@ -270,6 +270,8 @@ def _total(built: Sequence[Built]) -> Certificate:
 def _array(tensor: TensorProto) -> np.ndarray:
     try:
         found = numpy_helper.to_array(tensor)
+    except KeyError:
+        raise SignbitError(f"tensor {shown(tensor.name)} is of an unknown type, {tensor.data_type}") from None
     except (ValueError, TypeError) as error:
         raise SignbitError(f"tensor {shown(tensor.name)}: {_one_line(error)}") from None
     if found.dtype.kind in "cOSU":

@@ -460,6 +460,14 @@ REFUSED = {
         r"Conv5.*2 groups; 1, or one for each channel",
     ),
     "dilation": (lambda g: to_logits(g, conv(g, "x", dilations=[2, 2]), 16), r"Conv0.*is dilated"),
+    "stride of 0": (
+        lambda g: to_logits(g, conv(g, "x", strides=[0, 1]), 16),
+        r"Conv0.*a stride below 1, or pads below 0",
+    ),
+    "pads below 0": (
+        lambda g: to_logits(g, conv(g, "x", pads=[0, -1, 0, 0]), 16),
+        r"Conv0.*a stride below 1, or pads below 0",
+    ),
     "auto_pad": (lambda g: to_logits(g, conv(g, "x", auto_pad="SAME_UPPER"), 144), r"Conv0.*auto_pad"),
     "branch not quantized": (lambda g: branches(g, False), r"Add6.*not quantized; quantize each branch"),
     "sum not quantized": (lambda g: branches(g, True), r"MatMul\d+.*a sum that is not quantized; quantize after"),

@@ -165,6 +165,12 @@ def test_other_people_s_functions_are_written_out():
     assert hashes[0] == hashes[1]
 
 
+def test_a_tensor_of_an_unknown_type_is_named(graph):
+    graph.graph.initializer[0].data_type = 127
+    with pytest.raises(SignbitError, match=r"is of an unknown type, 127|is not valid ONNX"):
+        import_model(checked(graph), Options())
+
+
 def test_a_text_constant_is_no_number():
     graph = Graph(12)
     graph.constants.append(numpy_helper.from_array(np.array(["a", "b"], object), "words"))

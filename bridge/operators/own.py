@@ -93,8 +93,8 @@ def _layer(node: Node, builder: Builder) -> Tensor:
     elif match["kind"]:
         layer = _weighted(node, match["kind"], match["activation"], inputs)
     else:
-        size, channels = node.attribute("size", []), node.attribute("channels", 0)
-        layer = AveragePool(tuple(size), channels, node.attribute("high", 0), inputs)
+        size, channels = _pair(node, "size"), node.attribute("channels", 0)
+        layer = AveragePool(size, channels, node.attribute("high", 0), inputs)
         _check(layer.size == tuple(node.constant(1).shape[2:]) and 1 <= channels <= NEURONS_MAX)
         _check(node.attribute("multiplier", 0) == int(layer.activation.multiplier[0]) and (node.constant(1) == 1).all())
         _check(node.attribute("shift", 0) == layer.SHIFT)

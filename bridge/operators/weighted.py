@@ -209,6 +209,8 @@ def _window(node: Node, sides: int) -> Window:
     pads = node.attribute("pads", [0] * 2 * sides)
     if len(strides) != sides + 1 or len(pads) != 2 * sides:
         raise SignbitError(f"has strides or pads for other than {sides} axes")
+    if min(strides) < 1 or min(pads) < 0:
+        raise SignbitError("has a stride below 1, or pads below 0")
     first, last = ([*each, 0] for each in (pads[:sides], pads[sides:]))
     return Window((strides[0], strides[1]), (first[0], last[0], first[1], last[1]))
 

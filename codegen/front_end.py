@@ -8,7 +8,7 @@ import numpy as np
 
 from signbit.codegen.kernels.base import COSTS, CArray
 from signbit.qmodel import spectrum
-from signbit.qmodel.front_end import FrontEnd, Statistics
+from signbit.qmodel.front_end import STATISTICS, FrontEnd, Statistics
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import WORD_BYTES, size_of
 
@@ -45,6 +45,69 @@ class FrontEndPlan:
     def points(self) -> int:
         """Complex numbers that the FFT transforms."""
         return self.front_end.frame // 2
+
+    @property
+    def quarter(self) -> int:
+        """Of a period, in angles."""
+        return self.front_end.frame // 4
+
+    @property
+    def three_quarters(self) -> int:
+        return 3 * self.quarter
+
+    @property
+    def angle_mask(self) -> int:
+        return self.front_end.frame - 1
+
+    @property
+    def last_frequency(self) -> int:
+        return self.points - 1
+
+    @property
+    def frame_size(self) -> int:
+        """int16_t from the first sample of a frame to the first after it, other channels included."""
+        return self.front_end.frame * self.front_end.channels
+
+    @property
+    def half_size(self) -> int:
+        """int16_t to the sample half a frame on."""
+        return self.points * self.front_end.channels
+
+    @property
+    def after_half_size(self) -> int:
+        """int16_t to the one after that."""
+        return (self.points + 1) * self.front_end.channels
+
+    @property
+    def pair_size(self) -> int:
+        """int16_t of two samples."""
+        return 2 * self.front_end.channels
+
+    @property
+    def window_bits(self) -> int:
+        """What a windowed sample, of 15 bits and those that it had, is shifted by at least."""
+        return 15 - self.pass_bits
+
+    @property
+    def segments(self) -> int:
+        """Runs of frequencies between the centres of neighbouring bands."""
+        return self.front_end.bands + 1
+
+    @property
+    def features(self) -> int:
+        """Of a channel, where they are counts."""
+        return STATISTICS + self.front_end.bands
+
+    @property
+    def exponent_steps(self) -> int:
+        """Steps of a level by which the exponent of points counts; that of powers is twice as large."""
+        return 2 * self.front_end.steps
+
+    @property
+    def offset_text(self) -> str:
+        """What is taken from a level, as C."""
+        offset = self.front_end.offset
+        return "" if offset == 0 else f" {'-' if offset > 0 else '+'} {abs(offset)}"
 
     @property
     def starts_with_two(self) -> bool:
@@ -102,6 +165,21 @@ class FrontEndPlan:
     def held_size(self) -> int:
         """int16_t of them."""
         return self.hops_held * self.hop_size
+
+    @property
+    def hops_before(self) -> int:
+        """Hops that fill the samples before the first frame."""
+        return self.hops_held - 1
+
+    @property
+    def kept_size(self) -> int:
+        """int16_t that a stream keeps when a hop comes."""
+        return self.held_size - self.hop_size
+
+    @property
+    def hop_levels(self) -> int:
+        """Levels that a hop gives."""
+        return self.front_end.bands * self.front_end.channels
 
     @property
     def frame_count(self) -> int:

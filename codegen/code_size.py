@@ -36,7 +36,8 @@ C_TERMS = {
     "operator": re.compile(r"[-+*&|^]=?|<<|>>"),
 }
 WIDE = re.compile(
-    r"v|bl$|lbu|[ls]w$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls|cinc|sel"
+    r"v|bl$|lbu|[ls]w$|mla|mls|umull|u[sh]?[as]|uq|ubfx|sm|[su]xta|[su]xtb16|pkh|bf|ldrd|strd|mov[wt]|orn|tb|le|dls|wls"
+    r"|cinc|sel"
 )
 FREE_OF_FLAGS = {"add", "and", "bic", "eor", "lsl", "lsr", "asr", "mov", "mvn", "orr", "rsb", "sub"}
 """Wide in Thumb-2 without the s of "adds", unless registers are added or moved."""

@@ -1,7 +1,7 @@
 /** Semihosting: files and exit codes of the computer that runs the emulator.
  *
- * Operations as in Arm's "Semihosting for AArch32 and AArch64", and called on RISC-V as in "RISC-V Semihosting".  Only for emulated cores: on silicon without a
- * debugger the breakpoint is a fault.
+ * Operations as in Arm's "Semihosting for AArch32 and AArch64", and called on RISC-V as in "RISC-V Semihosting".  Only
+ * for emulated cores: on silicon without a debugger the breakpoint is a fault.
  */
 #ifndef SEMIHOST_H
 #define SEMIHOST_H

@@ -1,7 +1,7 @@
 /* A host that asks the firmware's own protocol over a bad line, and knows what a good line would have given.
  *
- * Arguments: number of faults, seed.  Each byte of the line, in either direction, meets a fault with a rate that is drawn
- * for each inference, 0.01 to 1 %.  Writes one line of counts; see tools/prove/faults.py for their order.
+ * Arguments: number of faults, seed.  Each byte of the line, in either direction, meets a fault with a rate that is
+ * drawn for each inference, 0.01 to 1 %.  Writes one line of counts; see tools/prove/faults.py for their order.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -167,7 +167,8 @@ static void send_input(const uint8_t *input)
         put_u32(payload, offset);
         memcpy(payload + 4, input + offset, bytes);
         int32_t length = ask(PROTOCOL_INPUT, payload, 4u + bytes, &type);
-        if (length >= 0 && (length != 0 || type == PROTOCOL_ERROR || memcmp(device.input + offset, input + offset, bytes) != 0)) {
+        if (length >= 0 && (length != 0 || type == PROTOCOL_ERROR ||
+                            memcmp(device.input + offset, input + offset, bytes) != 0)) {
             counts.wrong++;
         }
     }
@@ -203,7 +204,8 @@ static void infer(const uint8_t *input, uint32_t input_bytes)
         put_u32(payload, offset);
         length = ask(PROTOCOL_LOGITS, payload, 4, &type);
         if (length >= 0 && (type == PROTOCOL_ERROR || length != (int32_t)(4u + bytes) ||
-                            get_u32(payload) != 4u * device.outputs || memcmp(payload + 4, logits + offset, bytes) != 0)) {
+                            get_u32(payload) != 4u * device.outputs ||
+                            memcmp(payload + 4, logits + offset, bytes) != 0)) {
             counts.wrong++;
         }
     }

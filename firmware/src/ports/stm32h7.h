@@ -3,8 +3,8 @@
  * After reset the core and all buses run from the 64 MHz RC oscillator, with both caches off.  USART3 on PD8 and PD9
  * is the virtual COM port of the Nucleo-144 boards, whose first LED is on PB0 (UM1974, UM2407).
  *
- * Compared: the registers of RCC and USART with stm32h743xx.h; the bits of RCC_RSR with stm32-rs' STM32H743; addresses of
- * GPIO, USART3 and IWDG1, clock bits and interrupt with Zephyr's stm32h7.dtsi; alternate functions and memory with
+ * Compared: the registers of RCC and USART with stm32h743xx.h; the bits of RCC_RSR with stm32-rs' STM32H743; addresses
+ * of GPIO, USART3 and IWDG1, clock bits and interrupt with Zephyr's stm32h7.dtsi; alternate functions and memory with
  * modm-devices; pins with Zephyr's nucleo_h743zi.dts.
  */
 #ifndef STM32H7_H

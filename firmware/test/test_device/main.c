@@ -49,7 +49,8 @@ int main(void)
     vectors_failed = device_init();
     check("embedded_vectors_give_the_logits_of_python", vectors_failed == 0u);
     device.infer(&result);
-    check("class_is_one_of_the_outputs", result.class_index < device.outputs || result.class_index == PROTOCOL_REJECTED);
+    check("class_is_one_of_the_outputs",
+          result.class_index < device.outputs || result.class_index == PROTOCOL_REJECTED);
     window = (protocol_window_t){ chunk, 0, 0 };
     device.trace(device.layers - 1u, &window);
     check("last_layer_is_the_logits", window.total == 4u * device.outputs);

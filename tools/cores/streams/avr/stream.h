@@ -1,4 +1,5 @@
-/* Inputs from flash, where inputs.h puts them; outputs over UART 0 in hexadecimal, which simavr writes to its stdout. */
+/* Inputs from flash, where inputs.h puts them; outputs over UART 0 in hexadecimal, which simavr writes to its
+ * stdout. */
 #include <avr/interrupt.h>
 #include <avr/io.h>
 #include <avr/sleep.h>

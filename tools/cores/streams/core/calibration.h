@@ -1,4 +1,5 @@
-/* Code whose instructions and cycles are known: the first counts of every program, which tools/cores/emulated.py checks.
+/* Code whose instructions and cycles are known: the first counts of every program, which tools/cores/emulated.py
+ * checks.
  *
  * The marks are inside the assembly, so that the compiler can put nothing between them.
  */

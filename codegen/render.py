@@ -1,5 +1,7 @@
 """The Jinja2 environment: filters for C, no decisions.
 
+A line of a template that ends in `{# -#}` goes on in the next one; in `{#- -#}`, without the blank between them.
+
 A `plan` is a `plan.Plan`, which this module can't import: planning renders code to estimate its size.
 """
 

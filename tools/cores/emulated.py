@@ -15,15 +15,18 @@ from signbit.codegen.plan import Plan
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import CORES, MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.value import WORD_BYTES
 from tools.cores.programs import write_program
 
 TOOLS = Path(__file__).resolve().parent
 STREAM = TOOLS / "streams" / "core"
 LARGE_M0 = replace(CORES["m3"], title="Cortex-M0 (large)", core="m0", target=TARGETS["cortex-m0"])
-"""For models beyond the 256 KiB of the micro:bit: a machine with 4 MiB and an M3, which executes M0 code as it is, so
-that counts are the M0's."""
+"""For models beyond the micro:bit's 256 KiB of flash or 16 KiB of RAM: a machine with 4 MiB and an M3, which executes
+M0 code as it is, so that counts are the M0's."""
 M0_MODEL_BYTES = 245 << 10
 """What weights and parameters may take on the micro:bit, so that the code fits as well."""
+M0_MEMORY_BYTES = 13 << 10
+"""What scratch, input and logits may take of its 16 KiB, beside the stack and what the program needs itself."""
 CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
@@ -92,7 +95,9 @@ def run(
 
 def machine_for(plans: list[Plan], core: str) -> Machine:
     """The core's machine, or the large one."""
-    is_large = core == "m0" and sum(plan.data_bytes for plan in plans) > M0_MODEL_BYTES
+    models = sum(plan.data_bytes for plan in plans)
+    memory = max(plan.scratch_bytes + plan.input_size + WORD_BYTES * plan.output_size for plan in plans)
+    is_large = core == "m0" and (models > M0_MODEL_BYTES or memory > M0_MEMORY_BYTES)
     return LARGE_M0 if is_large else CORES[core]
 
 

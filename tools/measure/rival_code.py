@@ -27,7 +27,7 @@ class Compiler:
     @property
     def title(self) -> str:
         """Its name and major version."""
-        version = _run([self.words[0], "-dumpversion"])
+        version = output_of([self.words[0], "-dumpversion"])
         return f"{self.name} {version.strip().partition('.')[0]}"
 
 
@@ -35,7 +35,7 @@ def compilers() -> list[Compiler]:
     """GCC for Arm, and clang if it is installed; clang takes GCC's C library."""
     found = [Compiler("GCC", (ARM.compiler,))]
     if shutil.which("clang"):
-        headers = Path(_run([ARM.compiler, "-mthumb", "-print-file-name=libc_nano.a"]).strip()).resolve()
+        headers = Path(output_of([ARM.compiler, "-mthumb", "-print-file-name=libc_nano.a"]).strip()).resolve()
         include = next(parent / "include" for parent in headers.parents if (parent / "include" / "string.h").exists())
         found.append(Compiler("clang", ("clang", "--target=arm-none-eabi", "-isystem", str(include))))
     return found
@@ -86,7 +86,7 @@ def compile_all(
     """Objects in `folder`, one for each of `sources`; warnings in code of others are no concern of ours."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [*compiler.words, *TARGETS[f"cortex-{core}"].flags, "-ffunction-sections", "-fdata-sections", "-w"]
-    _run([*command, *flags, "-c", *(str(source.absolute()) for source in sources)], folder)
+    output_of([*command, *flags, "-c", *(str(source.absolute()) for source in sources)], folder)
     return [folder / f"{source.stem}.o" for source in sources]
 
 
@@ -107,13 +107,13 @@ def linked_bytes(objects: Sequence[Path], core: str, entry: str) -> tuple[int, i
     elf = objects[0].with_name("alone.elf")
     link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entry}")
     words = [ARM.compiler, *TARGETS[f"cortex-{core}"].flags, *link, *map(str, objects), *LIBRARIES, "-o", str(elf)]
-    _run(words)
-    listing = _run([ARM.size_tool, "-A", "-d", str(elf)])
+    output_of(words)
+    listing = output_of([ARM.size_tool, "-A", "-d", str(elf)])
     return section_bytes(listing), section_bytes(listing, (".data", ".bss"))
 
 
 def commit_of(folder: Path) -> str:
-    """The commit of a checkout, or what its user is told to give in its place."""
+    """The commit of a checkout; "unknown" where the folder is none."""
     done = subprocess.run(["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
@@ -125,7 +125,8 @@ def need(folder: Path, *names: str) -> None:
             raise SignbitError(f"{folder} has no {name}; give the folder of the rival's sources")
 
 
-def _run(command: Sequence[str], folder: Path | None = None) -> str:
+def output_of(command: Sequence[str], folder: Path | None = None) -> str:
+    """What a compiler or binutil prints; raises SignbitError with its first words when it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")

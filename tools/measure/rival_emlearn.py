@@ -5,7 +5,6 @@ with floating point in software, for an M4 with its floating-point unit and the 
 """
 
 import contextlib
-import subprocess
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from signbit.codegen.kernels.targets import ARM
 from signbit.codegen.measure import section_bytes
 from signbit.emulate.machines import MACHINES, Machine
 from signbit.qmodel.data.named import load_dataset
-from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import Measured, WrongOutput
 from tools.measure.bench_models import enlarge, layer_name, pictures
-from tools.measure.rival_code import LIBRARIES
+from tools.measure.rival_code import LIBRARIES, output_of
 from tools.measure.rival_code import missing as code_missing
 
 KERNEL = "emlearn float"
@@ -174,13 +172,6 @@ def _sizes(rival: Rival, how: Build, folder: Path, include: str) -> tuple[int, i
         *("-ffreestanding", "-ffunction-sections", "-fdata-sections", "-nostdlib", "-Wl,--gc-sections", "-Wl,-e,alone"),
         *("-isystem", str(folder), "-isystem", include, str(source), *LIBRARIES, "-o", str(elf)),
     ]
-    _run(command)
-    listing = _run([ARM.size_tool, "-A", "-d", str(elf)])
+    output_of(command)
+    listing = output_of([ARM.size_tool, "-A", "-d", str(elf)])
     return section_bytes(listing), section_bytes(listing, (".data", ".bss"))
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
-    return done.stdout

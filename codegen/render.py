@@ -7,7 +7,7 @@ A `plan` is a `plan.Plan`, which this module can't import: planning renders code
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from signbit.codegen import layout
 from signbit.codegen.kernels.base import CArray
@@ -45,7 +45,7 @@ def render(template: str, plan) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("signbit.codegen"),
+        loader=ChoiceLoader([PackageLoader("signbit.codegen"), PackageLoader("signbit.codegen", ".")]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from signbit.codegen.kernels.conv_vectors import KERNELS
+from signbit.codegen.kernels.m0 import conv_vectors as narrow
+from signbit.codegen.kernels.m3 import conv_vectors as wide
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense
@@ -13,6 +14,7 @@ from signbit.qmodel.window import Window
 from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
 
+KERNELS = (*narrow.KERNELS, *wide.KERNELS)
 ON_CORES = [
     (kernel, core)
     for kernel in KERNELS

@@ -8,7 +8,8 @@ from jinja2 import Environment, nodes
 
 from signbit.codegen.layout import FILTERS
 
-TEMPLATES = Path(__file__).parents[1] / "codegen" / "templates"
+CODEGEN = Path(__file__).parents[1] / "codegen"
+TEMPLATES = sorted(CODEGEN.rglob("*.j2"))
 ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow, nodes.Neg, nodes.Pos)
 LAYOUT_FILTERS = {"join", "length", "replace", "format"}
 """Jinja2's own: they write a list or a text, or ask how long it is."""
@@ -37,7 +38,7 @@ def decisions(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: {kind}"
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.j2")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(CODEGEN)))
 def test_template_decides_nothing(path):
     assert list(decisions(path.read_text())) == []
 
@@ -60,6 +61,7 @@ def test_template_that_decides_is_found(source):
 
 def test_templates_are_all_used():
     """Each is named by another one, by a kernel, or by what renders it."""
-    texts = "".join(path.read_text() for path in TEMPLATES.parent.rglob("*") if path.suffix in (".py", ".j2"))
-    names = [path.name.removesuffix(".j2").removesuffix(".c") for path in TEMPLATES.rglob("*.j2")]
-    assert [name for name in names if name not in texts] == []
+    texts = "".join(path.read_text() for path in CODEGEN.rglob("*") if path.suffix in (".py", ".j2"))
+    stems = {path: path.name.removesuffix(".j2").removesuffix(".c") for path in TEMPLATES}
+    kernels = {path.with_name(f"{stem}.c.j2") for path, stem in stems.items() if path.with_name(f"{stem}.py").exists()}
+    assert [path for path, stem in stems.items() if stem not in texts and path not in kernels] == []

@@ -1,23 +1,22 @@
-"""The table of kernels, by family.  A new kernel is a class in its family's file and a template."""
+"""The table of kernels: all that the rooms' modules have in their `KERNELS`."""
 
-from signbit.codegen.kernels import armv6m, armv7m, conv_vectors, dsp, helium, merges, portable
+from importlib import import_module
+from pkgutil import iter_modules
+
 from signbit.codegen.kernels.base import Job, Kernel
-from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, SmallConvVectors
-from signbit.codegen.kernels.rv32.dense_tables import DenseTables
 from signbit.qmodel.errors import SignbitError
 
-KERNELS: tuple[Kernel, ...] = (
-    *armv6m.KERNELS,
-    *conv_vectors.KERNELS,
-    *armv7m.KERNELS,
-    *dsp.KERNELS,
-    *helium.KERNELS,
-    ConvVectors(),
-    SmallConvVectors(),
-    DenseTables(),
-    *merges.KERNELS,
-    *portable.KERNELS,
-)
+ROOMS = ("m0", "m3", "m4", "m55", "rv32", "c99")
+"""In the order of preference among kernels that cost the same."""
+
+
+def _found() -> tuple[Kernel, ...]:
+    rooms = [import_module(f"{__name__}.{room}") for room in ROOMS]
+    names = [f"{room.__name__}.{module.name}" for room in rooms for module in iter_modules(room.__path__)]
+    return tuple(kernel for name in names for kernel in getattr(import_module(name), "KERNELS", ()))
+
+
+KERNELS = _found()
 
 
 def candidates(job: Job) -> list[Kernel]:

@@ -18,7 +18,7 @@ from signbit.qmodel.value import Encoding, Shape, Value
 BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, Encoding.BIT, Encoding.INT32))
 """What kernels read and write."""
 
-COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "portable_costs.json").read_text())
+COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "costs.json").read_text())
 """COSTS[kernel][optimize][target][term]: instructions as gcc compiles C, measured by `python -m tools fit_costs`."""
 
 
@@ -138,7 +138,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Piece:
-    """C that layers share: the template pieces/TEMPLATE.c.j2 laid out with `values`.
+    """C that layers share: a template laid out with `values`, m0/halve for kernels/m0/pieces/halve.c.j2.
 
     It is emitted once for all layers that name the same `symbol`, which is the function's name after the prefix;
     `needs` are parts of it that some layer asks for.
@@ -148,6 +148,11 @@ class Piece:
     symbol: str = ""
     values: dict[str, Any] = field(default_factory=dict, compare=False)
     needs: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        room, _, name = f"kernels/{self.template}".rpartition("/")
+        return f"{room}/pieces/{name}.c.j2"
 
     def merged(self, other: "Piece") -> "Piece":
         """One piece for the layers of both."""
@@ -167,8 +172,8 @@ def function(symbol: str, listing: Listing, prototype: str, summary: str) -> Pie
 class Kernel(ABC):
     """One way to compute a kind of layer on some targets, for the encodings that it knows.
 
-    Its template, kernels/NAME.c.j2, holds the macro `layer(plan, layer)`, the function of one layer, which lays out
-    `layer.values` and `layer.arrays`; C that several layers call is in `pieces`.
+    Its template is beside its module and has its name.  It holds the macro `layer(plan, layer)`, the function of one
+    layer, which lays out `layer.values` and `layer.arrays`; C that several layers call is in `pieces`.
     """
 
     name: ClassVar[str]
@@ -179,7 +184,8 @@ class Kernel(ABC):
 
     @property
     def template(self) -> str:
-        return f"kernels/{self.name}.c.j2"
+        *_, kernels, room, module = type(self).__module__.split(".")
+        return f"{kernels}/{room}/{module}.c.j2"
 
     @property
     def summary(self) -> str:

@@ -5,7 +5,8 @@ from functools import partial
 
 from rich.console import Console
 
-from signbit.codegen.kernels import portable
+from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels.targets import PORTABLE
 from signbit.console import Column, print_table
 from signbit.emulate.machines import MACHINES, RISCV
 from tools.documents.blocks import ROOT, replace_block, table_of
@@ -23,7 +24,7 @@ SAME_SHAPE = {"dense 1024→1024, one-bit activations": "dense 1024→1024"}
 """Layers for which CMSIS-NN has nothing but the int8 layer of that shape."""
 SAME_CODE = {"m7": "m4", "m33": "m4"}
 """Cores that execute the instructions of another."""
-PORTABLE_KERNELS = {kernel.name for kernel in portable.KERNELS}
+PORTABLE_KERNELS = {kernel.name for kernel in KERNELS if PORTABLE in kernel.targets}
 
 
 def print_rows(screen: Console, rows: list[dict]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tools fit_costs`: measure what the kernels' compiled C costs, codegen/kernels/portable_costs.json.
+"""`python -m tools fit_costs`: measure what the kernels' compiled C costs, codegen/kernels/costs.json.
 
 For each kernel and core, random layers are counted exactly on the emulated core, and the instructions outside of
 assembly are fitted by non-negative least squares to the terms that the kernel predicts them from; likewise front ends.
@@ -26,7 +26,7 @@ from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
 from tools.networks.random import FRONT_ENDS, front_end_model
 
-COSTS = Path(base.__file__).with_name("portable_costs.json")
+COSTS = Path(base.__file__).with_name("costs.json")
 MODELS = 48
 MODELS_A_PROGRAM = 40
 INPUTS_A_MODEL = 2

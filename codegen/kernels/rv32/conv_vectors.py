@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece, activation_arrays, output_step
-from signbit.codegen.kernels.portable import PortableKernel
+from signbit.codegen.kernels.c99.loops import PortableKernel
 from signbit.codegen.kernels.rv32.conv_layout import IMMEDIATE_MAX, Layout, layout, visits
 from signbit.codegen.kernels.rv32.sums import ENTRY_BYTES, pair_sums_piece
 from signbit.codegen.kernels.targets import RISCV32
@@ -214,3 +214,6 @@ def _advance(register: str, count: int) -> list[str]:
     """Adds a number that may need several instructions."""
     full, rest = divmod(count, IMMEDIATE_MAX)
     return [f"addi %[{register}], %[{register}], {step}" for step in [IMMEDIATE_MAX] * full + [rest] * bool(rest)]
+
+
+KERNELS = (ConvVectors(), SmallConvVectors())

@@ -35,7 +35,7 @@ def _piece(
         symbol += f"_shift{shift}"
     low = min(size, UNROLLED_BITS)
     return Piece(
-        "sums",
+        "rv32/sums",
         symbol,
         {
             "size": size,

@@ -68,10 +68,10 @@ def test_networks_of_every_layer_agree_in_every_bit(emulated, word):
     models += [with_counts(model, seed, Thermometer) for seed, model in enumerate(reading_bits)]
     plans = plans_for(models)
     assert {layer.kernel.name for plan in plans for layer in plan.layers} >= {
-        "conv_patches",
-        "depthwise_taps",
-        "add",
-        "dense_bits",
+        "c99/conv_patches",
+        "c99/depthwise_taps",
+        "c99/add",
+        "c99/dense_bits",
     }
     assert any(plan.input_copy for plan in plans)
     flags = [word.replace("M_", f"{plan.macro_prefix}_") for plan in plans if word]

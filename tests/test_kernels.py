@@ -10,7 +10,9 @@ from enum import Enum
 import numpy as np
 import pytest
 
+from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, candidates
+from signbit.codegen.kernels.base import COSTS
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, TARGETS
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.activations import Logits, Sign
@@ -83,7 +85,7 @@ def test_gcc_makes_no_helium_of_weights_known_to_it(target):
     last = Dense(np.array([[1, 1], [1, -1]], np.int8), Logits(np.ones(2, np.int16), np.zeros(2, np.int32)))
     model = QuantizedModel("taps", (3, 2, 1), 1, (signs, taps, last), ("a", "b"), 10).validate()
     inputs = np.random.default_rng(0).integers(0, 256, (16, model.input_size), dtype=np.uint8)
-    plan = make_plan(model, "taps", target, kernel="depthwise_taps")
+    plan = make_plan(model, "taps", target, kernel="c99/depthwise_taps")
     for optimize in ("-O2", "-O3"):
         output = cores.run([plan], [inputs], "m55", optimize=optimize).output
         assert [result.first for result in compare_all([model], [inputs], output) if not result.equal] == []
@@ -92,7 +94,7 @@ def test_gcc_makes_no_helium_of_weights_known_to_it(target):
 def test_kernels_of_m3_compete_where_there_are_dsp_instructions():
     """Without them a layer of 1,024 neurons took 532,391 instructions on M4, and 453,782 on M3."""
     plan = make_plan(LAYERS["dense 1024→1024"](), "m", "cortex-m4")
-    assert plan.layers[1].kernel.name == "m3_dense_lut"
+    assert plan.layers[1].kernel.name == "m3/dense_lut"
     assert plan.layers[1].cost.instructions < 460_000
 
 
@@ -124,6 +126,15 @@ def test_layer_of_an_unknown_encoding_has_no_kernel():
     source = replace(job.sources[0], value=replace(job.input, encoding=MadeUp.INT4))
     with pytest.raises(SignbitError, match=r"no kernel for .* of made up values"):
         candidates(replace(job, sources=(source,)))
+
+
+def test_kernel_is_named_once(repository):
+    """Room and module are the name of the template, of the entry in the table of costs, and in reports."""
+    codegen, names = repository / "codegen", [kernel.name for kernel in KERNELS]
+    modules = {f"kernels/{kernel.name.removesuffix(kernel.variant)}.py" for kernel in KERNELS}
+    files = modules | {kernel.template for kernel in KERNELS}
+    assert [file for file in sorted(files) if not (codegen / file).is_file()] == []
+    assert len(set(names)) == len(names) and COSTS.keys() - {FRONT_END} == set(names)
 
 
 def test_every_target_has_a_kernel_for_every_layer():

@@ -172,20 +172,34 @@ def function(symbol: str, listing: Listing, prototype: str, summary: str) -> Pie
 class Kernel(ABC):
     """One way to compute a kind of layer on some targets, for the encodings that it knows.
 
-    Its template is beside its module and has its name.  It holds the macro `layer(plan, layer)`, the function of one
-    layer, which lays out `layer.values` and `layer.arrays`; C that several layers call is in `pieces`.
+    Its name is its module's, with `variant` where a module has several kernels.  The template beside the module has the
+    same name and holds the macro `layer(plan, layer)`, the function of one layer, which lays out `layer.values` and
+    `layer.arrays`; C that several layers call is in `pieces`.
     """
 
-    name: ClassVar[str]
+    variant: ClassVar[str] = ""
     targets: ClassVar[frozenset[str]]
     layer: ClassVar[type[Layer]]
     reads: ClassVar[frozenset[Encoding]]
     writes: ClassVar[frozenset[Encoding]] = BYTES | BITS | LOGITS
 
     @property
+    def name(self) -> str:
+        """Room, module and variant, such as m0/dense_lut7."""
+        return f"{self._module}{self.variant}"
+
+    @property
+    def symbol(self) -> str:
+        """What the names of its own C functions begin with, after the prefix."""
+        return self.name.replace("/", "_")
+
+    @property
     def template(self) -> str:
-        *_, kernels, room, module = type(self).__module__.split(".")
-        return f"{kernels}/{room}/{module}.c.j2"
+        return f"kernels/{self._module}.c.j2"
+
+    @property
+    def _module(self) -> str:
+        return "/".join(type(self).__module__.split(".")[-2:])
 
     @property
     def summary(self) -> str:

@@ -209,7 +209,7 @@ static int32_t version1_negative(const uint8_t *x, uint32_t count, uint32_t shif
     return (int32_t)sum;
 }
 
-/* Layer 0: dense 40 -> 6, kernel dense_rows: Row by row, one bit of weight at a time. */
+/* Layer 0: dense 40 -> 6, kernel c99/dense_rows: Row by row, one bit of weight at a time. */
 static void version1_layer0(const uint8_t *x, uint8_t *out)
 {
     const int32_t total = version1_total(x, 40u, 1u);
@@ -219,7 +219,7 @@ static void version1_layer0(const uint8_t *x, uint8_t *out)
     }
 }
 
-/* Layer 1: dense 6 -> 3, kernel dense_rows: Row by row, one bit of weight at a time. */
+/* Layer 1: dense 6 -> 3, kernel c99/dense_rows: Row by row, one bit of weight at a time. */
 static void version1_layer1(const uint8_t *x, int32_t *out)
 {
     const int32_t total = version1_total(x, 6u, 0u);

@@ -208,7 +208,7 @@ static int32_t motion_negative(const uint8_t *x, uint32_t count, uint32_t shift,
     return (int32_t)sum;
 }
 
-/* Layer 0: dense 20x1x3 -> 8, kernel dense_rows: Row by row, one bit of weight at a time. */
+/* Layer 0: dense 20x1x3 -> 8, kernel c99/dense_rows: Row by row, one bit of weight at a time. */
 static void motion_layer0(const uint8_t *x, uint8_t *out)
 {
     const int32_t total = motion_total(x, 60u, 1u);
@@ -218,7 +218,7 @@ static void motion_layer0(const uint8_t *x, uint8_t *out)
     }
 }
 
-/* Layer 1: dense 8 -> 3, kernel dense_rows: Row by row, one bit of weight at a time. */
+/* Layer 1: dense 8 -> 3, kernel c99/dense_rows: Row by row, one bit of weight at a time. */
 static void motion_layer1(const uint8_t *x, int32_t *out)
 {
     const int32_t total = motion_total(x, 8u, 0u);

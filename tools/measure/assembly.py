@@ -40,9 +40,9 @@ def _met(layer: LayerPlan, inputs: list[np.ndarray], values: list[Value]) -> dic
         met["clamped"] = np.mean(sums >> activation.shift > activation.high)
     if isinstance(layer.layer, Conv2D) and layer.layer.window.pool != (1, 1):
         met["kept"] = _kept(layer, inputs[0], values[0])
-    if layer.kernel.name == "m0_bits":
+    if layer.kernel.name == "m0/dense_bits":
         met |= _ripples(layer, inputs[0])
-    if layer.kernel.name == "m3_dense_bits":
+    if layer.kernel.name == "m3/dense_bits":
         met |= _listed(layer, inputs[0])
     return {name: float(count) for name, count in met.items()}
 
@@ -55,7 +55,7 @@ def _kept(layer: LayerPlan, x: np.ndarray, value: Value) -> float:
     pools = places[: rows * height, : columns * width].reshape(rows, height, columns, width, neurons)
     made = layer.kernel.output_columns(layer.job)
     pools = pools if made is None else pools[:, :, made]
-    goes_down = layer.kernel.name == "m0_conv_window"
+    goes_down = layer.kernel.name == "m0/conv_windows"
     order = pools.transpose((3, 1, 0, 2, 4) if goes_down else (1, 3, 0, 2, 4)).reshape(height * width, -1)
     return np.mean(order[1:] < np.maximum.accumulate(order)[:-1])
 

@@ -1,5 +1,7 @@
 """Kernels for layers of several inputs: additions and concatenations."""
 
+from typing import ClassVar
+
 from signbit.codegen.kernels.base import BYTES, Job, Kernel, Piece
 from signbit.codegen.kernels.c99.loops import MergeLoops
 from signbit.qmodel.merge import Add
@@ -9,7 +11,6 @@ from signbit.qmodel.value import WORD_BYTES
 class AddValues(MergeLoops):
     """Value by value, with any multipliers."""
 
-    name = "add"
     layer = Add
     reads = BYTES
     writes = BYTES
@@ -43,6 +44,7 @@ class PairwiseAdd(Kernel):
     """min(x + y, high), several values at a time, for inputs of one scale; a third input is added to the sum of two."""
 
     template = "kernels/calls.c.j2"
+    function: ClassVar[str]
     layer = Add
     reads = BYTES
     writes = BYTES
@@ -57,7 +59,7 @@ class PairwiseAdd(Kernel):
     def values(self, job: Job) -> dict:
         first, *others = job.input_names
         rest = f"out, {job.output.size}u, {self.limit(job)}"
-        return {"calls": [f"{self.name}({'out' if n else first}, {y}, {rest})" for n, y in enumerate(others)]}
+        return {"calls": [f"{self.function}({'out' if n else first}, {y}, {rest})" for n, y in enumerate(others)]}
 
     def limit(self, job: Job) -> str:
         """The C arguments that say what a sum is limited to."""
@@ -73,7 +75,8 @@ class PairwiseAdd(Kernel):
 class AddWords(PairwiseAdd, MergeLoops):
     """Four values in a word, in plain C: no byte of x + y overflows if both are at most high = 2^k - 1 <= 127."""
 
-    name = "add_words"
+    variant = "_words"
+    function = "add_words"
 
     def fits(self, job: Job) -> bool:
         high = job.layer.high

@@ -9,7 +9,6 @@ from signbit.qmodel.value import size_of
 class AveragePoolSums(PortableKernel):
     """Sums each window, channel by channel."""
 
-    name = "average_pool"
     layer = AveragePool
     reads = BYTES
     writes = BYTES

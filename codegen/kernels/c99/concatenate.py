@@ -10,7 +10,6 @@ from signbit.qmodel.value import Encoding, size_of
 class ConcatenateChannels(MergeLoops):
     """Input by input, each into its place in every pixel."""
 
-    name = "concatenate"
     template = "kernels/calls.c.j2"
     layer = Concatenate
     reads = BYTES | BITS

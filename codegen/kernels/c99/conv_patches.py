@@ -10,7 +10,6 @@ from signbit.qmodel.value import WORD_BYTES, size_of
 class ConvPatches(PortableKernel):
     """Copies the patch under the kernel, with its padding, then goes row by row as a dense layer does."""
 
-    name = "conv_patches"
     layer = Conv2D
     reads = BYTES | BITS
 

@@ -10,7 +10,6 @@ from signbit.qmodel.value import size_of
 class DenseBits(PortableKernel):
     """One-bit weights times one-bit inputs, 32 at a time: acc = n - 2 * popcount(weights ^ inputs)."""
 
-    name = "dense_bits"
     layer = Dense
     reads = BITS
 

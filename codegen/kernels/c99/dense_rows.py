@@ -9,7 +9,6 @@ from signbit.qmodel.layers import Dense
 class DenseRows(PortableKernel):
     """Row by row, one bit of weight at a time."""
 
-    name = "dense_rows"
     layer = Dense
     reads = BYTES
 

@@ -10,7 +10,6 @@ from signbit.qmodel.value import size_of
 class DepthwiseTaps(PortableKernel):
     """Channel by channel, tap by tap."""
 
-    name = "depthwise_taps"
     layer = DepthwiseConv2D
     reads = BYTES | BITS
 

@@ -78,10 +78,9 @@ POOL = function(
 )
 
 
-class ConvTables(FinishingKernel):
+class ConvLut(FinishingKernel):
     """Tables of all sums over groups of a pixel's channels, used by all taps of the kernel."""
 
-    name = "m0_conv"
     layer = Conv2D
     reads = BYTES
     KERNEL_WIDTH_MAX: ClassVar[int] = 5
@@ -349,4 +348,4 @@ def _pool_runs(job: Job, tiles: list[int]) -> list[Run]:
     return [pool.run(places, count=count, first=first, later=1 - first, **POOLED) for count in tiles]
 
 
-KERNELS = (ConvTables(),)
+KERNELS = (ConvLut(),)

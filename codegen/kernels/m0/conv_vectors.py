@@ -114,7 +114,6 @@ class Layout:
 class ConvVectors(Kernel):
     """Tables of vectors of signed sums, one entry for all columns; sums of the rows under way are in memory."""
 
-    name = "m0_conv_vectors"
     template = "kernels/m0/conv_vectors.c.j2"
     targets = CORTEX_M0
     layer = Conv2D
@@ -434,17 +433,17 @@ class ConvVectors(Kernel):
         return sum(map(len, self._kernel_rows(job)))
 
 
-class ConvVectorHalves(ConvVectors):
+class ConvVectorsHalves(ConvVectors):
     """Tables of vectors of signed sums, for one half of the inputs after the other."""
 
-    name = "m0_conv_vector_halves"
+    variant = "_halves"
     chunks = 2
 
 
-class ConvVectorRows(ConvVectors):
+class ConvVectorsRows(ConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
-    name = "m0_conv_vector_rows"
+    variant = "_rows"
     keeps_tables = True
     scratch_bytes_max = 5 << 10
 
@@ -495,4 +494,4 @@ def _symbol(name: str, *parts: int | str) -> str:
     return "_".join(["vectors", name, *map(str, parts)])
 
 
-KERNELS = (ConvVectors(), ConvVectorHalves(), ConvVectorRows())
+KERNELS = (ConvVectors(), ConvVectorsHalves(), ConvVectorsRows())

@@ -29,7 +29,6 @@ from signbit.qmodel.value import WORD_BYTES, size_of
 class ConvWindows(FinishingKernel):
     """Tables of the inputs under each row of the kernel, for few channels."""
 
-    name = "m0_conv_window"
     layer = Conv2D
     reads = BYTES
     TAPS_MAX: ClassVar[int] = 5

@@ -41,7 +41,7 @@ def _count() -> Listing:
 
 count = _count()
 COUNT = function(
-    "m0_bits_count",
+    "m0_dense_bits_count",
     count,
     "void (const uint16_t *list, const uint16_t *end, const uint32_t *weights, uint32_t *planes)",
     "Count the listed inputs' bits of 32 rows, 8 inputs at a time; `planes` from plane 3 on are 0 at first.",
@@ -69,7 +69,7 @@ lanes = Listing("""
     pop {r4-r7, pc}
     """)
 LANES_PIECE = function(
-    "m0_bits_lanes",
+    "m0_dense_bits_lanes",
     lanes,
     "void (int32_t *acc, const uint32_t *planes)",
     "acc[32] = 32 * acc + the lanes' numbers in 5 planes, lowest first.  The top bit is lane 31.",
@@ -82,7 +82,6 @@ class DenseBits(FinishingKernel):
     The prediction assumes that half of the inputs are.
     """
 
-    name = "m0_bits"
     layer = Dense
     reads = BITS
     INPUTS_MAX: ClassVar[int] = 16_000

@@ -13,10 +13,9 @@ from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
 
-class DenseLists(FinishingKernel):
+class DenseBuckets(FinishingKernel):
     """Lists of inputs that have the same weights in a few rows; for few outputs."""
 
-    name = "m0_bucket"
     layer = Dense
     reads = BYTES
     ROWS_MAX: ClassVar[int] = 31
@@ -56,7 +55,7 @@ class DenseLists(FinishingKernel):
     def _lists_piece(self, job: Job) -> Piece:
         index_bytes = self._index_bytes(job)
         return function(
-            f"m0_bucket_{index_bytes}{'_shifted' * job.input_shift}",
+            f"m0_dense_buckets_{index_bytes}{'_shifted' * job.input_shift}",
             lists(index_bytes, self._longest(job), job.input_shift),
             "int32_t (const void *inputs, const uint8_t *x, const uint8_t *steps, int32_t *acc)",
             "All lists of some rows; returns T, and leaves A[j] in acc.",
@@ -136,4 +135,4 @@ def _lists(rows: np.ndarray, longest: int) -> tuple[np.ndarray, list[tuple[int, 
     return order, steps
 
 
-KERNELS = (DenseLists(),)
+KERNELS = (DenseBuckets(),)

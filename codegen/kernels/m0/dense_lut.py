@@ -14,7 +14,7 @@ from signbit.qmodel.value import WORD_BYTES
 ROWS = ("r4", "r5", "r6", "r7")
 
 
-class DenseTables(FinishingKernel):
+class DenseLut(FinishingKernel):
     """Tables of all sums over 7 or 8 inputs; an output takes one entry of each."""
 
     layer = Dense
@@ -35,7 +35,7 @@ class DenseTables(FinishingKernel):
         return (CArray("weights", "uint8_t", np.concatenate(parts).astype(np.uint8)), *activation_arrays(job))
 
     def values(self, job: Job) -> dict[str, Any]:
-        return {"rows": len(job.rows), "function": self.name}
+        return {"rows": len(job.rows), "function": self.symbol}
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         k, slots = self.inputs_per_group, self.groups_per_pass
@@ -66,7 +66,7 @@ class DenseTables(FinishingKernel):
             "copies inputs": job.layer.fan_in % k,
             "copies shifted": k == 8 and job.input_shift,
         }
-        lut = Piece("m0/lut", self.name, values, frozenset(need for need, is_needed in needs.items() if is_needed))
+        lut = Piece("m0/lut", self.symbol, values, frozenset(need for need, is_needed in needs.items() if is_needed))
         return (table, lut, *super().pieces(job))
 
     def scratch_bytes(self, job: Job) -> int:
@@ -106,18 +106,18 @@ class DenseTables(FinishingKernel):
         return [self.groups_per_pass] * full + [rest] * (rest > 0)
 
 
-class DenseTables7(DenseTables):
+class DenseLut7(DenseLut):
     """Tables of all sums over 7 inputs, looked up by one byte of weights: an offset in bytes."""
 
-    name = "m0_lut7"
+    variant = "7"
     inputs_per_group = 7
     groups_per_pass = 8
 
 
-class DenseTables8(DenseTables):
+class DenseLut8(DenseLut):
     """Tables of all sums over 8 inputs, looked up by one byte of weights: one bit per weight."""
 
-    name = "m0_lut8"
+    variant = "8"
     inputs_per_group = 8
     groups_per_pass = 4
 
@@ -177,4 +177,4 @@ def look_up(inputs: int, slots: int) -> Listing:
     return Listing("\n".join(lines))
 
 
-KERNELS = (DenseTables7(), DenseTables8())
+KERNELS = (DenseLut7(), DenseLut8())

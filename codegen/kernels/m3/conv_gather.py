@@ -35,7 +35,6 @@ class ConvGather(FinishingKernel):
     For images without padding.
     """
 
-    name = "m3_conv_gather"
     layer = Conv2D
     reads = BYTES
 

@@ -66,7 +66,6 @@ class Frame:
 class ConvLut(FinishingKernel):
     """Tables of sums over a pixel's channels, added to every output that sees the pixel."""
 
-    name = "m3_conv_lut"
     layer = Conv2D
     reads = BYTES
 
@@ -259,13 +258,13 @@ class ConvLut(FinishingKernel):
         return job.output_shape[1] * job.layer.window.pool[1]
 
 
-class ConvRowLut(ConvLut):
+class ConvLutRows(ConvLut):
     """Tables of sums over the pixels under a row of the kernel, added to every output that sees them.
 
     For few channels, and no padding at the sides.
     """
 
-    name = "m3_conv_row_lut"
+    variant = "_rows"
 
     def fits(self, job: Job) -> bool:
         return job.layer.window.padding[2:] == (0, 0) and job.layer.kernel[1] * job.input_shape[2] <= CELL_BYTES_MAX
@@ -282,4 +281,4 @@ def _inside(size: int, count: int, kernel: int, stride: int, before: int) -> lis
     return [max(0, min(size, start + kernel) - max(0, start)) for start in starts]
 
 
-KERNELS = (ConvLut(), ConvRowLut())
+KERNELS = (ConvLut(), ConvLutRows())

@@ -29,13 +29,12 @@ POSITIONS_MAX = 16_000
 """Offsets of an input's weights fit 16 bits."""
 
 
-class DenseBitColumns(FinishingKernel):
+class DenseBits(FinishingKernel):
     """Carry-save counters of 32 neurons at once, for each input of the rarer sign.
 
     Time depends on the inputs: it is longest when half of them are -1, which is what `cost` assumes.
     """
 
-    name = "m3_dense_bits"
     layer = Dense
     reads = BITS
 
@@ -115,4 +114,4 @@ class DenseBitColumns(FinishingKernel):
         return -(-job.neurons // 32)
 
 
-KERNELS = (DenseBitColumns(),)
+KERNELS = (DenseBits(),)

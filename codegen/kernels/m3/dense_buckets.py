@@ -88,7 +88,6 @@ def widths(neurons: int, fan_in: int) -> tuple[int, ...]:
 class DenseBuckets(FinishingKernel):
     """Inputs in buckets by their pattern of signs: one running sum serves up to 7 neurons."""
 
-    name = "m3_dense_buckets"
     layer = Dense
     reads = BYTES
 

@@ -34,7 +34,6 @@ def start_word(packed: bool, offset: int, groups: int) -> int:
 class DenseLut(FinishingKernel):
     """Tables of sums over 5 to 8 inputs, looked up by every neuron."""
 
-    name = "m3_dense_lut"
     layer = Dense
     reads = BYTES
     few_bits: ClassVar[tuple[int, ...]] = (4, 5, 6, 7, 8)
@@ -122,7 +121,7 @@ class DenseLut(FinishingKernel):
 class DenseLut8(DenseLut):
     """Tables of sums over 8 inputs, looked up by every neuron: one bit per weight."""
 
-    name = "m3_dense_lut8"
+    variant = "8"
     few_bits = (BITS_MAX,)
     many_bits = (BITS_MAX,)
 

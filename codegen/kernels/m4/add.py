@@ -8,10 +8,10 @@ from signbit.codegen.kernels.targets import CORTEX_DSP
 from signbit.qmodel.value import WORD_BYTES
 
 
-class DspAdd(PairwiseAdd):
+class AddBytes(PairwiseAdd):
     """UQADD8 adds four values, and UQSUB8 and USUB8 subtract the excess over the limit."""
 
-    name = "dsp_add"
+    function = "m4_add"
     targets = CORTEX_DSP
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
@@ -22,4 +22,4 @@ class DspAdd(PairwiseAdd):
         return [assembly.add.run(self.passes(job), words=words, rest=rest)]
 
 
-KERNELS = (DspAdd(),)
+KERNELS = (AddBytes(),)

@@ -85,16 +85,15 @@ class Walk:
         return np.concatenate([pack_steps(taken[row, iteration, step]) for iteration in range(self.iterations)])
 
 
-class DspConv(Kernel):
+class ConvMasks(Kernel):
     """USADA8 adds |x - mask| over four lanes, for tiles of two pixels and two rows of weights.
 
-    The sums are those of `dsp_dense`, fused with max-pool and activation.
+    The sums are those of `m4_dense`, fused with max-pool and activation.
 
     Inputs in the arena with a multiple of four channels and no padding are read in place.  All others are
     copied, pixel by pixel, into patches: what the kernel sees, shifted, in order.
     """
 
-    name = "dsp_conv"
     targets = CORTEX_DSP
     layer = Conv2D
     reads = BYTES
@@ -272,4 +271,4 @@ class DspConv(Kernel):
         return 0 if self._direct(job) else 4 * walk.steps * walk.iterations
 
 
-KERNELS = (DspConv(),)
+KERNELS = (ConvMasks(),)

@@ -105,13 +105,12 @@ class Block:
         return pack_steps(steps)[self.skipped :]
 
 
-class DspDense(Kernel):
+class DenseMasks(Kernel):
     """USADA8 adds |x - mask| over four lanes, with a mask of 128 (255 for inputs beyond 128) where w is -1.
 
     Since |x - 128| is 128 - x, the sum is acc + 128 * (negative weights).  A block of rows shares its loads of x.
     """
 
-    name = "dsp_dense"
     targets = CORTEX_DSP
     layer = Dense
     reads = BYTES
@@ -188,4 +187,4 @@ class DspDense(Kernel):
         return self._pairs(job) * PAIR_INPUTS if self._copies(job) else 0
 
 
-KERNELS = (DspDense(),)
+KERNELS = (DenseMasks(),)

@@ -117,10 +117,9 @@ class Counter:
             self._emit(f"mov r2, {lanes[0]}")
 
 
-class DspBits(Kernel):
+class DenseBits(Kernel):
     """acc = n - 2 * (bits in which weights and inputs differ), up to 32 words at a time."""
 
-    name = "dsp_bits"
     targets = CORTEX_DSP
     layer = Dense
     reads = BITS
@@ -176,4 +175,4 @@ class DspBits(Kernel):
         return -(-self._words(job) // self._chunks(job))
 
 
-KERNELS = (DspBits(),)
+KERNELS = (DenseBits(),)

@@ -18,7 +18,7 @@ PASS_WORDS = 4
 TABLE_BYTES = 256
 
 
-class DspLut(Kernel):
+class DenseLut(Kernel):
     """For each seven inputs a table of the 128 sums of 2x, then three instructions for seven weights of a row.
 
     The bit of +1 is set in a table's index: acc = (sum of the tables' entries) - (sum of x).  UXTAB makes an entry's
@@ -26,7 +26,6 @@ class DspLut(Kernel):
     pass over all rows.
     """
 
-    name = "dsp_lut"
     targets = CORTEX_DSP
     layer = Dense
     reads = BYTES
@@ -113,13 +112,13 @@ class DspLut(Kernel):
 
 def _tables_piece(shift: int) -> Piece:
     """The function that builds tables of inputs shifted by 0 or 1."""
-    return Piece("m4/tables", f"dsp_tables{'_shifted' * shift}", {"listing": assembly.tables(shift)})
+    return Piece("m4/tables", f"m4_tables{'_shifted' * shift}", {"listing": assembly.tables(shift)})
 
 
 def _look_up(words: int) -> Piece:
     """The function that adds the entries of 4 tables for each of `words` words of weights."""
     values = {"words": words, "tables": 4 * words, "assembly": assembly.look_up(words)}
-    return Piece("m4/lookup", f"dsp_lookup{words}", values)
+    return Piece("m4/lookup", f"m4_lookup{words}", values)
 
 
-KERNELS = (DspLut(),)
+KERNELS = (DenseLut(),)

@@ -7,10 +7,10 @@ from signbit.codegen.kernels.m55 import assembly
 from signbit.codegen.kernels.targets import CORTEX_M55
 
 
-class MveAdd(PairwiseAdd):
+class AddVectors(PairwiseAdd):
     """VQADD and VMIN, 16 values at a time."""
 
-    name = "mve_add"
+    function = "m55_add"
     targets = CORTEX_M55
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
@@ -20,4 +20,4 @@ class MveAdd(PairwiseAdd):
         return [assembly.vector_run(assembly.add, self.passes(job), job.output.size)]
 
 
-KERNELS = (MveAdd(),)
+KERNELS = (AddVectors(),)

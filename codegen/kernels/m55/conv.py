@@ -2,7 +2,7 @@
 
 from signbit.codegen.kernels.base import BYTES, CArray, Job
 from signbit.codegen.kernels.m55.places import Places
-from signbit.codegen.kernels.m55.windows import MveWindows
+from signbit.codegen.kernels.m55.windows import Windows
 from signbit.qmodel.layers import Conv2D
 
 GATHER_BYTES = 256
@@ -10,7 +10,7 @@ GATHER_BLOCKS = 8
 """Offsets that a byte holds, and vectors of offsets that an immediate reaches."""
 
 
-class MveConv(MveWindows):
+class ConvPlaces(Windows):
     """VMLADAVA multiplies 16 inputs by bytes that hold the signs of eight rows, place by place.
 
     The runs of a place are the rows under the kernel; see places.
@@ -18,7 +18,6 @@ class MveConv(MveWindows):
     Where that takes fewer instructions, the inputs under a small kernel are gathered by a table of offsets.
     """
 
-    name = "mve_conv"
     layer = Conv2D
     reads = BYTES
 
@@ -45,4 +44,4 @@ class MveConv(MveWindows):
         return 0
 
 
-KERNELS = (MveConv(),)
+KERNELS = (ConvPlaces(),)

@@ -2,19 +2,18 @@
 
 from signbit.codegen.kernels.base import BITS, Job, Piece
 from signbit.codegen.kernels.m55.bit_places import POPCOUNT, BitPlaces
-from signbit.codegen.kernels.m55.windows import MveWindows
+from signbit.codegen.kernels.m55.windows import Windows
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES
 
 
-class MveConvBits(MveWindows):
+class ConvBits(Windows):
     """Differing bits of 16 bytes and four rows, counted by a table, place by place.
 
     The runs are rows of whole words; a pixel of padding is -1, set bits.
     """
 
-    name = "mve_conv_bits"
     layer = Conv2D
     reads = BITS
 
@@ -40,4 +39,4 @@ class MveConvBits(MveWindows):
         return (1 << min(job.input_shape[2], integer.WORD_BITS)) - 1
 
 
-KERNELS = (MveConvBits(),)
+KERNELS = (ConvBits(),)

@@ -11,10 +11,9 @@ from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
 
 
-class MveDense(HeliumKernel):
+class DensePlaces(HeliumKernel):
     """VMLADAVA multiplies 16 inputs by bytes that hold the signs of eight rows; see places."""
 
-    name = "mve_dense"
     layer = Dense
     reads = BYTES
 
@@ -35,4 +34,4 @@ class MveDense(HeliumKernel):
         return Places(job, 1, job.layer.fan_in, job.layer.fan_in)
 
 
-KERNELS = (MveDense(),)
+KERNELS = (DensePlaces(),)

@@ -2,13 +2,12 @@
 
 from signbit.codegen.kernels.base import BITS, Job, Piece
 from signbit.codegen.kernels.m55.bit_places import POPCOUNT, BitPlaces
-from signbit.codegen.kernels.m55.dense import MveDense
+from signbit.codegen.kernels.m55.dense import DensePlaces
 
 
-class MveDenseBits(MveDense):
+class DenseBits(DensePlaces):
     """Differing bits of 16 bytes and four rows, counted by a table; see bit_places."""
 
-    name = "mve_dense_bits"
     reads = BITS
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
@@ -18,4 +17,4 @@ class MveDenseBits(MveDense):
         return BitPlaces(job, 1, job.input.size_bytes, job.input.size_bytes)
 
 
-KERNELS = (MveDenseBits(),)
+KERNELS = (DenseBits(),)

@@ -100,13 +100,12 @@ class Tables:
 def _pass_piece(tables: int) -> Piece:
     summary = f"Add the pass's sums, from {tables} tables, to the accumulators; returns the weights of the next pass."
     prototype = "const uint8_t * (int32_t *acc, const uint8_t *weights, const uint16_t *table, uint32_t groups)"
-    return function(f"mve_pass{tables}", assembly.table_pass(tables), prototype, summary)
+    return function(f"m55_pass{tables}", assembly.table_pass(tables), prototype, summary)
 
 
-class MveTables(HeliumKernel):
+class DenseLut(HeliumKernel):
     """Tables of the signed sums over 8 inputs, gathered for eight rows at a time."""
 
-    name = "mve_tables"
     layer = Dense
     reads = BYTES
 
@@ -130,4 +129,4 @@ class MveTables(HeliumKernel):
         return super().terms(job) | {"pass": passes, "mean": job.planes - 1}
 
 
-KERNELS = (MveTables(),)
+KERNELS = (DenseLut(),)

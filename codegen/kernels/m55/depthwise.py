@@ -2,14 +2,13 @@
 
 from signbit.codegen.kernels.base import BYTES, CArray, Job, activation_arrays
 from signbit.codegen.kernels.m55.channel_places import ChannelPlaces
-from signbit.codegen.kernels.m55.windows import MveWindows
+from signbit.codegen.kernels.m55.windows import Windows
 from signbit.qmodel.layers import DepthwiseConv2D
 
 
-class MveDepthwise(MveWindows):
+class DepthwisePlaces(Windows):
     """Eight channels at a time, in lanes of 16 bits; see channel_places."""
 
-    name = "mve_depthwise"
     layer = DepthwiseConv2D
     reads = BYTES
 
@@ -29,4 +28,4 @@ class MveDepthwise(MveWindows):
         return 0
 
 
-KERNELS = (MveDepthwise(),)
+KERNELS = (DepthwisePlaces(),)

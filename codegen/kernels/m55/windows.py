@@ -28,7 +28,7 @@ class Strip:
         return self.rows * self.pitch_bytes
 
 
-class MveWindows(HeliumKernel):
+class Windows(HeliumKernel):
     """A convolution, place by place; a padded image is copied strip by strip."""
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:

@@ -26,7 +26,6 @@ HALVES = {"low": "(int32_t)({} << 16)", "high": "(int32_t)({} + 0x8000u)"}
 class ConvVectors(PortableKernel):
     """Tables of all signed sums of up to 6 channels or columns, each for a strip of places at once."""
 
-    name = "rv32/conv_vectors"
     layer = Conv2D
     reads = BYTES
     targets = RISCV32
@@ -138,10 +137,10 @@ class ConvVectors(PortableKernel):
         return layout(job, self.size_max, self.words_max[job.target])
 
 
-class SmallConvVectors(ConvVectors):
+class ConvVectorsSmall(ConvVectors):
     """Tables of all signed sums of up to 4 channels or columns, each for a strip of a few places, to save memory."""
 
-    name = "rv32/conv_vectors_small"
+    variant = "_small"
     size_max = 4
     words_max: ClassVar[Mapping[str, int]] = {"riscv32": 2, "riscv32e": 2}
 
@@ -216,4 +215,4 @@ def _advance(register: str, count: int) -> list[str]:
     return [f"addi %[{register}], %[{register}], {step}" for step in [IMMEDIATE_MAX] * full + [rest] * bool(rest)]
 
 
-KERNELS = (ConvVectors(), SmallConvVectors())
+KERNELS = (ConvVectors(), ConvVectorsSmall())

@@ -36,10 +36,9 @@ class Layout:
         return -(-self.block_inputs // WORD_BYTES) if self.tail else 0
 
 
-class DenseTables(PortableKernel):
+class DenseLut(PortableKernel):
     """Tables of all signed sums of up to 6 inputs: one look-up and one addition for as many weights."""
 
-    name = "rv32/dense_tables"
     layer = Dense
     reads = BYTES
     targets = RISCV32
@@ -129,4 +128,4 @@ def _layout(job: Job) -> Layout:
     return Layout(size, blocks + bool(tail), tail)
 
 
-KERNELS = (DenseTables(),)
+KERNELS = (DenseLut(),)

@@ -1,8 +1,10 @@
 """`python -m tools prove onnx`: random networks as ONNX, run by two runtimes, and imported again.
 
 Every logit in onnx's reference and in onnxruntime must be the model's own, and the imported model must have its hash.
+A run with the defaults writes bench/onnx_round_trip.json and its block of docs/BRIDGE.md.
 """
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -11,14 +13,19 @@ from signbit.bridge.export_onnx import export
 from signbit.bridge.graph.library import ReferenceEvaluator
 from signbit.bridge.graph.reading import checked, parse
 from signbit.bridge.importing import Options, import_model
+from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.model import QuantizedModel
+from tools.documents.blocks import ROOT, replace_block
 from tools.networks.random import quantizations_for, random_network, with_counts
 
 NETWORKS = 300
 INPUTS = 20
+FIGURES = ROOT / "bench" / "onnx_round_trip.json"
+DOCUMENT = ROOT / "docs" / "BRIDGE.md"
+BLOCK = "onnx-round-trip"
 
 
 def differences(model: QuantizedModel, seed: int = 0) -> list[str]:
@@ -60,17 +67,34 @@ def main(arguments: list[str], prog: str = "python -m tools prove onnx") -> int:
         import onnxruntime  # noqa: F401
     except ImportError:
         raise SignbitError("this needs onnxruntime: pip install onnxruntime") from None
-    bad, logits, kinds = 0, 0, Counter()
+    findings, logits, kinds = [], 0, Counter()
     for seed in range(options.seed, options.seed + options.networks):
         model = network(seed)
         kinds.update(f"{layer.kind} {layer.activation.kind}" for layer in model.layers)
         if model.input_quantization is not None:
             kinds[f"{model.input_quantization.kind} input"] += 1
-        found = differences(model, seed)
-        for text in found:
-            print(f"network {seed}: {text}")
-        bad += bool(found)
+        for text in differences(model, seed):
+            findings.append(f"network {seed}: {text}")
+            print(findings[-1])
         logits += INPUTS * model.output_size
-    print(f"{options.networks} networks, {logits:,} logits in two runtimes; {bad} networks differ")
-    print("layers:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
-    return EXIT_DIFFERENT if bad else EXIT_OK
+    figures = {
+        "seed": options.seed,
+        "networks": options.networks,
+        "logits": logits,
+        "layers": dict(sorted(kinds.items())),
+        "findings": findings,
+    }
+    print(line(figures))
+    print("layers:", ", ".join(f"{count} {kind}" for kind, count in figures["layers"].items()))
+    if (options.seed, options.networks) == (0, NETWORKS):
+        write_whole(FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
+        replace_block(BLOCK, line(figures), DOCUMENT)
+    return EXIT_DIFFERENT if findings else EXIT_OK
+
+
+def line(figures: dict) -> str:
+    """What bench/onnx_round_trip.json says, in a sentence."""
+    return (
+        f"{figures['networks']} random networks of all kinds of layers, {figures['logits']:,} logits in onnx's "
+        f"reference and in onnxruntime: {len(figures['findings'])} differences"
+    )

@@ -19,6 +19,7 @@ from signbit.qmodel import spectrum
 from signbit.qmodel.activations import Entries, whole_number
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
+from signbit.qmodel.option_types import parameters
 from signbit.qmodel.spectrum import FRAME_MAX, FRAME_MIN, WEIGHT_ONE
 from signbit.qmodel.value import Shape
 
@@ -211,13 +212,12 @@ def make(text: str, samples_shape: Shape, rate_hz: int | None) -> FrontEnd | Non
 
     Raises SignbitError where it does not fit them.
     """
-    kind, _, numbers = text.partition(":")
+    kind, given = parameters(text)
     if kind == NONE:
         return None
     if len(samples_shape) != 3 or samples_shape[1] != 1:
         raise SignbitError(f"--front-end {kind} is for windows of a time series; see --window")
     rows, _, channels = samples_shape
-    given = {name: int(value) for name, _, value in (part.partition("=") for part in numbers.split(",") if part)}
     rate_hz = given.pop("rate", rate_hz or 0)
     if kind == LOGMEL and not rate_hz:
         raise SignbitError("--front-end logmel needs to know how many samples a second has; add rate=16000 for example")

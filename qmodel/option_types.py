@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -96,6 +97,37 @@ def parametrized(metavar: str, kinds: dict[str, dict[str, tuple[int, int]]]) -> 
         )
 
     return OptionType(says, allows, metavar)
+
+
+def parameters(value: str) -> tuple[str, dict[str, int]]:
+    """The kind and the numbers of a value that `parametrized` allows."""
+    kind, _, numbers = value.partition(":")
+    pairs = (part.partition("=") for part in numbers.split(",") if part)
+    return kind, {name: int(count) for name, _, count in pairs}
+
+
+def pattern() -> OptionType:
+    """A regular expression whose search takes no longer than the cube of a name's length, whoever wrote it."""
+
+    def allows(value) -> bool:
+        if not isinstance(value, str) or len(value) > PATTERN_MAX or REPEATED_GROUP.search(value):
+            return False
+        if len(REPETITION.findall(value)) > REPETITIONS_MAX:
+            return False
+        try:
+            return bool(re.compile(value))
+        except (re.error, OverflowError, RecursionError):
+            return False
+
+    says = (
+        f"a regular expression of at most {PATTERN_MAX} characters with at most {REPETITIONS_MAX} repetitions "
+        "(* + ? {}), none of them of a group"
+    )
+    return OptionType(says, allows, "REGEX")
+
+
+PATTERN_MAX, REPETITIONS_MAX = 100, 3
+REPETITION, REPEATED_GROUP = re.compile(r"[*+?{]"), re.compile(r"\)[*+?{]")
 
 
 def flag() -> OptionType:

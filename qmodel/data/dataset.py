@@ -64,6 +64,8 @@ class Dataset:
     """Counts that replace missing ones, by column."""
     notes: tuple[str, ...] = ()
     """What was guessed, chosen and left out in reading, one line each."""
+    noise: tuple[np.ndarray, ...] = ()
+    """Of sounds: int16 rows (rows, channels) of background noise for each part; none where there is none."""
     is_kept_apart: bool = False
     """Training and validation part may not be mixed: they have no group in common, or were given."""
 
@@ -109,6 +111,15 @@ class Dataset:
             for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test))
         }
         return replace(self, input_shape=front_end.features_shape, front_end=front_end, **made)
+
+    def inputs_from(self, samples: np.ndarray | Windows) -> np.ndarray:
+        """Inputs, uint8 (n, bytes), of other samples (n, samples), by the front end and the quantization."""
+        features = _features(self.front_end, samples)
+        if self.quantization is None:
+            return features
+        return to_inputs(self.quantization, features.reshape(-1, *self.front_end.features_shape)).reshape(
+            len(samples), -1
+        )
 
     @cached_property
     def hash(self) -> str:

@@ -1,7 +1,6 @@
 """Own data: from a path to a data set, split and quantized."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from signbit.qmodel.data.readers.npz_file import read_npz
 from signbit.qmodel.data.readers.recordings import (
     RECORDINGS,
     TABLE_READERS,
-    read_sounds,
     recording_files,
     recordings_source,
     suffix_of,
@@ -24,7 +22,9 @@ from signbit.qmodel.data.readers.recordings import (
 )
 from signbit.qmodel.data.readers.roles import Wanted
 from signbit.qmodel.data.readers.samples import Samples, find_column
+from signbit.qmodel.data.readers.sound_folder import read_sounds
 from signbit.qmodel.data.readers.table import Table, read_table, samples_of
+from signbit.qmodel.data.silence import SILENCE, Parts, noise_parts, with_silence
 from signbit.qmodel.data.split import (
     PARTS,
     SAMPLES_MIN,
@@ -40,7 +40,7 @@ from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_labels
 from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import size_of
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+UNKNOWN_LABEL = "unknown"
 NOTES_MAX = 40
 """Columns that have a note of the same kind."""
 
@@ -82,8 +82,9 @@ def load_own(path: Path, options: LoadingOptions) -> Dataset:
     inputs, options = _without_rare(path, inputs, options)
     _check(path, inputs)
     parts, rule = _split(inputs.samples, options.fold)
+    inputs, parts = _with_silence(inputs, parts)
     lsb = lsb_of(inputs.samples, options)
-    return _dataset(path, inputs, options, parts, rule, lsb)
+    return _dataset(path, inputs, parts, options, rule, lsb)
 
 
 def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOptions) -> Dataset:
@@ -101,13 +102,17 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
         note = f"left out {np.count_nonzero(~known)} samples of classes that the model does not know"
         samples = samples if known.all() else samples.only(known, note)
     inputs, _ = _inputs(path, samples, options)
-    inputs = replace(inputs, samples=_relabelled(inputs, model))
+    samples = _relabelled(inputs, model)
+    inputs = replace(inputs, samples=samples if SILENCE in model.labels else replace(samples, noise=()))
     check_labels(model.labels, len(model.labels))
-    real = samples.values.dtype != np.uint8
+    real = inputs.samples.values.dtype != np.uint8
     lsb = _recorded_lsb(inputs.samples, record, options) if real else None
     medians = _numbers_of(record, "medians")
     is_known = UNKNOWN not in inputs.samples.classes
-    make = partial(_dataset, path, inputs, options, lsb=lsb, model=model, medians=medians)
+
+    def make(parts: Parts, rule: str) -> Dataset:
+        return _dataset(path, *_with_silence(inputs, parts), options, rule, lsb, model, medians)
+
     try:
         if is_known and (dataset := make(*_split(inputs.samples, options.fold))).hash == record.get("hash"):
             return dataset
@@ -119,7 +124,17 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
 
 
 def read(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Samples:
-    """The samples, or the rows of a time series, as they are in `path`."""
+    """The samples, or the rows of a time series, as they are in `path`, with `--unknown` classes as one."""
+    samples = _read(path, options, wanted)
+    if not options.unknown:
+        return samples
+    # other data need not have all of a model's
+    if wanted is None and (absent := set(options.unknown) - set(samples.labels)):
+        raise SignbitError(f"--unknown: {shown(path.name)} has no class {shown(min(absent))!r}")
+    return samples.merged(options.unknown, UNKNOWN_LABEL)
+
+
+def _read(path: Path, options: LoadingOptions, wanted: Wanted | None) -> Samples:
     table = read_as_table(path, options, wanted)
     if table is not None:
         return samples_of(table, options)
@@ -172,6 +187,7 @@ TABLE_OPTIONS = (
     "header",
     "missing",
     "rare_classes",
+    "unknown",
     "window",
     "stride",
     "lsb",
@@ -278,11 +294,19 @@ def _without_rare(path: Path, inputs: Inputs, options: LoadingOptions) -> tuple[
 
 def _check(path: Path, inputs: Inputs) -> None:
     labels = inputs.samples.labels
-    if len(labels) < 2:
+    if len(labels) < 2 and not inputs.samples.noise:
         raise SignbitError(f"{path.name}: all samples are of class {shown(labels[0])!r}; it takes two classes")
     check_labels(labels, len(labels))
     if size_of(inputs.shape) > INPUT_SIZE_MAX:
         raise SignbitError(f"{path.name}: inputs of {inputs.shape} have more than {INPUT_SIZE_MAX} values")
+
+
+def _with_silence(inputs: Inputs, parts: Parts) -> tuple[Inputs, Parts]:
+    """The same with a class of silence, where there is noise for it."""
+    if not inputs.samples.noise:
+        return inputs, parts
+    samples, start, parts = with_silence(inputs.samples, inputs.start, inputs.window, parts)
+    return replace(inputs, samples=samples, start=start), parts
 
 
 def _split(samples: Samples, fold: int) -> tuple[Parts, str]:
@@ -328,8 +352,8 @@ def _recorded_lsb(samples: Samples, record: dict, options: LoadingOptions) -> np
 def _dataset(
     path: Path,
     inputs: Inputs,
-    options: LoadingOptions,
     parts: Parts,
+    options: LoadingOptions,
     rule: str,
     lsb: np.ndarray | None,
     model: QuantizedModel | None = None,
@@ -363,6 +387,7 @@ def _dataset(
         lsb=worth,
         medians=medians or {},
         notes=notes,
+        noise=noise_parts(samples.noise) if samples.noise else (),
         is_kept_apart=inputs.start is not None or samples.groups is not None or _names_validation(samples),
     )
     if model is not None and model.front_end is not None:

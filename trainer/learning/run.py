@@ -13,6 +13,7 @@ from signbit.trainer.learning.evaluate import Score, score_all, scores_as_dict
 from signbit.trainer.learning.quantize import quantize
 from signbit.trainer.learning.reject import Accepted, accepted, accepted_as_dict, fit_known
 from signbit.trainer.learning.settings import Settings
+from signbit.trainer.learning.sound import augmented
 from signbit.trainer.learning.train import Epoch, History, Training
 from signbit.trainer.network.network import Network, build
 
@@ -45,7 +46,7 @@ def run(
     `between` as in `Training.run`; with a `checkpoint` of the same settings and data the run goes on from there.
     """
     name = name or data.name
-    training = begin(settings, data)
+    training = begin(settings, augmented(data, settings))
     if checkpoint is not None:
         checkpoint.restore(training)
     history = training.run(watch, lambda: between(training))

@@ -29,6 +29,9 @@ AUTO = "auto"
 """The model that `signbit.trainer.learning.auto` replaces by another."""
 EPOCHS_MAX = 100_000
 IMAGE_OPTIONS = ("augment", "flip")
+SOUND = "sound"
+"""The augmentation of samples before a front end."""
+SOUND_BOUNDS = {"copies": (1, 100), "shift": (0, 50), "gain": (0, 40), "speed": (0, 50), "noise": (0, 60)}
 OWN_SAMPLES_SHOWN = 150_000
 """Own training samples that a run shows the network by default, over all its epochs."""
 TABLE_SAMPLES_SHOWN = 800_000
@@ -100,7 +103,12 @@ class Settings(Options):
     logit_gamma: float = option(
         number("GAMMA", 0, ends="()"), "scale of the last batch norm at the start: how sure the first answers are"
     )
-    augment: str = option(choice(AUGMENTATIONS), "move, turn and bend images at random; own images only if it is given")
+    augment: str = option(
+        parametrized("KIND[:NAME=N,...]", {kind: {} for kind in AUGMENTATIONS} | {SOUND: SOUND_BOUNDS}),
+        "move, turn and bend images at random, own ones only if it is given; sound: train on copies of each sound "
+        "too, moved by up to shift % of its length, louder and quieter by up to gain dB, faster and slower by up to "
+        "speed %, with the noise of --noise (white noise without) at least noise dB below; copies says how many",
+    )
     augment_amount: float = option(number("FACTOR", 0, ends="()"), "multiplies how far")
     mild_epochs: int = option(
         whole(0, EPOCHS_MAX), "the last epochs, in which images are moved half as far", 0, idle=("augment", "none")
@@ -132,11 +140,18 @@ class Settings(Options):
             raise SignbitError(
                 f"model {self.model} has no hidden layers to size; leave out --hidden or choose --model mlp"
             )
+        if self.is_sound_augmented and self.mild_epochs:
+            raise SignbitError("--mild-epochs is for images, but --augment is for sound; leave one of them out")
         for name in ("frozen_epochs", "mild_epochs"):
             if getattr(self, name) >= self.epochs:
                 raise SignbitError(
                     f"{self.flag(name)} is {getattr(self, name)}, but must be below --epochs, {self.epochs}"
                 )
+
+    @property
+    def is_sound_augmented(self) -> bool:
+        """Training takes copies of its sounds."""
+        return self.augment.partition(":")[0] == SOUND
 
     @classmethod
     def default_text(cls, name: str) -> str:
@@ -145,6 +160,8 @@ class Settings(Options):
     def architecture(self, input_shape: Shape, classes: int) -> Architecture:
         """The layers, with the sizes that the data decide; raises SignbitError where settings don't fit these."""
         for name in IMAGE_OPTIONS:
+            if name == "augment" and self.is_sound_augmented:
+                continue
             if (value := getattr(self, name)) != "none" and len(input_shape) != 3:
                 flag = self.flag(name)
                 raise SignbitError(f"{flag} {value} is for images, but the inputs are {input_shape}; use {flag} none")
@@ -164,6 +181,10 @@ class Settings(Options):
             data = data.with_inputs(fit(self.input_encoding, *data.training_rows))
         elif data.quantization is None and self.input_encoding != "affine":
             raise SignbitError(f"--input-encoding is for a sensor's counts, but {data.name} has bytes; leave it out")
+        if self.is_sound_augmented and data.front_end is None:
+            raise SignbitError(
+                f"--augment {SOUND} changes samples before a front end, but {data.name} has none; see --front-end"
+            )
         if self.input_noise and isinstance(data.quantization, Thermometer):
             raise SignbitError("--input-noise is for 8-bit inputs; leave it out or choose another --input-encoding")
         return data

@@ -223,7 +223,7 @@ class Training:
 
 
 def _augmenter(data: Dataset, settings: Settings, rng: np.random.Generator) -> Augmenter | None:
-    if settings.augment == "none":
+    if settings.augment == "none" or settings.is_sound_augmented:
         return None
     return Augmenter(data.input_shape, settings.augment, settings.augment_amount, rng)
 

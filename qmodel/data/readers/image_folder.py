@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from signbit.qmodel.data.readers.recordings import RECORDINGS, files_below, left_out
+from signbit.qmodel.data.readers.recordings import RECORDINGS, files_below, groups_by_pattern, left_out
 from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import read_file, shown
@@ -37,7 +37,9 @@ def read_images(path: Path, options: LoadingOptions) -> Samples:
     The labels are the folders' names.  Files whose suffix is not an image's are left out and counted.  Raises
     SignbitError with the name of a file that can't be read or differs in size from the first.
     """
-    options.refuse("a folder of images", "fold", "resize", "grey", "background", "rare_classes")
+    options.refuse(
+        "a folder of images", "fold", "resize", "grey", "background", "rare_classes", "unknown", "group_pattern"
+    )
     pillow = _pillow()
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     files, others = [], []
@@ -61,7 +63,8 @@ def read_images(path: Path, options: LoadingOptions) -> Samples:
     channels = 1 if all(image.ndim == 2 for image in images) else 3
     values = np.stack([_with_channels(image, channels) for image in images])
     classes = np.array([index for index, _ in files], np.int64)
-    return Samples(values, classes, tuple(folder.name for folder in folders), notes=notes)
+    groups = groups_by_pattern([file for _, file in files], options.group_pattern)
+    return Samples(values, classes, tuple(folder.name for folder in folders), groups, notes=notes)
 
 
 def _pillow():

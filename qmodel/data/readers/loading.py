@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, text, whole
+from signbit.qmodel.option_types import choice, flag, joined, keyed, number, pattern, repeated, text, whole
 from signbit.qmodel.options import Options, option
 
 FOLDS = 5
@@ -11,6 +11,8 @@ LSB_ALL = ""
 """Key of `lsb` for all columns without one of their own."""
 
 WINDOW_MAX = 1 << 16
+UNKNOWN_MAX = 1000
+NOISE_FOLDERS, NO_NOISE = ("background_noise", "_background_noise_"), "none"
 SIDE_MAX = 1 << 12
 
 
@@ -71,6 +73,23 @@ class LoadingOptions(Options):
     )
     background: str | None = option(
         choice(("white", "black")), "background of transparent pixels", None, default_text="white"
+    )
+
+    group_pattern: str | None = option(
+        pattern(),
+        "samples whose files' names have the same text where this matches stay on one side of the split: "
+        "^([0-9]{8}) is the first eight digits",
+        None,
+    )
+    unknown: tuple[str, ...] = option(
+        joined(text("CLASS,..."), ",", 0, UNKNOWN_MAX), "classes that become one, called unknown", ()
+    )
+    noise: str | None = option(
+        text("FOLDER"),
+        "folder of noise among those of sounds: it becomes the class silence, and is mixed into sounds by --augment; "
+        f"{NO_NOISE} for none",
+        None,
+        default_text=f"one called {' or '.join(NOISE_FOLDERS)}",
     )
 
     @property

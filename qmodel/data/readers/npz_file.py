@@ -23,7 +23,7 @@ def read_npz(path: Path, options: LoadingOptions) -> Samples:
     (n, time, channels).  y is whole numbers, indices into `labels` if that is there, or texts.  `groups` is a text or
     number per sample.  x_train, y_train, x_test and y_test may replace x and y.  Nothing is unpickled.
     """
-    options.refuse("a .npz", "fold", "window", "stride", "lsb", "rare_classes")
+    options.refuse("a .npz", "fold", "window", "stride", "lsb", "rare_classes", "unknown")
     arrays, part = _read_arrays(path)
     x = arrays["x"]
     classes, labels = _classes(path, arrays["y"], arrays.get("labels"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file, sound_file
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
+from signbit.qmodel.data.readers.samples import groups_of
 from signbit.qmodel.data.readers.table import BEGIN, Row, Source
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
@@ -84,7 +84,7 @@ def recordings_source(folder: Path, options: LoadingOptions) -> tuple[Source, st
     first = table_source(files[0], options)
     names = first.columns
     label = options.label_column
-    labels = None if label is not None else _file_labels(folder, files)
+    labels = None if label is not None else file_labels(folder, files)
     if labels is not None:
         label = next(name for name in FILE_COLUMNS if name not in names)
     rows = _chained(folder, files, options, first, labels)
@@ -127,79 +127,28 @@ def _chained(
             gap = 0
 
 
-def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
-    """Frames (frames, channels) of all sound files, one after the other, with `starts` where each begins.
-
-    A class is a folder below, where there are any, else the file's name without a number at its end.
-    `--label-column` and `--group-column` are parts of the file's name, counted from 1.
-    """
-    options.refuse("a folder of sound files", *SOUND_OPTIONS)
-    files, others = recording_files(folder)
-    texts = (
-        _file_labels(folder, files)
-        if options.label_column is None
-        else [_name_part(path, options.label_column, "--label-column") for path in files]
-    )
-    values: list[np.ndarray] = []
-    first: tuple[tuple[str, ...], int] | None = None
-    total_bytes = 0
-    for path in files:
-        found, names, rate_hz = sound_file.read_sound(path)
-        first = first or (names, rate_hz)
-        if (names, rate_hz) != first:
-            raise SignbitError(
-                f"{path.relative_to(folder)}: has {len(names)} channels at {rate_hz} Hz, but {files[0].name} has "
-                f"{len(first[0])} at {first[1]} Hz"
-            )
-        if not len(found):
-            raise SignbitError(f"{path.relative_to(folder)}: holds no samples")
-        values.append(found)
-        total_bytes += found.nbytes
-        if total_bytes > BYTES_MAX:
-            raise SignbitError(f"{shown(folder.name)}: holds more than {BYTES_MAX // 8:,} numbers; take a part of it")
-    sizes = [len(array) for array in values]
-    classes, labels = classes_of(texts)
-    groups = None
-    if options.group_column is not None:
-        names_of_groups = [_name_part(path, options.group_column, "--group-column") for path in files]
-        groups = np.repeat(groups_of(names_of_groups), sizes)
-    kinds = " and ".join(sorted({suffix_of(path) for path in files}))
-    starts = np.zeros(sum(sizes), bool)
-    starts[np.cumsum([0, *sizes[:-1]])] = True
-    notes = (f"{len(files)} {kinds} files at {first[1]} Hz", *left_out(others))
-    return Samples(
-        np.concatenate(values),
-        np.repeat(classes, sizes),
-        labels,
-        groups,
-        columns=first[0],
-        starts=starts,
-        rate_hz=first[1],
-        notes=notes,
-    )
-
-
-SOUND_OPTIONS = ("fold", "test_data", "window", "stride", "label_column", "group_column", "rare_classes")
-
-
-def _file_labels(folder: Path, files: Sequence[Path]) -> list[str]:
+def file_labels(folder: Path, files: Sequence[Path]) -> list[str]:
     """The class of each file."""
     if files[0].parent != folder:
         return [path.relative_to(folder).parts[0] for path in files]
-    return [re.sub(r"[ _.-]*\(?[0-9]+\)?$", "", _stem(path)) or _stem(path) for path in files]
+    return [re.sub(r"[ _.-]*\(?[0-9]+\)?$", "", stem(path)) or stem(path) for path in files]
 
 
-def _name_part(path: Path, number: str, option: str) -> str:
-    parts = re.split(r"[ _.-]+", _stem(path))
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= len(parts)):
-        raise SignbitError(f"{option} {number}: for sound files give the number of a part of the name, such as 1")
-    return parts[int(number[:4]) - 1]
+def groups_by_pattern(files: Sequence[Path], pattern: str | None) -> np.ndarray | None:
+    """The group of each file by what `pattern` finds in its name: its first group, or all; raises SignbitError."""
+    if pattern is None:
+        return None
+    found = [re.search(pattern, path.name) for path in files]
+    for path, match in zip(files, found, strict=True):
+        if match is None:
+            raise SignbitError(f"--group-pattern {pattern}: matches nothing in the name of {shown(path.name)}")
+    return groups_of([match[min(match.re.groups, 1)] or "" for match in found])
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in names[:12])
 
 
-def _stem(path: Path) -> str:
+def stem(path: Path) -> str:
     name = path.name
     return name[: name.lower().rindex(suffix_of(path))]

@@ -37,6 +37,8 @@ class Samples:
     label_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was guessed and what was left out, one line each."""
+    noise: tuple[np.ndarray, ...] = ()
+    """Rows of recordings that hold none of the classes."""
 
     def only(self, kept: np.ndarray, *notes: str) -> "Samples":
         """The samples that bool `kept` (n,) names; where one is left out, a recording ends."""
@@ -59,6 +61,12 @@ class Samples:
         return replace(
             self, classes=np.searchsorted(used, self.classes), labels=tuple(self.labels[index] for index in used)
         )
+
+    def merged(self, labels: Sequence[str], into: str) -> "Samples":
+        """The same with the classes of `labels`, of which it may lack some, as one."""
+        names = [into if label in labels else label for label in self.labels]
+        index, merged = classes_of(names)
+        return replace(self, classes=index[self.classes], labels=merged)
 
 
 def classes_of(texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

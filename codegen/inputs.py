@@ -9,6 +9,7 @@ from signbit.codegen.ctext import string_literal
 from signbit.codegen.kernels.base import CArray
 from signbit.codegen.layout import plus
 from signbit.qmodel import integer
+from signbit.qmodel.data.readers.loading import LSB_ALL
 from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import WORD_BYTES, Shape, Value, size_of
@@ -18,15 +19,23 @@ UNIT = re.compile(r"[\[(]([^\[\]()]{1,16})[\])]\s*$")
 
 @dataclass(frozen=True)
 class InputChannel:
-    """What a channel's counts are; `lsb` is what one is worth, in the unit, as a decimal number."""
+    """What a channel's counts are; one is worth `worth`, in the unit."""
 
     name: str
     unit: str
-    lsb: str
+    worth: float
+
+    @property
+    def lsb(self) -> str:
+        """What a count is worth, as a decimal number."""
+        return f"{self.worth:.10g}"
 
     @property
     def texts(self) -> tuple[str, str, str]:
         return self.name, self.unit, self.lsb
+
+    def as_dict(self) -> dict:
+        return dict(zip(("name", "unit", "lsb"), self.texts, strict=True))
 
     @property
     def literals(self) -> str:
@@ -105,23 +114,31 @@ def input_plan(model: QuantizedModel) -> InputPlan | None:
     if quantization is None:
         return None
     arrays, values = INPUTS[quantization.kind](quantization)
-    return InputPlan(quantization.kind, arrays, values, quantization.range, model.counts_shape, _described(model))
+    return InputPlan(
+        quantization.kind,
+        arrays,
+        values,
+        quantization.range,
+        model.counts_shape,
+        described(model, model.counts_shape[-1]),
+    )
 
 
-def _described(model: QuantizedModel) -> tuple[InputChannel, ...]:
-    """The model's description of its channels; empty if it has none, or none that can be understood."""
+def described(model: QuantizedModel, channels: int) -> tuple[InputChannel, ...]:
+    """The model's description of its `channels`; empty if it has none, or none that can be understood."""
     record = model.provenance.get("data")
     record = record if isinstance(record, dict) else {}
-    names, lsb = record.get("columns"), record.get("lsb", {})
-    if not isinstance(names, list) or len(names) != model.counts_shape[-1] or not isinstance(lsb, dict):
+    names, options = record.get("columns"), record.get("options")
+    # older models have it among the options that their data were read with
+    lsb = record["lsb"] if "lsb" in record else options.get("lsb", {}) if isinstance(options, dict) else {}
+    if not isinstance(names, list) or len(names) != channels or not isinstance(lsb, dict):
         return ()
-    worths = [lsb.get(name, 1) if isinstance(name, str) else None for name in names]
+    usual = 1 if "lsb" in record else lsb.get(LSB_ALL, 1)
+    worths = [lsb.get(name, usual) if isinstance(name, str) else None for name in names]
     if not all(isinstance(worth, int | float) and not isinstance(worth, bool) for worth in worths):
         return ()
     try:
-        found = tuple(
-            InputChannel(name, _unit(name), f"{worth:.10g}") for name, worth in zip(names, worths, strict=True)
-        )
+        found = tuple(InputChannel(name, _unit(name), float(worth)) for name, worth in zip(names, worths, strict=True))
         _ = [channel.literals for channel in found]
     except (UnicodeEncodeError, OverflowError):
         return ()

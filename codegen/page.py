@@ -1,83 +1,164 @@
-"""A plan as one self-contained HTML page: table, bars, and the first layer's weights as pictures."""
+"""A model as one HTML file that runs its C in a browser: draw, load, paste or speak an input, see every value.
+
+The page asks nothing of any server.  Its content security policy allows the scripts and the style whose hashes it
+names, WebAssembly, and no request.
+"""
 
 import base64
-import struct
+import hashlib
 import zlib
-from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from signbit.codegen.measure import Measured
-from signbit.codegen.plan import LayerPlan, Plan
+from signbit.codegen.html import environment, first_weights, json_text, marked_safe, source
+from signbit.codegen.inputs import described
+from signbit.codegen.plan import Plan
 from signbit.codegen.report import shape_text
-from signbit.qmodel.layers import Dense, Weighted
+from signbit.codegen.wasm import build
+from signbit.qmodel.data.named import DIGIT_LABELS
+from signbit.qmodel.input_quantization import InputQuantization, Thermometer
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN
+from signbit.qmodel.model import QuantizedModel
 
-PICTURES_MAX = 64
-PICTURE_PIXELS = 84
-NEGATIVE, NOTHING, POSITIVE = (178, 88, 22), (247, 247, 247), (33, 102, 172)
-"""Brown, grey and blue: colour-blind readers can tell them apart, too."""
+PICTURE, VALUES, RECORDING, SOUND = "picture", "values", "recording", "sound"
+PARTS = {
+    PICTURE: ("picture",),
+    VALUES: ("csv", "values"),
+    RECORDING: ("csv", "plot", "recording"),
+    SOUND: ("plot", "sound"),
+}
+"""Scripts that take an input of each kind, and their styles."""
+TITLES = {
+    PICTURE: "Draw or load a picture",
+    VALUES: "Set or paste the values",
+    RECORDING: "Paste or load a recording",
+    SOUND: "Listen, or load a sound",
+}
+SLIDERS_MAX = 64
+SOUND_HZ_MIN = 4000
+"""Samples a second from which they are taken for sound."""
+DIGITS = "digits"
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One layer's part of a whole, in per cent."""
-
-    label: str
-    value: int
-    percent: float
-
-
-def page_text(plan: Plan, measured: Measured | None) -> str:
-    """The page; `measured` adds what the compiler found."""
-    environment = Environment(loader=PackageLoader("signbit.codegen"), undefined=StrictUndefined, autoescape=True)
-    environment.filters |= {"shape": shape_text, "number": "{:,.0f}".format}
-    template = environment.get_template("report.html.j2")
-    instructions = [layer.cost.instructions for layer in plan.layers]
-    return template.render(
-        plan=plan,
-        accuracy=plan.accuracy and plan.accuracy.split(" of ")[0],
-        measured=measured,
-        work=_bars(plan, instructions if None not in instructions else [layer.job.macs for layer in plan.layers]),
-        work_unit="MACs" if None in instructions else "instructions",
-        bytes=_bars(plan, [layer.flash_bytes for layer in plan.layers]),
-        pictures=_pictures(plan.layers[0]),
-        picture_pixels=PICTURE_PIXELS,
+def live_page(model: QuantizedModel, plan: Plan) -> str:
+    """The page; raises SignbitError where nothing can be compiled to WebAssembly."""
+    module = build(plan)
+    kind = input_kind(model)
+    style = source(".css", "look", "page", *PARTS[kind])
+    scripts = source(".js", "model"), source(".js", "answer", *PARTS[kind], "start")
+    return (
+        environment()
+        .get_template("page/page.html.j2")
+        .render(
+            plan=plan,
+            title=TITLES[kind],
+            kind=kind,
+            style=style,
+            style_hash=_hash(style),
+            scripts=scripts,
+            script_hashes=[_hash(script) for script in scripts],
+            module_bytes=len(module),
+            flash_bytes=plan.data_bytes + plan.table_bytes,
+            facts=json_text(facts(model, plan) | {"module": _base64(zlib.compress(module, 9))}),
+        )
     )
 
 
-def _bars(plan: Plan, values: list[float]) -> list[Bar]:
-    total = max(1, sum(values))
+def input_kind(model: QuantizedModel) -> str:
+    """How a person gives an input."""
+    shape = model.sensor_shape or model.input_shape
+    if model.front_end is not None and model.front_end.rate_hz >= SOUND_HZ_MIN and model.front_end.channels == 1:
+        return SOUND
+    if len(shape) == 3 and shape[1] == 1:
+        return RECORDING
+    return PICTURE if len(shape) == 3 and shape[2] in (1, 3) and model.sensor_shape is None else VALUES
+
+
+def facts(model: QuantizedModel, plan: Plan) -> dict:
+    """What the scripts must know besides the code, as plain JSON values."""
+    kind = input_kind(model)
+    weights = first_weights(plan.layers[0])
+    return {
+        "id": plan.model_id,
+        "labels": model.labels,
+        "shape": model.sensor_shape or model.input_shape,
+        "input_size": plan.input_size,
+        "sensor_size": plan.sensor_size,
+        "rejects": plan.reject is not None,
+        "layers": [
+            {
+                "title": f"{layer.index} {layer.title}, {shape_text(layer)}",
+                "shape": layer.job.output_shape,
+                "type": layer.output_ctype,
+                "bytes": layer.job.output.size_bytes,
+            }
+            for layer in plan.layers
+        ],
+        "weights": None if weights is None else _packed(weights),
+        **({"centring": centring(model)} if kind == PICTURE else {}),
+        **({"channels": channels(model)} if kind in (VALUES, RECORDING) else {}),
+        **({"rate_hz": model.front_end.rate_hz} if kind == SOUND else {}),
+    }
+
+
+def _packed(weights: np.ndarray) -> dict:
+    """Pictures of weights -1, 0 and +1, (neurons, height, width), as bytes in base64, four weights in each."""
+    neurons, height, width = weights.shape
+    digits = np.resize(weights.ravel() + 1, -(-weights.size // 4) * 4).astype(np.uint8).reshape(-1, 4)
+    packed = (digits << np.arange(0, 8, 2, dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
+    return {"neurons": neurons, "height": height, "width": width, "packed": _base64(packed.tobytes())}
+
+
+def centring(model: QuantizedModel) -> str | None:
+    """How handwritten digits lie in the pictures of the data that the model was trained on.
+
+    `mass`: in a box of 20/28 of the side, the centre of mass in the middle, as in MNIST; `box`: from edge to edge.
+    """
+    if model.labels != DIGIT_LABELS or model.input_shape[2] != 1:
+        return None
+    data = model.provenance.get("data")
+    return "box" if isinstance(data, dict) and data.get("name") == DIGITS else "mass"
+
+
+def channels(model: QuantizedModel) -> list[dict]:
+    """Name and unit of each value, what a count is worth, and the counts between which the inputs change."""
+    count = (model.sensor_shape or model.input_shape)[-1]
+    known = described(model, count)
+    ends = _ends(model, count)
     return [
-        Bar(f"{layer.index} {layer.title}", round(value), 100 * value / total)
-        for layer, value in zip(plan.layers, values, strict=True)
+        {
+            "name": known[index].name if known else f"value {index + 1}",
+            "worth": known[index].worth if known else 1,
+            "ends": ends[index],
+        }
+        for index in range(count)
     ]
 
 
-def _pictures(layer: LayerPlan) -> list[str]:
-    """The weights of the first neurons as PNG data addresses; none where they are no pictures."""
-    if not isinstance(layer.layer, Weighted):
-        return []
-    weights = layer.layer.weights[:PICTURES_MAX].astype(int)
-    if isinstance(layer.layer, Dense):
-        shape = layer.job.input_shape
-        weights = weights.reshape(len(weights), *(shape if len(shape) == 3 else (1, *shape, 1)))
-    if weights.ndim == 4:
-        weights = weights[..., 0]
-    colours = np.array([NEGATIVE, NOTHING, POSITIVE], np.uint8)[weights + 1]
-    return [f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}" for picture in colours]
+def _ends(model: QuantizedModel, count: int) -> list[tuple[int, int]]:
+    """Where the sliders of `count` channels end."""
+    if model.sensor_shape is None:
+        return [(0, 255)] * count
+    if model.front_end is not None or count > SLIDERS_MAX:
+        return [(INT16_MIN, INT16_MAX)] * count
+    return slider_ends(model.input_quantization)
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """A PNG of `pixels`, uint8 (height, width, 3): RGB, 8 bits, no filter (ISO/IEC 15948)."""
-    height, width, _ = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
-        (b"IEND", b""),
-    )
-    body = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
+def slider_ends(quantization: InputQuantization) -> list[tuple[int, int]]:
+    """Counts (low, high) of each channel at and beyond which the inputs stay as they are; (0, 1) if they always do."""
+    counts = np.arange(INT16_MIN, INT16_MAX + 1, dtype=np.int16)
+    inputs = quantization.run(np.repeat(counts[:, None], quantization.channels, axis=1))
+    changes = inputs[1:] != inputs[:-1]
+    bits = quantization.counts if isinstance(quantization, Thermometer) else np.ones(quantization.channels, int)
+    parts = np.split(changes, np.cumsum(bits)[:-1], axis=1)
+    places = [np.flatnonzero(part.any(axis=1)) for part in parts]
+    return [(int(counts[at[0]]), int(counts[at[-1] + 1])) if len(at) else (0, 1) for at in places]
+
+
+def _hash(text: str) -> str:
+    """The source expression that allows an inline script or style."""
+    return marked_safe(f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

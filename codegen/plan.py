@@ -302,6 +302,11 @@ class Plan:
         return sum(layer.flash_bytes for layer in self.layers)
 
     @property
+    def trace_bytes(self) -> int:
+        """Of every layer's output."""
+        return sum(layer.job.output.size_bytes for layer in self.layers)
+
+    @property
     def test_vector_bytes(self) -> int:
         return sum(vector.input.size_bytes + vector.logits.size_bytes for vector in self.test_vectors)
 

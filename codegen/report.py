@@ -145,7 +145,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "predicted_instructions": plan.instructions,
         "reject": plan.reject.described if plan.reject else None,
         **({"front_end": _front_end_dict(plan)} if plan.front_end else {}),
-        "inputs": [vars(channel) for channel in plan.input.described] if plan.input else [],
+        "inputs": [channel.as_dict() for channel in plan.input.described] if plan.input else [],
         "layers": [
             {
                 "index": layer.index,

@@ -140,7 +140,7 @@ def build(
     command = [*compiler, *flags, "-o", str(program), str(folder / "verify.c")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     if done.returncode:
-        raise SignbitError(f"{shlex.join(compiler)} could not compile the header: {_first_line(done.stderr)}")
+        raise SignbitError(f"{shlex.join(compiler)} could not compile the header: {first_line(done.stderr)}")
     return program
 
 
@@ -148,7 +148,7 @@ def run_program(program: Path, inputs: np.ndarray) -> bytes:
     """What the harness writes for `inputs`."""
     done = subprocess.run([str(program)], input=inputs.tobytes(), capture_output=True, timeout=TIMEOUT_S)
     if done.returncode:
-        words = _first_line(done.stderr.decode(errors="replace"))
+        words = first_line(done.stderr.decode(errors="replace"))
         raise SignbitError(f"the compiled model stopped with exit code {done.returncode}: {words}")
     return done.stdout
 
@@ -243,6 +243,7 @@ def find_compiler(named: str | None = None) -> list[str]:
     raise SignbitError("no C compiler was found; install one (apt install gcc) or name it with --cc")
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """A compiler's first error, or first words."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line), lines[0] if lines else "it said nothing")

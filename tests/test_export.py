@@ -277,6 +277,12 @@ def test_header_says_what_to_feed(repository, tmp_path):
     assert found.startswith(f"{hostile}\nm/s²\n1\n{names[1]}\ng\n6.1e-05\n")
 
 
+def test_older_models_say_among_the_options_what_a_count_is_worth(repository):
+    """The header of the motion model said 1."""
+    plan = make_plan(load(repository / "models" / "motion.npz"))
+    assert [channel.lsb for channel in plan.input.described] == ["6.1e-05"] * 3
+
+
 @pytest.mark.parametrize(
     ("columns", "lsb"), [("abc", {}), (["a"] * 99, {}), (None, []), ([1, 2, 3], {}), (["\ud800"] * 3, {})], ids=repr
 )

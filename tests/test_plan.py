@@ -21,8 +21,8 @@ from signbit.codegen.commands import common
 from signbit.codegen.commands.cli import main
 from signbit.codegen.kernels.base import CArray, Cost, Kernel
 from signbit.codegen.kernels.targets import SIZE, SPEED
-from signbit.codegen.page import png
 from signbit.codegen.plan import make_plan
+from signbit.codegen.report_page import png
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save

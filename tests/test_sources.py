@@ -279,7 +279,7 @@ def test_grey_images_are_grey_however_they_are_stored(tmp_path, suffix):
 def test_images_of_16_bits_are_refused_coloured_or_not(tmp_path):
     """Pillow cuts coloured ones to 8 bits without a word; this PNG is written by hand, since it can't write them."""
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'signbit[images]')")
-    from signbit.codegen.page import png
+    from signbit.codegen.report_page import png
 
     save_images(tmp_path / "d", {"a": [image.new("RGB", (2, 1))], "b": [image.new("RGB", (2, 1))]})
     deep = bytearray(png(np.zeros((1, 4, 3), np.uint8)))

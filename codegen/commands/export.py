@@ -7,10 +7,10 @@ from pathlib import Path
 from signbit.codegen.commands.common import add_plan_options, add_test_vectors, load_plan
 from signbit.codegen.measure import measure, missing
 from signbit.codegen.names import check_header_name
-from signbit.codegen.page import page_text
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict
+from signbit.codegen.report_page import page_text
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError

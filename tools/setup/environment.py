@@ -30,6 +30,8 @@ APT_PACKAGES = {
 }
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),
+    "wasm-ld": ("lld",),
+    "node": ("nodejs",),
     "cmake": ("cmake",),
     "make": ("make",),
     "cppcheck": ("cppcheck",),

@@ -1,0 +1,58 @@
+"""What the project's HTML pages share: a strict environment, one look, and the first layer's weights."""
+
+import json
+import re
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.filters import do_mark_safe as marked_safe
+
+from signbit.codegen.plan import LayerPlan
+from signbit.codegen.report import shape_text
+from signbit.qmodel.layers import Dense, Weighted
+
+COMMENT = re.compile(r"^\s*/\*(?s:.*?)\*/$|(?:^|\s)\s*// .*$", re.MULTILINE)
+MARGIN = re.compile(r"^\s+", re.MULTILINE)
+CSS_BLANKS = re.compile(r"([{};:,])\s+| (?={)")
+NEURONS_MAX = 64
+"""Of which the weights are shown."""
+
+
+@cache
+def environment() -> Environment:
+    """Text is escaped unless it is marked safe."""
+    made = Environment(
+        loader=PackageLoader("signbit.codegen"), undefined=StrictUndefined, autoescape=True, trim_blocks=True
+    )
+    made.filters |= {"shape": shape_text, "number": "{:,.0f}".format}
+    return made
+
+
+def source(suffix: str, *names: str) -> str:
+    """Scripts (.js) or styles (.css) of templates/page, one after the other, without comments and indentation."""
+    folder = resources.files("signbit.codegen") / "templates" / "page"
+    paths = [folder / (name + suffix) for name in names]
+    text = "".join(path.read_text() for path in paths if path.is_file())
+    text = MARGIN.sub("", COMMENT.sub("", text))
+    return marked_safe(CSS_BLANKS.sub(r"\1", text) if suffix == ".css" else text)
+
+
+def json_text(value: dict) -> str:
+    """JSON for a script element, which nothing in it can end: texts are the user's."""
+    return marked_safe(json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def first_weights(layer: LayerPlan) -> np.ndarray | None:
+    """-1, 0 and +1 of the first neurons as pictures, (neurons, height, width); None where there are no weights.
+
+    Of several channels the first is shown.
+    """
+    if not isinstance(layer.layer, Weighted):
+        return None
+    weights = layer.layer.weights[:NEURONS_MAX].astype(int)
+    if isinstance(layer.layer, Dense):
+        shape = layer.job.input_shape
+        weights = weights.reshape(len(weights), *(shape if len(shape) == 3 else (1, *shape, 1)))
+    return weights[..., 0] if weights.ndim == 4 else weights

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from signbit.qmodel.errors import SignbitError
 
+STDERR = 2
 BLOCK_BYTES = 1 << 20
 VALUE_CHARACTERS = 60
 """Characters of a name, label or cell inside a message."""
@@ -62,6 +63,26 @@ def read_file(path: str | os.PathLike, bytes_max: int) -> bytes:
     """The whole content, see `open_file`."""
     with open_file(path, bytes_max) as stream:
         return stream.read()
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Drops what libraries write to stderr about a file, in their own words and the file's: the reader's line says it.
+
+    Nothing of this process is shown there meanwhile.
+    """
+    try:
+        stderr = os.dup(STDERR)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), STDERR)
+        yield
+    finally:
+        os.dup2(stderr, STDERR)
+        os.close(stderr)
 
 
 class _Bounded(io.RawIOBase):

@@ -17,6 +17,7 @@ from signbit.line.link import Link
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.trainer.command import cli as train
 from tests.emulated_time import EMULATED_TIME, cpu_seconds
 
 CORES = pytest.mark.parametrize("core", MACHINES)
@@ -67,6 +68,30 @@ def test_every_mnist_image_gives_the_values_of_python(mnist_results, core):
     result = mnist_results[core]
     assert (result.inputs, result.different) == (10_000, 0)
     assert (result.uart_trips, result.uart_different) == (20, 0)
+
+
+@pytest.mark.parametrize("encoding", ["affine", "pieces:4", "thermometer:3"])
+def test_a_table_s_counts_become_the_logits_of_python(tmp_path, encoding, capsys, monkeypatch):
+    """From what the sensor gives: the inputs that are made of it are compared, too."""
+    if reason := emulate.missing(["riscv32"]):
+        pytest.skip(reason)
+    table, path = tmp_path / "table.csv", tmp_path / "table.npz"
+    rows = np.random.default_rng(0).normal(0, 3, (60, 2)).round(3)
+    text = "".join(f"{a},{b},{'high' if a * b > 0 else 'low'}\n" for a, b in rows)
+    table.write_text(f"a,b,kind\n{text}")
+    options = ["--model", "mlp", "--hidden", "8", "--epochs", "2", "--input-encoding", encoding, "--quiet"]
+    train.main(["--data", str(table), *options, "--out", str(path)])
+    capsys.readouterr()
+    command_line = [str(path), "--data", str(table), "--cores", "riscv32", "--json"]
+    assert command.main(command_line) == 0
+    model, (row,) = load(path), json.loads(capsys.readouterr().out)
+    assert (row["inputs"], row["values"]) == (12, 12 * (model.input_size + 8 + 2))
+    # the check itself
+    right = type(model).quantize_input
+    monkeypatch.setattr(type(model), "quantize_input", lambda model, counts: right(model, counts[::-1]))
+    assert command.main(command_line) == 1
+    with pytest.raises(SignbitError, match="takes a sensor's counts, but the data are bytes"):
+        emulate.given_by(load_dataset("digits").test, model)
 
 
 @pytest.mark.parametrize("core", RISCV)

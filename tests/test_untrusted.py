@@ -192,6 +192,21 @@ def test_only_a_few_formats_of_images_are_opened(tmp_path):
         own.read(tmp_path, LoadingOptions())
 
 
+def test_libraries_add_no_lines_of_their_own(tmp_path, capfd):
+    """libtiff writes to stderr itself when a compressed image is damaged."""
+    Image = pytest.importorskip("PIL.Image")
+    for number in range(20):
+        path = tmp_path / "ab"[number % 2] / f"{number}.tif"
+        path.parent.mkdir(exist_ok=True)
+        Image.effect_noise((16, 16), 90).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[20:40] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(SignbitError, match=f"{path.name}: can't be read"):
+        own.load_own(tmp_path, LoadingOptions())
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     "text", ["dense:" + "9" * 5000, "conv3x3:4, " * 5000 + "dense", "conv" + "9" * 5000 + ":3, dense"]
 )

@@ -1,8 +1,10 @@
 /** Runs a file of inputs through the model on an emulated core and writes all that it computes to a file.
  *
- * Command line: INPUTS OUTPUTS, names without spaces.  INPUTS holds whole inputs, one after the other.  OUTPUTS gets
- * for each of them every layer's output in order (bytes of hidden layers, little-endian int32 of the last), then the
- * logits that model_infer returned, and, after the last input, the stack's high-water mark, uint32.
+ * Command line: INPUTS OUTPUTS, names without spaces.  INPUTS holds whole inputs, one after the other: a sensor's
+ * counts where the model makes its input of them, little-endian int16.  OUTPUTS gets for each of them what
+ * model_quantize_input made of the counts, every layer's output in order (bytes of hidden layers, little-endian int32
+ * of the last), then the logits that model_infer returned, and, after the last input, the stack's high-water mark,
+ * uint32.
  */
 #include <stdint.h>
 
@@ -24,6 +26,11 @@ enum {
     EXIT_CUT_INPUT = 13,
     EXIT_WRITE_FAILED = 14,
 };
+
+/* Of a model with a front end it takes inputs: a window of samples is more than the RAM of small parts holds. */
+#if defined(MODEL_COUNTS_SIZE) && !defined(MODEL_SAMPLES_SIZE)
+#define TAKES_COUNTS
+#endif
 
 #define COMMAND_LINE_BYTES 256u
 #define BUFFER_BYTES 1024u
@@ -67,10 +74,35 @@ static char *split(char *text)
     return text + 1;
 }
 
+static uint8_t batch_input[MODEL_INPUT_SIZE];
+
+/* Fills batch_input from the next ITEM_BYTES; returns how many there were, fewer only at the end of the file. */
+#ifdef TAKES_COUNTS
+#define ITEM_BYTES (MODEL_COUNTS_SIZE * 2u)
+
+static uint32_t read_input(int32_t file)
+{
+    static int16_t counts[MODEL_COUNTS_SIZE];
+    uint32_t bytes = semihost_read(file, counts, ITEM_BYTES);
+
+    if (bytes == ITEM_BYTES) {
+        model_quantize_input(counts, batch_input);
+        trace(batch_input, MODEL_INPUT_SIZE);
+    }
+    return bytes;
+}
+#else
+#define ITEM_BYTES MODEL_INPUT_SIZE
+
+static uint32_t read_input(int32_t file)
+{
+    return semihost_read(file, batch_input, ITEM_BYTES);
+}
+#endif
+
 int main(void)
 {
     static char command_line[COMMAND_LINE_BYTES];
-    static uint8_t batch_input[MODEL_INPUT_SIZE];
     static int32_t batch_logits[MODEL_OUTPUT_SIZE];
     static model_scratch_t batch_scratch;
     char *outputs;
@@ -92,7 +124,7 @@ int main(void)
     if (output.file < 0) {
         return EXIT_NO_OUTPUTS;
     }
-    while ((bytes = semihost_read(inputs, batch_input, MODEL_INPUT_SIZE)) == MODEL_INPUT_SIZE) {
+    while ((bytes = read_input(inputs)) == ITEM_BYTES) {
         model_infer(batch_input, batch_logits, &batch_scratch);
         trace(batch_logits, sizeof batch_logits);
     }

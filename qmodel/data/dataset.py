@@ -30,7 +30,7 @@ class Split:
     x: np.ndarray | Windows
     y: np.ndarray
     samples: np.ndarray | Windows | None = None
-    """What a front end made `x` from, int16 (n, samples)."""
+    """What `x` was made from, int16 (n, numbers): a front end's samples, or the counts of a model's test part."""
 
     def __len__(self) -> int:
         return len(self.y)

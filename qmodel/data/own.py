@@ -390,9 +390,13 @@ def _dataset(
         noise=noise_parts(samples.noise) if samples.noise else (),
         is_kept_apart=inputs.start is not None or samples.groups is not None or _names_validation(samples),
     )
-    if model is not None and model.front_end is not None:
+    if model is None:
+        return data
+    if model.front_end is not None:
         data = data.with_front_end(model.front_end)
-    return data if model is None or not data.has_counts else data.with_inputs(model.input_quantization)
+    elif data.has_counts:
+        data = replace(data, test=replace(data.test, samples=data.test.x))
+    return data.with_inputs(model.input_quantization) if data.has_counts else data
 
 
 def _names_validation(samples: Samples) -> bool:

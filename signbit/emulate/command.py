@@ -6,7 +6,7 @@ import json
 from rich.console import Console
 
 from signbit.console import Column, console, print_table
-from signbit.emulate.emulation import UART_INPUTS, CoreResult, emulate, missing
+from signbit.emulate.emulation import UART_INPUTS, CoreResult, emulate, given_by, missing
 from signbit.emulate.machines import add_cores_option
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
 from signbit.qmodel.data.named import dataset_for
@@ -55,9 +55,11 @@ def main(arguments: list[str], prog: str = "signbit emulate") -> int:
     if reasons and (options.require or not cores):
         print(json.dumps({"not_run": told}) if options.json else f"NOT RUN: {told}")
         return EXIT_NOT_RUN if options.require else EXIT_OK
-    inputs = dataset_for(load(options.model), options.data, options.data_dir).test.x[: options.limit]
+    model = load(options.model)
+    test = dataset_for(model, options.data, options.data_dir).test
+    given = given_by(test, model)[: options.limit]
     with console(stderr=True).status("") as status:
-        results = emulate(options.model, inputs, cores, options.uart, status.update)
+        results = emulate(options.model, given, cores, options.uart, status.update)
     if options.json:
         print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
     else:

@@ -1,7 +1,7 @@
 """The real firmware on emulated cores against Python, every value of every layer.
 
-For each core the whole test set goes through the batch firmware (semihosting), and some inputs go through the real
-one, over its UART and protocol.
+For each core the whole test set goes through the batch firmware (semihosting), from the sensor's counts where the model
+makes its inputs of them, and some inputs go through the real one, over its UART and protocol.
 """
 
 import tempfile
@@ -20,6 +20,7 @@ from signbit.emulate.machines import CORES, MACHINES, EmulatedUart, Machine
 from signbit.line.link import Link
 from signbit.places import FIRMWARE, workspace
 from signbit.qmodel.command import note
+from signbit.qmodel.data.dataset import Split
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
@@ -32,7 +33,8 @@ STACK_WORD = np.dtype("<u4")
 class CoreResult:
     """What one emulated core computed, compared with Python.
 
-    `values` counts the outputs of all layers, logits included, and `different` those of them that are not Python's;
+    `values` counts the outputs of all layers, logits and inputs made of counts included, and `different` those of them
+    that are not Python's;
     `uart_different` counts round trips whose class (or rejection), logits or confidence are not, and requests that were
     repeated.  `flash_bytes` and `ram_bytes` are those of the firmware with the UART, or of the batch firmware where
     there is none (then `uart_trips` is 0), the stack left out; `stack_used_bytes` is the batch firmware's high-water
@@ -69,12 +71,13 @@ def _missing(machine: Machine) -> str | None:
 
 def emulate(
     path: Path,
-    inputs: np.ndarray,
+    given: np.ndarray,
     cores: Iterable[str] = MACHINES,
     uart_trips: int = UART_INPUTS,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[CoreResult]:
-    """Run the model file `path` on each of `cores` over `inputs`, uint8 (n, input_size).
+    """Run the model file `path` on each of `cores` over what is `given`: inputs, uint8 (n, input_size), or for a model
+    that `takes_counts` a sensor's counts, int16 (n, counts).
 
     Where the firmware has no port, only the batch runs.  Needs what `missing` asks for.  A note names each core whose
     memory is too small for the model.  Raises SignbitError when a firmware can't be built, faults or does not end, and
@@ -85,12 +88,27 @@ def emulate(
     progress(f"building for {len(machines)} cores")
     elfs = _built([machine for machine in machines if machine.env], path, build_folder(model))
     machines = [machine for machine in machines if not machine.env or machine.env in elfs]
-    trace = model.trace(inputs)
+    inputs = model.quantize_input(given) if takes_counts(model) else given
+    values = [*([inputs] if takes_counts(model) else []), *model.trace(inputs)]
     results = []
     for machine in machines:
         progress(f"{machine.title}: {len(inputs)} inputs")
-        results.append(_run_core(machine, elfs, model, inputs, trace, uart_trips))
+        results.append(_run_core(machine, elfs, model, given, inputs, values, uart_trips))
     return results
+
+
+def takes_counts(model: QuantizedModel) -> bool:
+    """Whether the batch firmware reads a sensor's counts; of a model with a front end it reads inputs."""
+    return model.input_quantization is not None and model.front_end is None
+
+
+def given_by(part: Split, model: QuantizedModel) -> np.ndarray:
+    """What `emulate` is given of a part of the data; raises SignbitError where it lacks the counts."""
+    if not takes_counts(model):
+        return part.x
+    if part.samples is None:
+        raise SignbitError("the model takes a sensor's counts, but the data are bytes; name other data with --data")
+    return part.samples
 
 
 def _built(machines: list[Machine], path: Path, folder: Path) -> dict[str, Path]:
@@ -123,19 +141,20 @@ def _run_core(
     machine: Machine,
     elfs: dict[str, Path],
     model: QuantizedModel,
+    given: np.ndarray,
     inputs: np.ndarray,
-    trace: list[np.ndarray],
+    values: list[np.ndarray],
     uart_trips: int,
 ) -> CoreResult:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         batch = elfs[machine.batch_env] if machine.env else _build_batch(machine, model, Path(folder))
-        output = emulator.run_batch(machine, batch, inputs.tobytes(), Path(folder))
+        output = emulator.run_batch(machine, batch, given.tobytes(), Path(folder))
         size = pio.size(elfs.get(machine.env, batch), machine.target.toolchain)
-    different, stack_used_bytes = compare_batch(output, trace)
+    different, stack_used_bytes = compare_batch(output, values)
     uart_different, boot_ms = 0, 0.0
     if machine.env:
-        uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, trace[-1], uart_trips)
+        uart_different, boot_ms = _round_trips(machine, elfs[machine.env], model, inputs, values[-1], uart_trips)
     else:
         uart_trips = 0
     return CoreResult(
@@ -143,7 +162,7 @@ def _run_core(
         title=machine.title,
         machine=machine.machine,
         inputs=len(inputs),
-        values=sum(layer.size for layer in trace),
+        values=sum(value.size for value in values),
         different=different,
         uart_trips=uart_trips,
         uart_different=uart_different,
@@ -163,14 +182,14 @@ def _build_batch(machine: Machine, model: QuantizedModel, folder: Path) -> Path:
     return elf
 
 
-def compare_batch(output: bytes, trace: list[np.ndarray]) -> tuple[int, int]:
-    """Compare the file that firmware/src/batch.c writes with `QuantizedModel.trace`.
+def compare_batch(output: bytes, values: list[np.ndarray]) -> tuple[int, int]:
+    """Compare the file that firmware/src/batch.c writes with `QuantizedModel.trace`, after the inputs made of counts.
 
     Returns how many values differ, and the stack's high-water mark in bytes.  The logits are in the file twice, as
     the last layer's output and as what infer returned; one that is wrong in either place counts as one.
     """
-    names = [f"layer{index}" for index in range(len(trace))]
-    layers = [layer.reshape(len(layer), -1) for layer in trace]
+    names = [f"value{index}" for index in range(len(values))]
+    layers = [layer.reshape(len(layer), -1) for layer in values]
     columns = list(zip([*names, "returned"], [*layers, layers[-1]], strict=True))
     record = np.dtype([(name, layer.dtype.newbyteorder("<"), layer.shape[1:]) for name, layer in columns])
     expected_bytes = len(layers[-1]) * record.itemsize + STACK_WORD.itemsize

@@ -25,7 +25,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rich.progress import Progress
 
+from signbit.console import console
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.own import load_own
@@ -184,12 +186,15 @@ def main(arguments: list[str], prog: str = "python -m tools prove bad-files") ->
     parser.add_argument("--format", action="append", choices=tuple(formats()), help="only this one; may be repeated")
     options = parser.parse_args(arguments)
     findings, files, slowest, most = [], Counter(), 0.0, 0
-    for name, outcome in prove(options.files, options.seed, tuple(options.format or ())):
-        findings += outcome.findings
-        for finding in outcome.findings:
-            print(finding)
-        files[name] += outcome.files
-        slowest, most = max(slowest, outcome.seconds_max), max(most, outcome.bytes_max)
+    with Progress(transient=True, console=console(stderr=True)) as progress:
+        task = progress.add_task("files", total=options.files)
+        for name, outcome in prove(options.files, options.seed, tuple(options.format or ())):
+            findings += outcome.findings
+            for finding in outcome.findings:
+                print(finding)
+            files[name] += outcome.files
+            slowest, most = max(slowest, outcome.seconds_max), max(most, outcome.bytes_max)
+            progress.update(task, description=name, advance=outcome.files)
     figures = {"seed": options.seed, "files": files, "findings": findings, "slowest_s": slowest, "peak_bytes": most}
     print(line(figures))
     if options.files >= FILES and not options.format:

@@ -9,7 +9,7 @@ from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.recordings import RECORDINGS, files_below, groups_by_pattern, left_out
 from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.untrusted import read_file, shown
+from signbit.qmodel.untrusted import read_file, shown, silent_libraries
 
 SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -82,7 +82,7 @@ def _read(pillow, path: Path, file: Path, options: LoadingOptions) -> tuple[np.n
     place = shown(file.relative_to(path), 200)
     content = read_file(file, FILE_BYTES_MAX)
     try:
-        with image_module.open(io.BytesIO(content), formats=FORMATS) as opened:
+        with silent_libraries(), image_module.open(io.BytesIO(content), formats=FORMATS) as opened:
             if opened.width * opened.height > PIXELS_MAX:
                 raise SignbitError(f"{place}: has more than {PIXELS_MAX:,} pixels; make it smaller")
             if opened.mode.startswith(DEEP_MODES) or any(DEEP_DATA in str(tile.args) for tile in opened.tile):

@@ -17,12 +17,14 @@ import numpy as np
 from signbit.bridge import export_qonnx
 from signbit.bridge.constants import computed
 from signbit.bridge.export_onnx import OUTPUT
-from signbit.bridge.graph.builder import Builder, Built
+from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.fold import Certificate
+from signbit.bridge.graph.layers import Built
 from signbit.bridge.graph.library import ModelProto, TensorProto, numpy_helper
-from signbit.bridge.graph.node import Node, Operator
+from signbit.bridge.graph.node import Known, Node, Operator
 from signbit.bridge.graph.reading import OPSET_MIN, OWN_DOMAIN, attributes, read
-from signbit.bridge.graph.tensor import Difference, InputSlot, Slot, Tensor
+from signbit.bridge.graph.source import InputSlot, Slot
+from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, cause
 from signbit.bridge.operators import elementwise, merges, own, pools, quantizers, shapes, weighted
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_name
@@ -37,11 +39,14 @@ OPERATORS: dict[str, Operator] = {
     **merges.OPERATORS,
     **quantizers.OPERATORS,
 }
-ENDS = ("Softmax", "LogSoftmax", "ArgMax")
+ENDS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax")
 """Operators after the logits, which keep the order of the classes; the device has its own confidence."""
+AFTER_ENDS = ("Cast", "Identity", "Reshape", "Squeeze")
 ADVICE = {
     **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Mish", "HardSwish"), "use QuantReLU"),
     **dict.fromkeys(("Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Erf", "Softplus"), "use QuantReLU or BinarySign"),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "ArgMax"), "only at the end of the network it is left out"),
+    "Ceil": "use Round or Floor",
     **dict.fromkeys(("LSTM", "GRU", "RNN", "Loop", "Scan", "If"), "only networks without loops have an integer model"),
     "ConvTranspose": "use convolutions",
     "InstanceNormalization": "use batch normalization",
@@ -49,7 +54,9 @@ ADVICE = {
     "DynamicQuantizeLinear": "quantize with fixed scales",
 }
 TAKE_PADDING = ("Conv", "ConvInteger", "QLinearConv", "Transpose")
+TAKE_UNMAPPABLE = ("Add", "Sub")
 LAYOUTS = ("NCHW", "NHWC")
+ONE_OUTPUT = "the network has one output, so every input gets the same label; train it with one output for each class"
 INPUT_UNIT = 1 / 255
 """What a byte of the input is worth in graphs whose input is real."""
 
@@ -120,24 +127,25 @@ class _Walk:
     def __init__(self, proto: ModelProto, options: Options):
         self.proto, self.options = proto, options
         self.opset = next((each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")), OPSET_MIN)
-        self.known: dict[str, Tensor | np.ndarray] = {}
+        self.known: dict[str, Known] = {}
         for tensor in proto.graph.initializer:
             self.known[tensor.name] = _array(tensor)
         self.input = self._input()
         range_of = self._range_of if options.range_of else None
         takes_counts = self.input.elem_type == TensorProto.INT16
-        self.builder = Builder(self.input.source, options.allow_rounding, range_of, takes_counts)
+        self.builder = Builder(
+            self.input.source, allow_rounding=options.allow_rounding, range_of=range_of, takes_counts=takes_counts
+        )
         self.ends: dict[str, str] = {}
         """Names after the logits, and the name of the logits."""
 
     def result(self) -> Imported:
         for proto in self.proto.graph.node:
             node = self._node(proto)
-            if proto.op_type in ENDS and not node.is_constant and not proto.domain:
-                self.ends[proto.output[0]] = self.ends.get(proto.input[0], proto.input[0])
             self.known[proto.output[0]] = self._run(node)
+            self._follow_end(node, proto.output[0])
         model, logits = self._finish()
-        built = self.builder.layers()
+        built = self.builder.needed()
         return Imported(
             model,
             tuple(each.certificate for each in built),
@@ -159,28 +167,40 @@ class _Walk:
         names = tuple(proto.input)
         return Node(proto.op_type, proto.domain, name, tuple(inputs), names, attributes(proto), self.opset)
 
-    def _run(self, node: Node) -> Tensor | np.ndarray:
+    def _follow_end(self, node: Node, output: str) -> None:
+        if not node.names or node.domain or node.is_constant:
+            return
+        source = node.names[0]
+        is_end = node.kind in ENDS and node.attributes.get("axis", 1) in (1, -1)
+        if is_end or (node.kind in AFTER_ENDS and source in self.ends):
+            self.ends[output] = self.ends.get(source, source)
+
+    def _run(self, node: Node) -> Known:
+        """What the node gives; Unmappable is only refused where the network's output needs it."""
+        if node.kind not in TAKE_UNMAPPABLE and (given := cause(node.inputs)) is not None:
+            return given
         try:
             if node.is_constant:
                 return computed(node)
             return self._operator(node)(node, self.builder)
         except SignbitError as error:
-            raise SignbitError(f"{node.place}: {error}") from None
+            text = f"{node.place}: {error}"
         except (ValueError, IndexError) as error:
             # numpy's word for shapes that do not fit together
-            raise SignbitError(f"{node.place}: its inputs do not fit together ({_one_line(error)})") from None
+            text = f"{node.place}: its inputs do not fit together ({_one_line(error)})"
+        if node.is_constant:
+            raise SignbitError(text)
+        return Unmappable(text)
 
     def _operator(self, node: Node) -> Operator:
         if node.domain == OWN_DOMAIN:
             return own.operator(node, self.proto)
         if self.builder.takes_counts and self.builder.input_quantization is None:
             raise SignbitError("reads 16-bit inputs; give the network bytes or real numbers")
-        if node.kind in ENDS and node.kind not in OPERATORS:
-            return elementwise.same
         if node.kind not in OPERATORS:
             advice = ADVICE.get(node.kind)
             raise SignbitError(f"there is no integer form of {shown(node.kind)}" + (f"; {advice}" if advice else ""))
-        if node.kind != "Add" and any(isinstance(each, Difference) for each in node.inputs):
+        if node.kind not in TAKE_UNMAPPABLE and any(isinstance(each, Difference) for each in node.inputs):
             raise SignbitError(elementwise.NO_DIFFERENCE)
         padded = [each for each in node.inputs if isinstance(each, Tensor) and each.padding is not None]
         if padded and node.kind not in TAKE_PADDING:
@@ -224,18 +244,24 @@ class _Walk:
         name = found.graph.output[0].name
         logits = self.ends.get(name, name)
         final = self.known.get(logits)
+        if (found_cause := cause([final])) is not None:
+            raise SignbitError(found_cause.reason)
+        if isinstance(final, Difference):
+            raise SignbitError(f"the network's output {elementwise.NO_DIFFERENCE}")
         if not isinstance(final, Tensor):
             raise SignbitError("the graph's output does not depend on its input")
         is_own = isinstance(final.source, Slot) and final.source.value.encoding is Encoding.INT32
         shift = own.logit_shift(found) if is_own else self.builder.logits(final)
-        layers = tuple(each.layer for each in self.builder.layers())
+        layers = tuple(each.layer for each in self.builder.needed())
         model = self._model(layers, shift)
+        if model.output_size == 1:
+            self.builder.notes.append(ONE_OUTPUT)
         return model, logits
 
     def _model(self, layers: Sequence, shift: int) -> QuantizedModel:
         found, options = self.proto, self.options
         labels = options.labels or own.labels(found) or tuple(map(str, range(layers[-1].neurons)))
-        certificate = _total(self.builder.layers())
+        certificate = _total(self.builder.needed())
         record = {
             **({"sha256": options.sha256} if options.sha256 else {}),
             "producer": shown(f"{found.producer_name} {found.producer_version}".strip()),

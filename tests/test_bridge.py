@@ -174,7 +174,49 @@ def step_bipolar(graph, x):
     return graph("BipolarQuant", graph("Sub", x, np.float32(0.5)), np.float32(2))
 
 
-@pytest.mark.parametrize("step", [step_where, step_less, step_cast, step_larq, step_bipolar])
+def sign_at(graph, x):
+    return graph("Sign", graph("Sub", x, np.float32(0.5)))
+
+
+def step_zero_replaced(graph, x):
+    """out = sign(x); out[out == 0] = 1"""
+    sign = sign_at(graph, x)
+    is_zero = graph("Equal", sign_at(graph, x), np.float32(0))
+    return graph("Mul", graph("Where", is_zero, np.ones((1, 6), np.float32), sign), np.float32(2))
+
+
+def step_zero_added(graph, x):
+    sign = sign_at(graph, x)
+    is_zero = graph("Cast", graph("Equal", sign, np.float32(0)), to=TensorProto.FLOAT)
+    return graph("Mul", graph("Add", sign, is_zero), np.float32(2))
+
+
+def step_difference(graph, x):
+    sides = [
+        graph("Cast", graph(kind, x, np.float32(0.5)), to=TensorProto.FLOAT) for kind in ("GreaterOrEqual", "Less")
+    ]
+    return graph("Mul", graph("Sub", *sides), np.float32(2))
+
+
+def step_not_zero(graph, x):
+    """A number becomes True where it is not 0."""
+    is_up = graph("Cast", graph("Relu", graph("Add", sign_at(graph, x), np.float32(0.5))), to=TensorProto.BOOL)
+    return graph("Where", is_up, np.float32(2), np.float32(-2))
+
+
+def step_bounded(graph, x):
+    """Max and Min of constants, and Abs of what has a sign only."""
+    bounded = graph("Min", graph("Max", step_where(graph, x), np.float32(-1)), np.float32(1))
+    return graph("Mul", bounded, graph("Abs", step_where(graph, x)))
+
+
+WAYS = [
+    *(step_where, step_less, step_cast, step_larq, step_bipolar, step_zero_replaced, step_zero_added),
+    *(step_difference, step_not_zero, step_bounded),
+]
+
+
+@pytest.mark.parametrize("step", WAYS)
 def test_every_way_to_write_a_sign_is_the_same_thresholds(step):
     graph = Graph(12)
     imported = graph.imported(graph.dense(step(graph, graph.dense("x", 6, 12)), 3, 6), input_unit=0.25)
@@ -194,6 +236,63 @@ def test_a_straight_through_estimator_is_what_it_estimates():
         y = graph("Add", x, graph("Sub", y, x)) if is_straight else y
         hashes.append(graph.imported(graph.dense(y, 3, 6)).model.hash)
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("kind", ["Tanh", "product"])
+def test_a_surrogate_without_an_integer_form_cancels_out(kind):
+    """soft(x) + (sign(x) - soft(x)), and sign(x) - soft(x) + soft(x): only the sign is left."""
+    hashes = []
+    for soft in (None, "first", "last"):
+        graph = Graph(12)
+        x = graph.dense("x", 6, 12)
+        hard = step_where(graph, x)
+        if soft:
+            y = graph("Tanh", x) if kind == "Tanh" else graph("Add", graph("Mul", x, x), x)
+            hard = graph("Add", *(y, graph("Sub", hard, y)) if soft == "first" else (graph("Sub", hard, y), y))
+        hashes.append(graph.imported(graph.dense(hard, 3, 6)).model.hash)
+    assert len(hashes) == 3 and len(set(hashes)) == 1
+
+
+def test_what_nothing_reads_need_not_have_an_integer_form():
+    graph = Graph(12)
+    graph("Tanh", "x")
+    assert len(graph.imported(graph.dense("x", 3, 12)).model.layers) == 1
+
+
+@pytest.mark.parametrize("shape", [(36,), (1, 6, 6)])
+def test_an_input_that_is_made_binary_gets_a_layer_that_does_it(shape):
+    graph = Graph(*shape)
+    bits = step_where(graph, "x")
+    imported = graph.imported(graph.dense(graph("Flatten", bits), 3, 36))
+    assert [layer.kind for layer in imported.model.layers] == ["depthwise_conv2d", "dense"]
+    assert imported.model.layers[0].activation.kind == "sign" and differences(imported) == (pytest.approx(0), 0)
+    assert "quantizes its input to another grid" in imported.notes[0]
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_auto_pad_is_worked_out(mode, stride):
+    graph = Graph(2, 7, 6)
+    x = conv(graph, "x", kernel=(4, 3), auto_pad=mode, strides=[stride, stride])
+    fan_in = 4 * -(-7 // stride) * -(-6 // stride)
+    assert differences(graph.imported(to_logits(graph, relu(graph, x, step=0.5), fan_in)))[1] == 0
+
+
+def test_the_larger_of_a_number_and_a_constant_is_a_clamp():
+    """As some exporters write Clip and Relu6."""
+    hashes = []
+    for is_clip in (True, False):
+        graph = Graph(12)
+        x = graph.dense("x", 6, 12)
+        ends = np.float32(0), np.float32(7)
+        x = graph("Clip", x, *ends) if is_clip else graph("Min", graph("Max", ends[0], x), ends[1])
+        hashes.append(graph.imported(graph.dense(graph("Round", x), 3, 6)).model.hash)
+    assert hashes[0] == hashes[1]
+
+
+def test_one_output_is_said_to_be_one_class():
+    graph = Graph(12)
+    assert "one output for each class" in graph.imported(graph.dense("x", 1, 12)).notes[0]
 
 
 def test_a_step_from_0_to_1_has_two_levels():
@@ -373,9 +472,11 @@ def test_evenly_spaced_thresholds_are_a_requantize():
     assert imported.certificate.different == 0 and differences(imported) == (0.0, 0)
 
 
-def test_a_softmax_at_the_end_is_left_to_the_device():
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_a_softmax_at_the_end_is_left_to_the_device(kind):
     graph = Graph(12)
-    imported = graph.imported(graph("Softmax", graph.dense("x", 3, 12), axis=1))
+    end = graph(kind, graph.dense("x", 3, 12), **({} if kind == "Sigmoid" else {"axis": 1}))
+    imported = graph.imported(graph("Identity", end))
     assert imported.logits == "t0" and differences(imported)[1] == 0
 
 
@@ -462,13 +563,16 @@ REFUSED = {
     "dilation": (lambda g: to_logits(g, conv(g, "x", dilations=[2, 2]), 16), r"Conv0.*is dilated"),
     "stride of 0": (
         lambda g: to_logits(g, conv(g, "x", strides=[0, 1]), 16),
-        r"Conv0.*a stride below 1, or pads below 0",
+        r"Conv0.*a stride below 1, or strides for other than 2 axes",
     ),
     "pads below 0": (
         lambda g: to_logits(g, conv(g, "x", pads=[0, -1, 0, 0]), 16),
-        r"Conv0.*a stride below 1, or pads below 0",
+        r"Conv0.*pads below 0, or pads for other than 2 axes",
     ),
-    "auto_pad": (lambda g: to_logits(g, conv(g, "x", auto_pad="SAME_UPPER"), 144), r"Conv0.*auto_pad"),
+    "auto_pad": (
+        lambda g: to_logits(g, conv(g, "x", auto_pad="SAME"), 144),
+        r"Conv0.*auto_pad 'SAME', which is unknown|is not valid ONNX",
+    ),
     "branch not quantized": (lambda g: branches(g, False), r"Add6.*not quantized; quantize each branch"),
     "sum not quantized": (lambda g: branches(g, True), r"MatMul\d+.*a sum that is not quantized; quantize after"),
     "product of activations": (
@@ -502,9 +606,23 @@ REFUSED = {
         lambda g: quantized(g, np.array([[1, 2, 40, 41, 300]]), kind="MultiThreshold"),
         r"MultiThreshold2.*not evenly spaced, in 6 of 6 channels",
     ),
-    "input on another grid": (
-        lambda g: g.dense(flat(g, g("Quant", "x", *map(np.float32, (1 / 100, 0, 8)), signed=0)), 3, 72),
-        r"MatMul2.*grid that not every one of the 256 bytes is on",
+    "softmax inside": (
+        lambda g: g.dense(g("Softmax", relu(g, g.dense(flat(g), 6, 72)), axis=1), 3, 6),
+        r"Softmax\d+.*no integer form of Softmax; only at the end",
+    ),
+    "softmax over the batch": (lambda g: g("Softmax", g.dense(flat(g), 6, 72), axis=0), r"Softmax2.*no integer form"),
+    "a grid cut to whole numbers": (
+        lambda g: g("Cast", relu(g, g.dense(flat(g), 6, 72), step=0.25), to=TensorProto.INT32),
+        r"Cast\d+.*rounded to another grid before",
+    ),
+    "the absolute value": (lambda g: flat_relu(g, "Abs"), r"Abs2.*no integer form of Abs of real numbers; clamp"),
+    "the larger of two": (
+        lambda g: g("Max", *[relu(g, "x", step=step) for step in (1.0, 2.0)]),
+        r"Max\d+.*the larger or smaller of two activations",
+    ),
+    "a bump": (
+        lambda g: g.dense(g("Cast", g("Equal", g("Sign", g.dense(flat(g), 6, 72)), np.float32(0)), to=1), 3, 6),
+        r"MatMul\d+.*a step that does not lead from one number to another",
     ),
     "part of the input": (
         lambda g: g.dense(flat(g, g("Slice", "x", np.array([0]), np.array([3]), np.array([2]))), 3, 36),

@@ -92,26 +92,26 @@ def compare(line: Line, wanted: np.ndarray, activation: Requantize, acc: Range) 
     return Certificate(int((high - low + 1).sum()), int(np.abs(cut[0] - cut[1]).sum()))
 
 
-def threshold(gain: np.ndarray, offset: np.ndarray, acc: Range, is_strict: bool) -> Sign:
-    """gain * acc + offset >= 0 (or > 0) as direction * acc >= T -- SPEC 5."""
+def threshold(gain: np.ndarray, offset: np.ndarray, is_strict: np.ndarray) -> Sign:
+    """gain * acc + offset >= 0 (or > 0 where `is_strict`) as direction * acc >= T -- SPEC 5."""
     size = np.where(gain == 0, 1.0, np.abs(gain))
     exact = -offset / size
-    reached = np.floor(exact) + 1 if is_strict else np.ceil(exact)
+    reached = np.where(is_strict, np.floor(exact) + 1, np.ceil(exact))
     # the range of every accumulator lies within int32
     reached = np.clip(reached, INT32_MIN + 1, INT32_MAX)
-    always = offset > 0 if is_strict else offset >= 0
+    always = np.where(is_strict, offset > 0, offset >= 0)
     reached = np.where(gain == 0, np.where(always, INT32_MIN, INT32_MAX), reached)
     return Sign(reached.astype(np.int32), np.where(gain < 0, -1, 1).astype(np.int8))
 
 
-def zeros(gain: np.ndarray, offset: np.ndarray, acc: Range) -> Certificate:
-    """How many accumulators make gain * acc + offset exactly 0, which a sign has a value of its own for."""
+def zeros(gain: np.ndarray, offset: np.ndarray, acc: Range, is_own: np.ndarray) -> Certificate:
+    """How many accumulators make gain * acc + offset exactly 0, in neurons whose sign has a value of its own for it."""
     low, high = np.broadcast_arrays(acc.low, acc.high, gain)[:2]
     with np.errstate(divide="ignore", invalid="ignore"):
         place = -offset / gain
     hits = (place == np.rint(place)) & (low <= place) & (place <= high)
     whole = np.where(gain == 0, np.where(offset == 0, high - low + 1, 0), hits)
-    return Certificate(int((high - low + 1).sum()), int(whole.sum()))
+    return Certificate(int((high - low + 1).sum()), int((whole * is_own).sum()))
 
 
 def two_levels(sign: Sign) -> Requantize:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from signbit.bridge.graph.builder import Builder
-from signbit.bridge.graph.tensor import Difference, Tensor
+from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
-Known = Tensor | Difference | np.ndarray
+Known = Tensor | Difference | Unmappable | np.ndarray
 """What a name in the graph is known to be."""
 
 
@@ -32,7 +32,7 @@ class Node:
 
     @property
     def is_constant(self) -> bool:
-        return not any(isinstance(each, Tensor | Difference) for each in self.inputs)
+        return not any(isinstance(each, Tensor | Difference | Unmappable) for each in self.inputs)
 
     def attribute(self, name: str, default):
         """A number or text of the default's type, or a list of whole numbers."""

@@ -1,115 +1,14 @@
 """A tensor of the graph, as whole numbers of the integer model and the real numbers that they mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 
-from signbit.qmodel.activations import Logits
+from signbit.bridge.graph.source import Pending, Slot, Sum
+from signbit.bridge.graph.stairs import Rounding, Stairs, Step
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.layer import Layer
-from signbit.qmodel.layers import AveragePool, Weighted
-from signbit.qmodel.value import Shape, Value, size_of
-
-ON_GRID = 1e-4
-"""How far a number may lie from a whole one, in levels, that float32 was meant to hold exactly."""
-
-
-class Rounding(Enum):
-    """What turns a real number x into a whole one."""
-
-    FLOOR = "down"
-    NEAREST = "to nearest, halves to even"
-    AT_LEAST_0 = "1 where x >= 0, else 0"
-    ABOVE_0 = "1 where x > 0, else 0"
-    SIGN = "-1, 0 or +1"
-
-
-STEPS = (Rounding.AT_LEAST_0, Rounding.ABOVE_0, Rounding.SIGN)
-
-
-@dataclass(eq=False)
-class Slot:
-    """A value of the integer model; `number` 0 is the input, `number` i + 1 what layer i gives."""
-
-    number: int
-    value: Value
-
-
-@dataclass(eq=False)
-class InputSlot(Slot):
-    """The input.  How its bytes are ordered is only known when a layer reads it.
-
-    `places[i]` is where number i of the model's input lies in the graph's, both flattened; None as long as no layer
-    has read it.  `usual` is where they lie if the first layer is a dense one, in the shape of the input; None
-    where nobody knows.
-    """
-
-    usual: np.ndarray | None
-    places: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """Accumulators of a layer whose activation is not known yet; `layer.activation` is None."""
-
-    reads: tuple[Slot, ...]
-    layer: Weighted
-    is_mean: bool = False
-    """All weights are 1, and the graph divides by their number."""
-
-    @property
-    def shape(self) -> Shape:
-        return self.layer.output_shape(*(slot.value.shape for slot in self.reads))
-
-    def with_activation(self, activation) -> Layer:
-        return replace(self.layer, activation=activation)
-
-    def checked(self) -> "Pending":
-        """Raises SignbitError unless the layer fits what it reads."""
-        zeros = np.zeros(self.layer.neurons, np.int16)
-        self.with_activation(Logits(zeros, zeros.astype(np.int32))).check(self.reads[0].value)
-        return self
-
-    def flipped(self, channels: np.ndarray) -> "Pending":
-        """The accumulators of `channels`, bool (neurons,), with the opposite sign."""
-        weights = self.layer.weights
-        signs = np.where(channels, -1, 1).astype(np.int8).reshape(-1, *[1] * (weights.ndim - 1))
-        return replace(self, layer=replace(self.layer, weights=weights * signs), is_mean=False)
-
-    def pooled(self, size: tuple[int, int]) -> "Pending":
-        """The largest of each window; windows in windows are one larger window."""
-        window = self.layer.window
-        pool = (window.pool[0] * size[0], window.pool[1] * size[1])
-        return replace(self, layer=replace(self.layer, window=replace(window, pool=pool)), is_mean=False)
-
-    def mean(self, high: int) -> AveragePool:
-        """The layer that rounds the mean of each window."""
-        return AveragePool(self.layer.kernel, self.layer.neurons, high)
-
-
-@dataclass(frozen=True, eq=False)
-class Sum:
-    """sum_k gains[k] * u_k of values of one shape; gains are positive real numbers."""
-
-    reads: tuple[Slot, ...]
-    gains: tuple[float, ...]
-
-    @property
-    def shape(self) -> Shape:
-        return self.reads[0].value.shape
-
-
-@dataclass(frozen=True, eq=False)
-class Stairs:
-    """scale * round(clamp(x, low, high)) + zero, of a real number x; without `rounding` scale is 1 and zero 0."""
-
-    low: np.ndarray | float = -np.inf
-    high: np.ndarray | float = np.inf
-    rounding: Rounding | None = None
-    scale: np.ndarray | float = 1.0
-    zero: np.ndarray | float = 0.0
+from signbit.qmodel.value import Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +31,7 @@ class Tensor:
     order: np.ndarray
     gain: np.ndarray | float = 1.0
     offset: np.ndarray | float = 0.0
-    stairs: Stairs | None = None
+    stairs: Stairs | Step | None = None
     padding: Padding | None = None
     elem_type: int = 1
     """ONNX's number of the type that the graph holds it in; 1 is float32."""
@@ -143,87 +42,59 @@ class Tensor:
 
     @property
     def channels(self) -> int:
-        return (self.source.value if isinstance(self.source, Slot) else self.source).shape[-1]
+        return self.source.shape[-1]
+
+    def on(self, slot: Slot, gain, offset, stairs: Stairs | None = None) -> "Tensor":
+        """The tensor with a new source in the same order."""
+        return replace(self, source=slot, gain=np.asarray(gain), offset=np.asarray(offset), stairs=stairs)
 
     # -- arithmetic ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_linear(self) -> bool:
+        """No rounding and no step; a clamp, perhaps."""
+        return self.stairs is None or (isinstance(self.stairs, Stairs) and self.stairs.rounding is None)
 
     def affine(self, factor, term) -> "Tensor":
         """factor * real + term, both of which broadcast to the tensor."""
         factor, term = self.constant(factor), self.constant(term)
-        stairs = self.stairs
-        if stairs is not None and stairs.rounding is not None:
-            moved = replace(stairs, scale=stairs.scale * factor, zero=stairs.zero * factor + term)
-            return replace(self, stairs=moved)
-        if stairs is not None:
-            ends = [_line(end, factor, term) for end in (stairs.low, stairs.high)]
-            stairs = Stairs(np.minimum(*ends), np.maximum(*ends))
+        stairs = None if self.stairs is None else self.stairs.affine(factor, term)
+        if not self.is_linear:
+            return replace(self, stairs=stairs)
         return replace(self, gain=self.gain * factor, offset=self.offset * factor + term, stairs=stairs)
 
     def clamp(self, low, high) -> "Tensor":
         """The real number, but at least `low` and at most `high`."""
-        low, high = self.constant(low), self.constant(high)
-        stairs = self.stairs or Stairs()
-        if stairs.rounding is not None:
-            scale = stairs.scale
-            ends = [_line(end, 1 / scale, -stairs.zero / scale) for end in (low, high)]
-            low, high = np.minimum(*ends), np.maximum(*ends)
-            for end in (low, high):
-                if not (np.isinf(end) | _is_whole(end)).all():
-                    raise SignbitError("cuts between two levels; clamp to one of them")
-            if stairs.rounding in STEPS and ((low > 0).any() or (high < 1).any()):
-                raise SignbitError("leaves one level only")
-        return replace(
-            self,
-            stairs=replace(stairs, low=np.clip(stairs.low, low, high), high=np.clip(stairs.high, low, high)),
-        )
+        return replace(self, stairs=(self.stairs or Stairs()).clamp(self.constant(low), self.constant(high)))
 
     def rounded(self, rounding: Rounding) -> "Tensor":
-        stairs = self.stairs or Stairs()
-        if stairs.rounding is None:
-            return replace(self, stairs=replace(stairs, rounding=rounding))
-        if _is_whole(stairs.scale).all() and _is_whole(stairs.zero).all():
-            return self
-        raise SignbitError("rounds what was rounded to another grid before")
+        return replace(self, stairs=(self.stairs or Stairs()).rounded(rounding))
 
-    def step(self, threshold, is_strict: bool = False) -> "Tensor":
-        """1 where the real number is at least `threshold`, or above it where `is_strict`, else 0."""
-        stairs, threshold = self.stairs or Stairs(), self.constant(threshold)
-        if stairs.rounding is not None:
-            return self._step_of_steps(threshold, is_strict)
-        reachable = (stairs.low < threshold) & (threshold <= stairs.high)
-        if not reachable.all():
+    def compared(self, function: Callable, threshold) -> "Tensor":
+        """function(real, threshold), of which only matters on which side of the threshold the real number is.
+
+        np.sign(real - threshold) is one such function, np.greater another.
+        """
+        threshold = self.constant(threshold)
+        if isinstance(self.stairs, Step):
+            return replace(self, stairs=self.stairs.each(lambda number: 1.0 * function(number, threshold)))
+        if not self.is_linear:
+            raise SignbitError("takes the sign of a rounded number; take it of the number itself")
+        stairs = self.stairs or Stairs()
+        if not ((stairs.low < threshold) & (threshold <= stairs.high)).all():
             raise SignbitError("compares with a number that a clamp before it keeps away; leave the clamp out")
         moved = replace(self, stairs=None).affine(1.0, -threshold)
-        return moved.rounded(Rounding.ABOVE_0 if is_strict else Rounding.AT_LEAST_0)
+        return replace(moved, stairs=Step(*(1.0 * function(side, 0.0) for side in (-1.0, 0.0, 1.0))))
 
-    def sign(self) -> "Tensor":
-        """-1, 0 or +1."""
-        stairs = self.stairs or Stairs()
-        if stairs.rounding is None:
-            return replace(self.step(0.0), stairs=Stairs(rounding=Rounding.SIGN))
-        return self._step_of_steps(0.0, False).affine(2.0, -1.0)
+    def joined(self, function: Callable, *others: "Tensor") -> "Tensor | None":
+        """function of the real numbers of this and of others, where all are steps of the same x; else None."""
+        if all(isinstance(each.stairs, Step) and each._has_line_of(self) for each in (self, *others)):
+            return replace(self, stairs=self.stairs.each(function, *(other.stairs for other in others)))
+        return None
 
-    def _step_of_steps(self, threshold, is_strict: bool) -> "Tensor":
-        """A comparison of a sign, which has two or three values, with a threshold that lies between two of them."""
-        stairs = self.stairs
-        levels = {Rounding.SIGN: (-1, 0, 1)}.get(stairs.rounding, (0, 1))
-        if stairs.rounding not in STEPS:
-            raise SignbitError("takes the sign of a rounded number; take it of the number itself")
-        ups = []
-        for level in levels:
-            reals = stairs.scale * level + stairs.zero - threshold
-            ups.append(reals > 0 if is_strict else reals >= 0)
-        if len({bool(np.all(up)) for up in ups}) != 2 or any(np.any(up) != np.all(up) for up in ups):
-            raise SignbitError("has one sign for all values")
-        ups = [bool(np.all(up)) for up in ups]
-        falling = ups[0]
-        if len(levels) == 2:
-            plain = replace(stairs, scale=np.array(1.0), zero=np.array(0.0))
-        else:
-            rounding = Rounding.AT_LEAST_0 if ups[1] != ups[0] else Rounding.ABOVE_0
-            plain = Stairs(rounding=rounding)
-        stepped = replace(self, stairs=plain)
-        return stepped.affine(-1.0, 1.0) if falling else stepped
+    def _has_line_of(self, other: "Tensor") -> bool:
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("order", "gain", "offset"))
+        return self.source is other.source and all(np.array_equal(*pair) for pair in pairs)
 
     def constant(self, array) -> np.ndarray:
         """`array` as float64 that broadcasts to the tensor."""
@@ -238,18 +109,19 @@ class Tensor:
 
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> "Tensor":
         """The numbers in another order or shape."""
-
-        def each(array):
-            return move(np.broadcast_to(array, self.shape)) if np.size(array) > 1 else array
-
-        stairs = self.stairs
-        if stairs is not None:
-            fields = {name: each(getattr(stairs, name)) for name in ("low", "high", "scale", "zero")}
-            stairs = replace(stairs, **fields)
         order = move(self.order)
         if order.shape[0] != 1:
             raise SignbitError(f"moves the batch: {self.shape} becomes {order.shape}")
-        return replace(self, order=order, gain=each(self.gain), offset=each(self.offset), stairs=stairs)
+        return self.rearranged(lambda array: move(np.broadcast_to(array, self.shape)), self.source, order)
+
+    def rearranged(self, move: Callable, source: Slot | Pending | Sum, order: np.ndarray) -> "Tensor":
+        """With another source and order, and `move` of each array of more than one number."""
+
+        def each(array):
+            return move(array) if np.size(array) > 1 else array
+
+        stairs = self.stairs.each(each) if self.stairs is not None else None
+        return replace(self, source=source, order=order, gain=each(self.gain), offset=each(self.offset), stairs=stairs)
 
     def per_channel(self, array) -> np.ndarray:
         """One number per channel of v, shape (channels,), of an array that broadcasts to the tensor."""
@@ -272,22 +144,21 @@ class Tensor:
 class Difference:
     """left - right, which only an addition of `right` may read: so straight-through estimators are written."""
 
-    left: Tensor
-    right: Tensor
+    left: "Tensor | Unmappable"
+    right: "Tensor | Unmappable"
 
 
-def canonical(shape: Shape) -> np.ndarray:
-    """Places of an image (H, W, C) as the graph has it, (1, C, H, W), or of a vector, (1, n)."""
-    places = np.arange(size_of(shape), dtype=np.int32).reshape(shape)
-    return (places.transpose(2, 0, 1) if len(shape) == 3 else places)[None]
+@dataclass(frozen=True, eq=False)
+class Unmappable:
+    """What has no integer form, and why.  It may be subtracted and added again, as a surrogate of a gradient is."""
+
+    reason: str
 
 
-def _is_whole(array) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.abs(array - np.rint(array)) <= ON_GRID
-
-
-def _line(end, factor, term):
-    """factor * end + term; `end` may be infinite, and 0 times that is 0."""
-    with np.errstate(invalid="ignore"):
-        return np.where(factor == 0, 0.0, end * factor) + term
+def cause(values: Iterable) -> Unmappable | None:
+    """The first of the values, or of what differences are of, that has no integer form."""
+    for value in values:
+        found = cause((value.left, value.right)) if isinstance(value, Difference) else value
+        if isinstance(found, Unmappable):
+            return found
+    return None

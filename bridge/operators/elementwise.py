@@ -1,5 +1,6 @@
 """Arithmetic, clamps, roundings and comparisons: they change the line or the stairs of a tensor."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.library import TensorProto
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import Difference, Rounding, Tensor
+from signbit.bridge.graph.stairs import Rounding, Step
+from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, cause
 from signbit.bridge.operators.merges import add_tensors
 from signbit.qmodel.errors import SignbitError
 
@@ -16,28 +18,48 @@ BYTES = frozenset({TensorProto.UINT8, TensorProto.INT8})
 WHOLE = BYTES | {TensorProto.INT16, TensorProto.UINT16, TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64}
 
 
-def add(node: Node, builder: Builder) -> Tensor:
+def add(node: Node, builder: Builder) -> Tensor | Unmappable:
     for each, other in (node.inputs, node.inputs[::-1]):
         if isinstance(other, Difference) and each is other.right:
             return other.left
+    if (found := cause(node.inputs)) is not None:
+        return found
     if any(isinstance(each, Difference) for each in node.inputs):
         raise SignbitError(NO_DIFFERENCE)
     if all(isinstance(each, Tensor) for each in node.inputs):
-        return add_tensors(node, builder)
+        return _joined(node, np.add) or add_tensors(node, builder)
     tensor, other = _sides(node)
     return tensor.affine(1.0, other)
 
 
-def subtract(node: Node, builder: Builder) -> Tensor | Difference:
-    if all(isinstance(each, Tensor) for each in node.inputs):
-        return Difference(*node.inputs)
+def subtract(node: Node, builder: Builder) -> Tensor | Difference | Unmappable:
+    if not any(isinstance(each, np.ndarray) for each in node.inputs):
+        return _joined(node, np.subtract) or Difference(*node.inputs)
+    if (found := cause(node.inputs)) is not None:
+        return found
     tensor, other = _sides(node)
     return tensor.affine(-1.0, other) if isinstance(node.inputs[1], Tensor) else tensor.affine(1.0, -other)
 
 
 def multiply(node: Node, builder: Builder) -> Tensor:
+    if (found := _joined(node, np.multiply)) is not None:
+        return found
     tensor, other = _sides(node)
     return tensor.affine(other, 0.0)
+
+
+def maximum(node: Node, builder: Builder) -> Tensor:
+    if (found := _joined(node, np.maximum)) is not None:
+        return found
+    tensor, others = _bounds(node)
+    return tensor.clamp(np.maximum.reduce(others), np.inf)
+
+
+def minimum(node: Node, builder: Builder) -> Tensor:
+    if (found := _joined(node, np.minimum)) is not None:
+        return found
+    tensor, others = _bounds(node)
+    return tensor.clamp(-np.inf, np.minimum.reduce(others))
 
 
 def divide(node: Node, builder: Builder) -> Tensor:
@@ -90,18 +112,33 @@ def round_nearest(node: Node, builder: Builder) -> Tensor:
 
 
 def sign(node: Node, builder: Builder) -> Tensor:
-    return node.tensor().sign()
+    return node.tensor().compared(lambda real, threshold: np.sign(real - threshold), 0.0)
+
+
+def absolute(node: Node, builder: Builder) -> Tensor:
+    tensor = node.tensor()
+    if not isinstance(tensor.stairs, Step):
+        raise SignbitError("there is no integer form of Abs of real numbers; clamp them instead")
+    return replace(tensor, stairs=tensor.stairs.each(np.abs))
 
 
 def cast(node: Node, builder: Builder) -> Tensor:
     """Nothing, but for real numbers that become whole ones: those are cut, which is down where none is negative."""
     tensor, wanted = node.tensor(), node.attribute("to", 0)
-    is_cut = wanted in WHOLE and tensor.elem_type not in WHOLE | {TensorProto.BOOL}
-    if is_cut and (tensor.stairs is None or tensor.stairs.rounding is None):
-        if tensor.stairs is None or np.min(tensor.stairs.low) < 0:
-            raise SignbitError("cuts real numbers to whole ones; clamp them to 0 and above first, or use Floor")
-        tensor = tensor.rounded(Rounding.FLOOR)
+    if wanted == TensorProto.BOOL != tensor.elem_type:
+        tensor = tensor.compared(np.not_equal, 0.0)
+    elif wanted in WHOLE and tensor.elem_type not in WHOLE | {TensorProto.BOOL}:
+        tensor = _cut(tensor)
     return replace(tensor, elem_type=wanted)
+
+
+def _cut(tensor: Tensor) -> Tensor:
+    """Rounded towards 0."""
+    if isinstance(tensor.stairs, Step):
+        return replace(tensor, stairs=tensor.stairs.each(np.trunc))
+    if tensor.is_linear and (tensor.stairs is None or np.min(tensor.stairs.low) < 0):
+        raise SignbitError("cuts real numbers to whole ones; clamp them to 0 and above first, or use Floor")
+    return tensor.rounded(Rounding.FLOOR)
 
 
 def same(node: Node, builder: Builder) -> Tensor:
@@ -109,20 +146,23 @@ def same(node: Node, builder: Builder) -> Tensor:
 
 
 def greater(node: Node, builder: Builder) -> Tensor:
-    return _compare(node, True, False)
+    return _compared(node, np.greater)
 
 
 def greater_or_equal(node: Node, builder: Builder) -> Tensor:
-    return _compare(node, False, False)
+    return _compared(node, np.greater_equal)
 
 
 def less(node: Node, builder: Builder) -> Tensor:
-    """x < t is not x >= t."""
-    return _compare(node, False, True)
+    return _compared(node, np.less)
 
 
 def less_or_equal(node: Node, builder: Builder) -> Tensor:
-    return _compare(node, True, True)
+    return _compared(node, np.less_equal)
+
+
+def equal(node: Node, builder: Builder) -> Tensor:
+    return _compared(node, np.equal)
 
 
 def invert(node: Node, builder: Builder) -> Tensor:
@@ -130,13 +170,18 @@ def invert(node: Node, builder: Builder) -> Tensor:
 
 
 def where(node: Node, builder: Builder) -> Tensor:
-    """A condition that becomes one of two constants."""
-    if any(isinstance(each, Tensor) for each in node.inputs[1:]):
+    """A condition that becomes one of two constants, or of two other steps of the same number."""
+    condition, answers = node.tensor(), node.inputs[1:]
+    constants = {index: condition.constant(node.constant(index)) for index in (1, 2) if not _is_tensor(node, index)}
+
+    def chosen(test, *numbers):
+        rest = iter(numbers)
+        return np.where(test != 0, *(constants[index] if index in constants else next(rest) for index in (1, 2)))
+
+    found = condition.joined(chosen, *(each for each in answers if isinstance(each, Tensor)))
+    if found is None:
         raise SignbitError("chooses between activations; only constants such as 1 and -1 have an integer form")
-    condition, yes, no = node.tensor(), node.constant(1), node.constant(2)
-    if (yes == no).any():
-        raise SignbitError("gives the same for both answers")
-    return replace(condition.affine(yes - no, no), elem_type=TensorProto.FLOAT)
+    return replace(found, elem_type=TensorProto.FLOAT)
 
 
 def bit_shift(node: Node, builder: Builder) -> Tensor:
@@ -148,15 +193,33 @@ def bit_shift(node: Node, builder: Builder) -> Tensor:
     return builder.shifted(tensor)
 
 
-def _compare(node: Node, is_strict: bool, is_less: bool) -> Tensor:
-    if all(isinstance(each, Tensor) for each in node.inputs):
-        raise SignbitError("compares two activations, for which there is no integer layer")
-    tensor, other = _sides(node)
-    if not isinstance(node.inputs[0], Tensor):
-        # t > x is x < t, which is not x >= t
-        is_strict, is_less = not is_strict, not is_less
-    step = replace(tensor.step(other, is_strict), elem_type=TensorProto.BOOL)
-    return step.affine(-1.0, 1.0) if is_less else step
+def _compared(node: Node, function: Callable) -> Tensor:
+    found = _joined(node, lambda *numbers: 1.0 * function(*numbers))
+    if found is None:
+        if all(isinstance(each, Tensor) for each in node.inputs):
+            raise SignbitError("compares two activations, for which there is no integer layer")
+        tensor, other = _sides(node)
+        is_first = isinstance(node.inputs[0], Tensor)
+        found = tensor.compared(function if is_first else lambda real, threshold: function(threshold, real), other)
+    return replace(found, elem_type=TensorProto.BOOL)
+
+
+def _is_tensor(node: Node, index: int) -> bool:
+    return index < len(node.inputs) and isinstance(node.inputs[index], Tensor)
+
+
+def _joined(node: Node, function: Callable) -> Tensor | None:
+    """function of both inputs, where they are steps of the same number."""
+    is_pair = len(node.inputs) == 2 and _is_tensor(node, 0) and _is_tensor(node, 1)
+    return node.inputs[0].joined(function, node.inputs[1]) if is_pair else None
+
+
+def _bounds(node: Node) -> tuple[Tensor, list[np.ndarray]]:
+    """The activation, and the constants that it is compared with."""
+    tensors = [index for index in range(len(node.inputs)) if _is_tensor(node, index)]
+    if len(tensors) != 1 or len(node.inputs) < 2:
+        raise SignbitError("takes the larger or smaller of two activations; only of one and of constants")
+    return node.tensor(tensors[0]), [node.constant(index) for index in range(len(node.inputs)) if index != tensors[0]]
 
 
 def _sides(node: Node) -> tuple[Tensor, np.ndarray]:
@@ -174,22 +237,28 @@ def _sides(node: Node) -> tuple[Tensor, np.ndarray]:
 
 
 OPERATORS: dict[str, Operator] = {
+    "Abs": absolute,
     "Add": add,
+    "And": multiply,
     "BatchNormalization": batch_normalization,
     "BitShift": bit_shift,
     "Cast": cast,
     "Clip": clip,
     "Div": divide,
     "Dropout": same,
+    "Equal": equal,
     "Floor": floor,
     "Greater": greater,
     "GreaterOrEqual": greater_or_equal,
     "Identity": same,
     "Less": less,
     "LessOrEqual": less_or_equal,
+    "Max": maximum,
+    "Min": minimum,
     "Mul": multiply,
     "Neg": negate,
     "Not": invert,
+    "Or": maximum,
     "Relu": relu,
     "Round": round_nearest,
     "Sign": sign,

@@ -4,7 +4,8 @@ import numpy as np
 
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import Pending, Sum, Tensor, canonical
+from signbit.bridge.graph.source import Pending, Sum, canonical
+from signbit.bridge.graph.tensor import Tensor
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.merge import Concatenate
@@ -21,7 +22,7 @@ def add_tensors(node: Node, builder: Builder) -> Tensor:
     gains = [float(np.max(part.gain)) for part in parts]
     if min(gains) <= 0:
         raise SignbitError("subtracts an activation, for which there is no integer layer")
-    orders = [part.order if _is_sum(part) else builder.order(part) for part in parts]
+    orders = [part.order if _is_sum(part) else part.source.order_of(part.order) for part in parts]
     sums = [part.source if _is_sum(part) else Sum((part.source,), (1.0,)) for part in parts]
     if len({found.shape for found in sums}) > 1 or any(not np.array_equal(order, orders[0]) for order in orders):
         raise SignbitError("adds values of different shapes, or whose numbers are in different orders")
@@ -55,7 +56,8 @@ def concatenate(node: Node, builder: Builder) -> Tensor:
         raise SignbitError("joins activations and constants")
     parts = [builder.settled(each) for each in node.inputs]
     parts = parts if len({part.source.value.encoding for part in parts}) == 1 else [_bytes(p, builder) for p in parts]
-    orders, values = [builder.order(part) for part in parts], [part.source.value for part in parts]
+    orders = [part.source.order_of(part.order) for part in parts]
+    values = [part.source.value for part in parts]
     if len({value.shape[:-1] for value in values}) > 1:
         raise SignbitError("joins images of different sizes, or an image and a vector; no layer does that")
     axis = node.attribute("axis", 1)

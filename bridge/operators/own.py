@@ -10,7 +10,8 @@ from signbit.bridge.graph.functions import INPUTS, NAME, PARAMETERS, function
 from signbit.bridge.graph.library import ModelProto
 from signbit.bridge.graph.node import Node, Operator
 from signbit.bridge.graph.reading import OWN_DOMAIN
-from signbit.bridge.graph.tensor import Slot, Tensor
+from signbit.bridge.graph.source import Slot
+from signbit.bridge.graph.tensor import Tensor
 from signbit.qmodel.activations import Activation, Logits, Requantize, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import (
@@ -146,8 +147,8 @@ def _read(tensor: Tensor, builder: Builder) -> Slot:
     is_plain = isinstance(tensor.source, Slot) and tensor.stairs is None and tensor.padding is None
     is_plain = is_plain and np.all(tensor.gain == 1) and np.all(tensor.offset == 0)
     if is_plain and tensor.source is builder.input and builder.input.places is None:
-        builder.read_input(tensor.shape[1:], tensor.order.ravel())
-    if not is_plain or (builder.order(tensor).ravel() != np.arange(tensor.order.size)).any():
+        builder.input.read(tensor.shape[1:], tensor.order.ravel())
+    if not is_plain or (tensor.source.order_of(tensor.order).ravel() != np.arange(tensor.order.size)).any():
         raise SignbitError("reads something between layers that this signbit did not write")
     return tensor.source
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import Pending, Slot, Tensor, canonical
+from signbit.bridge.graph.source import Pending, canonical
+from signbit.bridge.graph.tensor import Tensor
+from signbit.bridge.operators.window import pads_of, strides_of
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
 from signbit.qmodel.value import Encoding
@@ -23,7 +25,7 @@ def max_pool(node: Node, builder: Builder) -> Tensor:
         tensor = builder.lifted(builder.settled(tensor))
     if isinstance(tensor.source.layer, Dense):
         raise SignbitError("pools a vector")
-    scale = 1.0 if tensor.stairs is None else tensor.stairs.scale
+    scale = 1.0 if tensor.stairs is None else tensor.stairs.slope
     falls = tensor.per_channel(np.asarray(tensor.gain) * scale) < 0
     gain = np.asarray(tensor.gain)
     if falls.any():
@@ -72,14 +74,14 @@ def _mean(tensor: Tensor, size: tuple[int, int], builder: Builder) -> Tensor:
     tensor = builder.settled(tensor)
     if tensor.source.value.encoding is Encoding.BIT:
         tensor = builder.settled(builder.lifted(tensor))
-    builder.read_image(tensor)
+    tensor.source.check_image(tensor.order)
     if max(size) > SIDE_MAX:
         raise SignbitError(f"averages over a side of {max(size)}; at most {SIDE_MAX}")
     weights = np.ones((tensor.shape[1], *size), np.int8)
     pending = Pending((tensor.source,), DepthwiseConv2D(weights, None, Window(stride=tuple(size))), is_mean=True)
     pending = pending.checked()
     count = size[0] * size[1]
-    small = _smaller(replace(tensor, order=builder.order(tensor)), pending, size)
+    small = _smaller(replace(tensor, order=tensor.source.order_of(tensor.order)), pending, size)
     return replace(small, gain=small.gain / count)
 
 
@@ -88,22 +90,11 @@ def _smaller(tensor: Tensor, pending: Pending, size: tuple[int, int]) -> Tensor:
     order = canonical(pending.shape)
 
     def cut(array):
-        if np.size(array) == 1:
-            return array
+        # raises where it is not one number for each channel
+        tensor.per_channel(array)
         return np.broadcast_to(array, tensor.shape)[:, :, : order.shape[2], : order.shape[3]]
 
-    # one number a channel, or the cut is wrong
-    arrays = {name: cut(_checked(tensor, getattr(tensor, name))) for name in ("gain", "offset")}
-    stairs = tensor.stairs
-    if stairs is not None:
-        names = ("low", "high", "scale", "zero")
-        stairs = replace(stairs, **{name: cut(_checked(tensor, getattr(stairs, name))) for name in names})
-    return replace(tensor, source=pending, order=order, stairs=stairs, **arrays)
-
-
-def _checked(tensor: Tensor, array):
-    tensor.per_channel(array)
-    return array
+    return tensor.rearranged(cut, pending, order)
 
 
 def _image(tensor: Tensor):
@@ -118,8 +109,7 @@ def _image(tensor: Tensor):
         return image, lambda result: result.moved(lambda array: array[..., 0]), False
     if len(tensor.shape) != 4:
         raise SignbitError(f"pools a tensor of {tensor.shape}, which is no image")
-    whole = tensor.source.value.shape if isinstance(tensor.source, Slot) else tensor.source.shape
-    if tensor.shape[2] == 1 != tensor.shape[3] and whole[:2] == (tensor.shape[3], 1):
+    if tensor.shape[2] == 1 != tensor.shape[3] and tensor.source.shape[:2] == (tensor.shape[3], 1):
         return tensor.moved(_turned), lambda result: result.moved(_turned), True
     return tensor, lambda result: result, False
 
@@ -130,22 +120,20 @@ def _turned(array: np.ndarray) -> np.ndarray:
 
 def _pooled(node: Node, tensor: Tensor):
     """The image, the window's size, and what takes away the width that the image lacked."""
-    sides = len(tensor.shape) - 2
-    size = node.attribute("kernel_shape", [])
+    image, drop, is_turned = _image(tensor)
+    size, sides = node.attribute("kernel_shape", []), len(tensor.shape) - 2
+    if len(size) != sides or any(not 1 <= side <= whole for side, whole in zip(size, tensor.shape[2:], strict=True)):
+        raise SignbitError(f"pools windows of {tuple(size)} in a tensor of {tensor.shape}")
     is_plain = (
-        node.attribute("strides", [1] * sides) == size
-        and not any(node.attribute("pads", [0]))
+        strides_of(node, sides) == size
+        and not any(pads_of(node, tensor.shape[2:], size))
         and set(node.attribute("dilations", [1])) == {1}
         and not node.attribute("ceil_mode", 0)
-        and node.attribute("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
-    if not is_plain or not size or min(size) < 1:
+    if not is_plain:
         raise SignbitError(
             "pools with a stride other than its window, padding, dilation or ceil_mode; use none of them"
         )
-    image, drop, is_turned = _image(tensor)
-    if len(size) != sides or any(side > whole for side, whole in zip(size, tensor.shape[2:], strict=True)):
-        raise SignbitError(f"pools windows of {tuple(size)} in a tensor of {tensor.shape}")
     height, width = (size[0], size[1] if sides == 2 else 1)
     return image, ((width, height) if is_turned else (height, width)), drop
 

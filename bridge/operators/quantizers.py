@@ -7,7 +7,9 @@ import numpy as np
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.library import TensorProto, helper
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import Pending, Rounding, Tensor
+from signbit.bridge.graph.source import Pending
+from signbit.bridge.graph.stairs import Rounding
+from signbit.bridge.graph.tensor import Tensor
 from signbit.bridge.operators.merges import add_tensors
 from signbit.bridge.operators.pools import global_average_pool
 from signbit.bridge.operators.weighted import convolution, dense
@@ -151,7 +153,7 @@ def quant(node: Node, builder: Builder) -> Tensor:
 
 def bipolar_quant(node: Node, builder: Builder) -> Tensor:
     scale = node.constant(1)
-    return node.tensor().step(0.0).affine(2 * scale, -scale)
+    return node.tensor().compared(np.greater_equal, 0.0).affine(2 * scale, -scale)
 
 
 def trunc(node: Node, builder: Builder) -> Tensor:
@@ -175,7 +177,7 @@ def multi_threshold(node: Node, builder: Builder) -> Tensor:
     scale, bias = node.attribute("out_scale", 1.0), node.attribute("out_bias", 0.0)
     count = thresholds.shape[1]
     if count == 1:
-        return tensor.step(thresholds[None, :, 0]).affine(scale, bias)
+        return tensor.compared(np.greater_equal, thresholds[None, :, 0]).affine(scale, bias)
     if not isinstance(tensor.source, Pending):
         tensor = builder.lifted(builder.settled(tensor))
     rows = np.broadcast_to(thresholds.reshape(len(thresholds), count), (tensor.channels, count))
@@ -200,7 +202,7 @@ def _even_line(tensor: Tensor, thresholds: np.ndarray) -> tuple[np.ndarray, np.n
     gain, offset = tensor.per_channel(tensor.gain), tensor.per_channel(tensor.offset)
     if not gain.all():
         raise SignbitError("compares a constant with its thresholds")
-    acc = tensor.source.layer.accumulator_range(tensor.source.reads[0].value)
+    acc = tensor.source.range
     flip = np.where(gain < 0, -1.0, 1.0)
     low, high = (
         np.minimum(acc.low * flip, acc.high * flip)[:, None],

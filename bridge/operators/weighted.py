@@ -1,12 +1,16 @@
 """Dense layers and convolutions: one-bit or ternary weights with a scale for each output."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.tensor import ON_GRID, Padding, Pending, Tensor, canonical
+from signbit.bridge.graph.source import Pending, canonical
+from signbit.bridge.graph.stairs import ON_GRID
+from signbit.bridge.graph.tensor import Padding, Tensor
+from signbit.bridge.operators.window import pads_of, strides_of
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
@@ -47,7 +51,7 @@ def dense(tensor: Tensor, weights: np.ndarray, builder: Builder) -> Tensor:
     tensor = builder.settled(tensor)
     if len(tensor.shape) != 2 or weights.ndim != 2 or weights.shape[1] != tensor.shape[1]:
         raise SignbitError(f"multiplies a tensor of {tensor.shape} by weights of {weights.T.shape}; flatten it first")
-    columns, fan_in = builder.order(tensor)[0], tensor.source.value.size
+    columns, fan_in = tensor.source.order_of(tensor.order)[0], tensor.source.value.size
     if not np.array_equal(np.sort(columns), np.arange(fan_in)):
         raise SignbitError(f"reads {columns.size} of the {fan_in} values before it; a layer reads all")
     weights, scales = _one_bit(weights)
@@ -64,11 +68,11 @@ def convolution(node: Node, tensor: Tensor, weights: np.ndarray, builder: Builde
     sides = weights.ndim - 2
     if sides not in (1, 2) or len(tensor.shape) != weights.ndim:
         raise SignbitError(f"convolves a tensor of {tensor.shape} over {sides} axes; 1 and 2 have an integer form")
-    window = _window(node, sides)
+    window = _window(node, tensor.shape[2:], weights.shape[2:])
     groups = node.attribute("group", 1)
     if sides == 1:
         weights, tensor = weights[..., None], tensor.moved(lambda array: array[..., None])
-    builder.read_image(tensor)
+    tensor.source.check_image(tensor.order)
     outputs, depth = weights.shape[:2]
     channels = tensor.shape[1]
     is_depthwise = groups == channels == outputs and depth == 1 and groups > 1
@@ -199,18 +203,12 @@ def _of_channels(tensor: Tensor, array) -> np.ndarray:
     return whole[:, 0]
 
 
-def _window(node: Node, sides: int) -> Window:
+def _window(node: Node, image: Sequence[int], kernel: Sequence[int]) -> Window:
     """Strides and padding; raises SignbitError for what the integer model's windows can't do."""
     if set(node.attribute("dilations", [1])) != {1}:
         raise SignbitError("is dilated, for which there is no integer layer")
-    if node.attribute("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise SignbitError("pads by auto_pad; export it with pads of their own")
-    strides = [*node.attribute("strides", [1] * sides), 1]
-    pads = node.attribute("pads", [0] * 2 * sides)
-    if len(strides) != sides + 1 or len(pads) != 2 * sides:
-        raise SignbitError(f"has strides or pads for other than {sides} axes")
-    if min(strides) < 1 or min(pads) < 0:
-        raise SignbitError("has a stride below 1, or pads below 0")
+    sides = len(image)
+    strides, pads = [*strides_of(node, sides), 1], pads_of(node, image, kernel)
     first, last = ([*each, 0] for each in (pads[:sides], pads[sides:]))
     return Window((strides[0], strides[1]), (first[0], last[0], first[1], last[1]))
 

@@ -12,12 +12,15 @@ pytest.importorskip("onnx", reason="onnx is missing: pip install onnx")
 
 from signbit.__main__ import COMMANDS
 from signbit.bridge.compare import compare
+from signbit.bridge.graph.fold import Line, _refined, requantize
 from signbit.bridge.graph.library import TensorProto
 from signbit.bridge.importing import Options, import_file
 from signbit.bridge.running import Runner
+from signbit.qmodel.activations import Requantize
 from signbit.qmodel.command import run_command, run_named
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.layer import Range
 from tests.golden.onnx.hashes import HERE, NAMES
 from tests.onnx_graphs import Graph, ramp, signs
 
@@ -328,7 +331,7 @@ def test_signed_levels_begin_at_the_lowest():
 
 
 def test_halves_go_to_even_levels_and_the_certificate_counts_them():
-    """acc / 2 has a tie at every odd accumulator; where the graph rounds it down, SPEC 4 rounds it up."""
+    """acc / 2 has a tie at every odd accumulator; the graph rounds every other one up, SPEC 4 all or none."""
     graph = Graph(4)
     x = graph(
         "Round",
@@ -340,8 +343,8 @@ def test_halves_go_to_even_levels_and_the_certificate_counts_them():
         ),
     )
     imported = graph.imported(graph.dense(x, 2, 1), input_unit=1.0)
-    # 0.5, 2.5, 4.5, 6.5, 8.5
-    assert imported.certificate.different == 5 and imported.certificate.possible == 4 * 255 + 1
+    # 1.5, 3.5, 5.5, 7.5, which are fewer than 0.5, 2.5, 4.5, 6.5, 8.5
+    assert imported.certificate.different == 4 and imported.certificate.possible == 4 * 255 + 1
 
 
 def test_the_certificate_is_what_counting_gives():
@@ -360,6 +363,27 @@ def test_the_certificate_is_what_counting_gives():
         different += int((np.clip(scaled >> layer.activation.shift, 0, 127) != wanted).sum())
     assert imported.certificate.possible == int((acc.high - acc.low + 1).sum())
     assert imported.certificate.different == different
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_multiplier_nearby_and_no_bias_rounds_fewer_differently(seed):
+    """Every bias that could be better, for M and M +- 1, one by one."""
+    rng = np.random.default_rng(seed)
+    gain = rng.uniform(0.1, 0.3, 3) * [1, -1, 1]
+    acc, line = Range(np.full(3, -300), np.full(3, 300)), Line(gain, rng.uniform(-2, 12, 3), 15)
+    all_acc = np.arange(-300, 301)[:, None]
+    wanted = np.clip(np.floor(gain * all_acc + line.offset), 0, 15)
+    # so small a shift leaves M few digits, yet enough that no level is off by more than one accumulator
+    shift, coarse = 9, np.rint(gain * 2**9).astype(int)
+    start = Requantize(coarse.astype(np.int16), np.rint(line.offset * 2**9).astype(np.int32), shift, 15)
+    refined = _refined(line, start, acc)
+
+    def different(multiplier, bias):
+        return (np.clip((all_acc * multiplier + bias) >> shift, 0, 15) != wanted).sum(axis=0)
+
+    least = np.min([different(coarse + near, bias) for near in (-1, 0, 1) for bias in range(-1500, 6500)], axis=0)
+    assert (different(refined.multiplier.astype(int), refined.bias) == least).all()
+    assert requantize(line, acc)[1].different == 0
 
 
 def test_a_residual_addition_of_one_scale_is_exact():

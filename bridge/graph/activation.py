@@ -90,5 +90,5 @@ def _as_mean(
     if not pending.is_mean:
         return None
     pool = pending.mean(activation.high)
-    exact = fold.compare(line, fold.reached_at(line), pool.activation, acc)
+    exact = fold.compare(line, pool.activation, acc)
     return pool if exact.different <= certificate.different else None

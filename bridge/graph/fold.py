@@ -40,9 +40,10 @@ class Line:
 
 
 def requantize(line: Line, acc: Range) -> tuple[Requantize, Certificate]:
-    """(acc * M + B) >> s with the largest s that fits; B makes it exact in the middle of where it is not clamped.
+    """(acc * M + B) >> s with the largest s that fits.
 
-    So the error of a rounded M counts from there.  Raises SignbitError if no s fits.
+    B makes it exact in the middle of where it is not clamped, so that the error of a rounded M counts from there;
+    `_refined` looks for what is better.  Raises SignbitError if no s fits.
     """
     low, high = _each(acc, line)
     slope = np.where(line.gain == 0, 1.0, line.gain)
@@ -52,9 +53,10 @@ def requantize(line: Line, acc: Range) -> tuple[Requantize, Certificate]:
     for shift in range(SHIFT_MAX, 0, -1):
         multiplier = np.rint(line.gain * 2.0**shift)
         bias = np.rint((line.gain * middle + offset) * 2.0**shift - multiplier * middle)
-        if _fits(multiplier, bias, low, high):
+        if _fits(multiplier, bias, low, high).all():
             activation = Requantize(multiplier.astype(np.int16), bias.astype(np.int32), shift, line.high)
-            return activation, compare(line, reached_at(line), activation, acc)
+            activation = _refined(line, activation, acc)
+            return activation, compare(line, activation, acc)
     raise SignbitError("its products do not fit into 32 bits; make the layer smaller")
 
 
@@ -82,14 +84,54 @@ def levels_at(activation: Requantize) -> np.ndarray:
     return np.where(size == 0, np.where(bias >= levels, -np.inf, np.inf), reached)
 
 
-def compare(line: Line, wanted: np.ndarray, activation: Requantize, acc: Range) -> Certificate:
-    """Accumulators in their ranges that get another level by `activation` than by `wanted`."""
+def compare(line: Line, activation: Requantize, acc: Range) -> Certificate:
+    """Accumulators in their ranges that get another level by `activation` than by the line."""
     low, high = _each(acc, line)
-    ends = np.where(line.gain < 0, (-high, -low), (low, high))
+    return Certificate(int((high - low + 1).sum()), int(_different(line, activation, acc).sum()))
+
+
+def _different(line: Line, activation: Requantize, acc: Range) -> np.ndarray:
+    """How many accumulators of each neuron get another level."""
+    low, high = _upwards(line, acc)
     # where one line rises and the other is flat, flat was rounded from nearly flat
-    first, last = ends[0], ends[1] + 1
-    cut = [np.clip(reached, first, last) for reached in (wanted, levels_at(activation))]
-    return Certificate(int((high - low + 1).sum()), int(np.abs(cut[0] - cut[1]).sum()))
+    cut = [np.clip(reached, low, high + 1) for reached in (reached_at(line), levels_at(activation))]
+    return np.abs(cut[0] - cut[1]).sum(axis=0)
+
+
+def _refined(line: Line, activation: Requantize, acc: Range) -> Requantize:
+    """M and M +- 1, each with the B that reaches most levels at the line's accumulators: the best of them.
+
+    |M| and s reach level l at accumulator A_l if l * 2^s - |M| * A_l <= B < l * 2^s - |M| * (A_l - 1), an interval of
+    |M| numbers for each level; the B that is looked for lies in most intervals.
+    """
+    best, different = activation, _different(line, activation, acc)
+    wanted, (low, high), sign = reached_at(line), _upwards(line, acc), np.where(line.gain < 0, -1, 1)
+    size = np.abs(activation.multiplier.astype(np.int64))
+    for near in (size, size - 1, size + 1):
+        near, bias = np.clip(near, 0, MULTIPLIER_MAX), activation.bias.astype(np.int64)
+        for neuron in np.flatnonzero((different > 0) & (near > 0)):
+            reached = wanted[:, neuron]
+            levels = np.flatnonzero((low[neuron] < reached) & (reached <= high[neuron]))
+            first = np.sort((levels + 1 << activation.shift) - near[neuron] * reached[levels].astype(np.int64))
+            below = np.searchsorted(first, first - near[neuron], "right")
+            if first.size:
+                most = np.argmax(np.arange(first.size) - below)
+                # the middle of what all these intervals share
+                bias[neuron] = (first[most] + first[below[most]] + near[neuron] - 1) // 2
+        bias = np.clip(bias, INT32_MIN + 1, INT32_MAX)
+        found = Requantize((sign * near).astype(np.int16), bias.astype(np.int32), activation.shift, activation.high)
+        counts = _different(line, found, acc)
+        is_better = (counts < different) & _fits(sign * near, bias, *_each(acc, line))
+        different = np.where(is_better, counts, different)
+        multiplier, bias = (np.where(is_better, getattr(found, n), getattr(best, n)) for n in ("multiplier", "bias"))
+        best = Requantize(multiplier, bias, activation.shift, activation.high)
+    return best
+
+
+def _upwards(line: Line, acc: Range) -> tuple[np.ndarray, np.ndarray]:
+    """Ranges of accumulators, or of their opposites where the gain is negative."""
+    low, high = _each(acc, line)
+    return np.where(line.gain < 0, -high, low), np.where(line.gain < 0, -low, high)
 
 
 def threshold(gain: np.ndarray, offset: np.ndarray, is_strict: np.ndarray) -> Sign:
@@ -129,7 +171,7 @@ def logits(gain: np.ndarray, offset: np.ndarray, acc: Range) -> tuple[Logits, in
     low, high = np.broadcast_arrays(acc.low, acc.high, gain)[:2]
     for shift in range(LOGIT_SHIFT_MAX, -1, -1):
         multiplier, bias = np.rint(gain * 2.0**shift), np.rint(offset * 2.0**shift)
-        if _fits(multiplier, bias, low, high):
+        if _fits(multiplier, bias, low, high).all():
             return Logits(multiplier.astype(np.int16), bias.astype(np.int32)), shift
     raise SignbitError("its logits do not fit into 32 bits; scale the last layer down")
 
@@ -139,9 +181,9 @@ def _each(acc: Range, line: Line) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _fits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    if not (np.abs(multiplier).max() <= MULTIPLIER_MAX and np.abs(bias).max() <= INT32_MAX):
-        return False
+def _fits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Of each neuron, whether nothing leaves its type."""
     products = np.stack([low * multiplier, high * multiplier])
     both = np.concatenate([products, products + bias])
-    return bool(both.min() >= INT32_MIN and both.max() <= INT32_MAX)
+    is_small = (np.abs(multiplier) <= MULTIPLIER_MAX) & (np.abs(bias) <= INT32_MAX)
+    return is_small & (both.min(axis=0) >= INT32_MIN) & (both.max(axis=0) <= INT32_MAX)

@@ -1,5 +1,7 @@
 """Accumulators become a value: by a step, by levels, or as they are where they are few."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from signbit.bridge.graph import fold
@@ -70,9 +72,11 @@ def quantized(layers: Layers, tensor: Tensor) -> Tensor:
     first, last = stairs.levels(float(ends.min()), float(ends.max()))
     is_nearest = stairs.rounding is Rounding.NEAREST
     line = Line(gain, offset - first + 0.5 * is_nearest, last - first, is_nearest, first)
-    activation, certificate = fold.requantize(line, acc)
-    layer = _as_mean(pending, activation, line, acc, certificate)
-    slot = layers.emit(layer or pending.with_activation(activation), pending.reads, certificate)
+    layer, certificate = _as_mean(pending, line, acc) or (None, None)
+    if layer is None:
+        activation, certificate = fold.requantize(line, acc)
+        layer = pending.with_activation(activation)
+    slot = layers.emit(layer, pending.reads, certificate)
     return tensor.on(slot, stairs.scale, stairs.zero + stairs.scale * first)
 
 
@@ -83,12 +87,11 @@ def calibrated(tensor: Tensor, high: float) -> Tensor:
     return levels.affine(scale, 0.0)
 
 
-def _as_mean(
-    pending: Pending, activation: Requantize, line: Line, acc: Range, certificate: Certificate
-) -> AveragePool | None:
-    """The average pool that does the same without weights, if there is one."""
+def _as_mean(pending: Pending, line: Line, acc: Range) -> tuple[AveragePool, Certificate] | None:
+    """The average pool that does the same without weights, but for exact ties, if there is one."""
     if not pending.is_mean:
         return None
-    pool = pending.mean(activation.high)
-    exact = fold.compare(line, pool.activation, acc)
-    return pool if exact.different <= certificate.different else None
+    pool = pending.mean(line.high)
+    if fold.compare(replace(line, is_even=False), pool.activation, acc).different:
+        return None
+    return pool, fold.compare(line, pool.activation, acc)

@@ -1,15 +1,11 @@
 """Random models on this computer: many in one program, compiled as strictly as a compiler can."""
 
-import subprocess
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.verify import RANDOM_INPUTS, Comparison, edge_inputs
 from signbit.qmodel.model import QuantizedModel
-from tools.cores.programs import STREAM_HERE, compare_all, write_program
+from tools.cores.programs import compare_all, run
 
 WARNINGS = (
     "all extra pedantic conversion sign-conversion shadow cast-align undef strict-aliasing=2 missing-prototypes error"
@@ -36,24 +32,8 @@ def run_here(
     models: list[QuantizedModel],
     plans: list[Plan],
     inputs: list[np.ndarray],
-    folder: Path,
     command: list[str],
     suffix: str = ".c",
-    emulator: tuple[str, ...] = (),
-    order: str = "<",
 ) -> list[Comparison]:
-    """Compile the plans into one program, run it and compare all it writes with Python.
-
-    `emulator` runs it where it is for another computer, whose integers lie in memory in byte `order`.
-    """
-    source = write_program(folder, plans, len(inputs[0]), suffix)
-    program = folder / "program"
-    done = subprocess.run(
-        [*command, f"-I{STREAM_HERE}", "-o", str(program), str(source)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)}:\n{done.stderr[:3000]}")
-    stdin = b"".join(x.tobytes() for x in inputs)
-    done = subprocess.run([*emulator, str(program)], input=stdin, capture_output=True, timeout=600)
-    assert done.returncode == 0, f"exit {done.returncode}: {done.stderr.decode()[:2000]}"
-    return compare_all(models, inputs, done.stdout, order)
+    """Compile the plans into one program, run it and compare all it writes with Python."""
+    return compare_all(models, inputs, run(plans, inputs, command, suffix=suffix))

@@ -1,21 +1,18 @@
 """Memory in the other order: assembly refuses it, and plain C computes the same on a big-endian PowerPC."""
 
-import shutil
-
 import pytest
 
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import ARM
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.file import load
-from tests.c_programs import inputs_for, plans_for, run_here
+from tests.c_programs import inputs_for, plans_for
 from tests.test_targets import CORES, compiled, header
+from tools.cores import powerpc
+from tools.cores.programs import compare_all
 from tools.networks.forced import models_for
 from tools.networks.random import random_network
 
-POWERPC = ("powerpc-linux-gnu-gcc", "-static", "-std=c99", "-O1")
-EMULATOR = ("qemu-ppc",)
-APT = "apt install gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-user"
 NETWORKS = 20
 MODELS_A_KERNEL = 1
 INPUTS_A_MODEL = 4
@@ -30,25 +27,23 @@ def test_assembly_is_refused_and_plain_c_is_not(target, repository, tmp_path):
     assert compiled([*command, "-DMODEL_PORTABLE", "-Wall", "-Wextra", "-Werror"], source).returncode == 0
 
 
-def run_there(models, plans, folder):
-    """What the models' programs compute on a PowerPC and in Python: the differences."""
-    missing = [name for name in (POWERPC[0], *EMULATOR) if not shutil.which(name)]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} missing: {APT}")
+def differences(models, plans):
+    """Between what the models' programs compute on a PowerPC and in Python."""
+    if powerpc.missing():
+        pytest.skip(powerpc.missing())
     inputs = [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
-    command = [*POWERPC, *(f"-D{plan.macro_prefix}_PORTABLE" for plan in plans)]
-    results = run_here(models, plans, inputs, folder, command, emulator=EMULATOR, order=">")
+    results = compare_all(models, inputs, powerpc.run(plans, inputs), ">")
     return [result.first for result in results if not result.equal]
 
 
-def test_networks_of_every_layer_compute_the_same(tmp_path):
+def test_networks_of_every_layer_compute_the_same():
     models = list(map(random_network, range(NETWORKS)))
-    assert run_there(models, plans_for(models), tmp_path) == []
+    assert differences(models, plans_for(models)) == []
 
 
 @pytest.mark.parametrize("target", FIRST_TARGETS)
-def test_every_kernel_s_plain_c_computes_the_same(target, tmp_path):
+def test_every_kernel_s_plain_c_computes_the_same(target):
     kernels = [kernel for kernel in KERNELS if min(kernel.targets) == target]
     pairs = [(model, kernel) for kernel in kernels for model, _ in models_for(kernel, target, MODELS_A_KERNEL, 1)]
     plans = [make_plan(model, f"m{number}", target, kernel=kernel.name) for number, (model, kernel) in enumerate(pairs)]
-    assert run_there([model for model, _ in pairs], plans, tmp_path) == []
+    assert differences([model for model, _ in pairs], plans) == []

@@ -238,13 +238,13 @@ def test_quantization_belongs_to_statistics_alone():
 
 
 @pytest.mark.parametrize("build", BUILDS_TRIED)
-def test_c_gives_the_features_of_python(build, tmp_path):
+def test_c_gives_the_features_of_python(build):
     command, suffix = BUILDS[build]
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
     models = [front_end_model(seed, *chosen) for seed, chosen in enumerate(FRONT_ENDS)]
     inputs = [edge_samples(model, seed) for seed, model in enumerate(models)]
-    results = run_here(models, plans_for(models), inputs, tmp_path, command, suffix)
+    results = run_here(models, plans_for(models), inputs, command, suffix)
     assert [result.first for result in results if not result.equal] == []
 
 

@@ -46,13 +46,13 @@ def random_models(count: int, seed: int):
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_random_models_agree_in_every_bit(build, tmp_path):
+def test_random_models_agree_in_every_bit(build):
     command, suffix = BUILDS[build]
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
     models = list(random_models(MODELS_A_PROGRAM, seed=list(BUILDS).index(build)))
     inputs = [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
-    results = run_here(models, plans_for(models), inputs, tmp_path, command, suffix)
+    results = run_here(models, plans_for(models), inputs, command, suffix)
     assert [result.first for result in results if not result.equal] == []
 
 

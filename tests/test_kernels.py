@@ -50,14 +50,14 @@ def material(kernel, target, seed):
 
 
 @pytest.mark.parametrize("pair", PORTABLE_C, ids=name)
-def test_plain_c_of_the_kernel_agrees(pair, tmp_path):
+def test_plain_c_of_the_kernel_agrees(pair):
     kernel, target = pair
     if not shutil.which("gcc"):
         pytest.skip("gcc is not installed (apt install gcc)")
     models, plans, inputs = material(kernel, target, seed=1)
     portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
     command = ["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE, *portable]
-    results = run_here(models, plans, inputs, tmp_path, command)
+    results = run_here(models, plans, inputs, command)
     assert [result.first for result in results if not result.equal] == []
 
 

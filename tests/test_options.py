@@ -202,8 +202,7 @@ COMMANDS = {
     "emulate": ("signbit", "emulate", "no.npz", "--limit"),
     "device": ("signbit", "device", "verify", "--limit"),
     "zoo": ("tools", "zoo", "train", "--jobs"),
-    "bits": ("tools", "prove", "bits", "--models"),
-    "faults": ("tools", "faults", "--faults"),
+    "prove": ("tools", "prove", "bit-exact", "--cases"),
     "motion": ("tools", "motion", "--seed"),
 }
 

@@ -1,39 +1,155 @@
-"""The proofs that are commands of their own: a short run of each, and a planted bug that each must find."""
+"""Every proof: its short form, the bugs that it must find, and what is recorded of long runs."""
+
+import json
+import os
 
 import pytest
 
-from signbit.codegen.kernels.targets import PORTABLE
-from tools.cores import emulated as cores
-from tools.cores import programs
-from tools.prove.bits import PLACES, prove
+from signbit.qmodel.command import run_command
+from tools.documents.blocks import README, block
+from tools.prove import command, faults, host_build, record
+from tools.prove.row import MOST, Outcome, Row
+from tools.prove.rows import ROWS
 
-MODELS = 300
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_2700_random_models_agree_in_every_bit(place):
-    """300 at each of nine places; `python -m tools prove bits` goes on to 10,000."""
-    if place != PORTABLE and cores.missing([place]):
-        pytest.skip(cores.missing([place]))
-    proof = prove(MODELS, seed=PLACES.index(place), places=(place,))
-    assert proof.models == MODELS and proof.results > 250 * MODELS
-    assert proof.first == ""
+STEPS = {f"{row.name} {first}": (row, first, count) for row in ROWS for first, count in row.steps(0, row.short)}
+CONTROLS = {f"{row.name}: {name}": (row, control) for row in ROWS for name, control in row.controls.items()}
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        (">> activation->shift", ">> (activation->shift - 1)"),
-        ("q < 0 ? 0 : ", "q < 1 ? 1 : "),
-        ("acc > most ? acc : most", "acc >= most ? most : acc"),
-    ],
-    ids=["shift", "clamp", "pool"],
-)
-def test_planted_bug_is_found(monkeypatch, right, wrong):
-    text_of = programs.header_text
-    monkeypatch.setattr(programs, "header_text", lambda plan: text_of(plan).replace(right, wrong))
-    assert prove(100, seed=1, places=(PORTABLE,)).different > 0
+def skip_unless_possible(row):
+    if row.missing():
+        pytest.skip(row.missing())
 
 
-def test_every_core_and_this_computer_take_part():
-    assert PLACES == (PORTABLE, "m0", "m3", "m4", "m7", "m33", "m55", "riscv32", "riscv32e")
+@pytest.mark.parametrize("name", STEPS)
+def test_a_promise_holds(name):
+    """The short form of `python -m tools prove`, step by step."""
+    row, first, count = STEPS[name]
+    skip_unless_possible(row)
+    assert row.run(first, count).findings == ()
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_proof_finds_the_planted_bug(name):
+    row, control = CONTROLS[name]
+    skip_unless_possible(row)
+    assert control().findings
+
+
+def test_every_proof_can_fail_and_covers_files(repository):
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert row.controls and row.short <= row.total
+        assert all((repository / place).exists() for place in row.covers), row.name
+
+
+# --- the command and the record
+
+
+def numbers(**changes):
+    """A proof that even numbers are no finding, until 7."""
+
+    def run(first, count):
+        assert first % 4 + count <= 4
+        findings = tuple(f"case {number}" for number in range(first, first + count) if number == changes.get("bad"))
+        return Outcome({"sum": sum(range(first, first + count)), f"{MOST}seen": first}, findings)
+
+    control = Outcome({}, () if changes.get("blind") else ("planted",))
+    return Row("numbers", "nothing", "cases", 6, 20, 4, ("tools/prove/row.py",), run, {"one": lambda: control})
+
+
+@pytest.fixture
+def proofs(tmp_path, monkeypatch):
+    """Replaces the proofs by one, without processes, and the files that long runs write; gives the record's path."""
+    documents = [tmp_path / name for name in ("proofs.json", "SECURITY.md", "README.md")]
+    for path in documents[1:]:
+        path.write_text("<!-- proofs -->\n<!-- /proofs -->\n")
+    for name, path in zip(("FILE", "DOCUMENT", "README"), documents, strict=True):
+        monkeypatch.setattr(record, name, path)
+
+    def use(row):
+        def run(_, first, count, seconds=0):
+            return [
+                (size, row.run(start, size)) for start, size in list(row.steps(first, count))[: 2 if seconds else 9]
+            ]
+
+        monkeypatch.setattr(command, "ROWS", (row,))
+        monkeypatch.setattr(command, "_run", run)
+        return documents[0]
+
+    return use
+
+
+def prove(*words):
+    return run_command(command.main, list(words))
+
+
+def test_the_short_form_prints_a_line_and_records_nothing(proofs, capsys):
+    path = proofs(numbers())
+    assert prove("numbers") == 0 and not path.exists()
+    wanted = "numbers: 6 cases from 0 on, 15 sum, at most 4 seen: 0 findings; 1 of 1 planted bugs found; 0 s\n"
+    assert capsys.readouterr().out == wanted
+    assert prove("--first", "10", "--cases", "1") == 0
+    assert "1 cases from 8 on" in capsys.readouterr().out
+
+
+def test_a_finding_and_a_planted_bug_that_is_not_found_fail(proofs, capsys):
+    proofs(numbers(bad=5))
+    assert prove() == 1 and "numbers: case 5\n" in capsys.readouterr().out
+    proofs(numbers(blind=True))
+    assert prove() == 1 and "does not find the planted bug: one\n" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_not_run_and_fails(proofs, monkeypatch, capsys):
+    row = Row(**vars(numbers()) | {"missing": lambda: "apt install it"})
+    proofs(row)
+    assert prove() == 1 and capsys.readouterr().out == "numbers: NOT RUN: apt install it\n"
+
+
+def test_long_runs_add_up_while_the_code_is_the_same(proofs, monkeypatch, capsys):
+    path = proofs(numbers())
+    assert prove("--long") == 0
+    assert "numbers: 8 of 20 cases so far, 40.0%" in capsys.readouterr().out
+    assert prove("--long") == 0 and prove("--long") == 0
+    found = json.loads(path.read_text())["numbers"]
+    assert (found["cases"], found["counts"]) == (20, {"sum": 190, "most seen": 16})
+    assert [run["first"] for run in found["runs"]] == [0] and found["runs"][0]["cases"] == 20
+    assert "| `numbers` | nothing | 20 cases | 20 |" in record.DOCUMENT.read_text()
+    assert "1 commands, 20 cases, 0 findings" in record.README.read_text()
+    monkeypatch.setattr(record, "code_hash", lambda row: "another")
+    assert prove("--long") == 0 and json.loads(path.read_text())["numbers"]["cases"] == 8
+
+
+def test_a_finding_of_a_long_run_stays(proofs):
+    proofs(numbers(bad=1))
+    assert prove("--long") == 1 and prove("--long") == 1
+
+
+def die(*_):
+    os._exit(9)
+
+
+def test_a_process_that_dies_is_a_finding(monkeypatch):
+    monkeypatch.setattr(command, "run_step", die)
+    assert [part.findings for _, part in command._run(numbers(), 0, 8)] == [
+        ("cases 0 to 3, or those after: the process died",)
+    ]
+
+
+def test_cases_run_in_processes_of_their_own():
+    (row,) = (row for row in ROWS if row.name == "uart-faults")
+    skip_unless_possible(row)
+    parts = list(command._run(row, 0, 2 * row.step, seconds=-1))
+    assert sum(size for size, _ in parts) == 2 * row.step and all(part.counts["requests"] for _, part in parts)
+
+
+def test_the_table_and_the_line_are_those_of_the_file():
+    records = record.load()
+    assert block(record.BLOCK, record.DOCUMENT) == record.table(records, ROWS)
+    assert block(record.BLOCK, README) == record.line(records, ROWS)
+    assert set(records) <= {row.name for row in ROWS} and not any(each.findings for each in records.values())
+
+
+def test_the_fault_proof_s_harness_notices_a_change_of_the_protocol():
+    with pytest.raises(ValueError):
+        faults.shorter("no table", 8)
+    assert host_build.replaced("abc", "b", "x") == "axc"

@@ -83,10 +83,10 @@ def inputs():
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
-def test_plain_c_agrees_at_the_ends_of_16_bits(kernel, tmp_path):
+def test_plain_c_agrees_at_the_ends_of_16_bits(kernel):
     made = plans(kernel, "riscv32")
     portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in made]
-    results = run_here(models(), made, inputs(), tmp_path, ["gcc", "-std=c99", "-O1", *STRICT, *portable])
+    results = run_here(models(), made, inputs(), ["gcc", "-std=c99", "-O1", *STRICT, *portable])
     assert [result.first for result in results if not result.equal] == []
 
 
@@ -98,12 +98,12 @@ def test_assembly_agrees_at_the_ends_of_16_bits(kernel, core):
     assert [result.first for result in compare_all(models(), inputs(), output) if not result.equal] == []
 
 
-def test_a_sum_beyond_16_bits_is_found(tmp_path, monkeypatch):
+def test_a_sum_beyond_16_bits_is_found(monkeypatch):
     monkeypatch.setattr(conv_layout, "HALF_MAX", 1 << 20)
     conv_layout.layout.cache_clear()
     made = plans(KERNELS[0], "riscv32")
     portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in made]
-    results = run_here(models(), made, inputs(), tmp_path, ["gcc", "-std=c99", "-O1", *STRICT, *portable])
+    results = run_here(models(), made, inputs(), ["gcc", "-std=c99", "-O1", *STRICT, *portable])
     conv_layout.layout.cache_clear()
     assert not all(result.equal for result in results)
 

@@ -312,35 +312,3 @@ def test_good_files_are_read(tmp_path):
         kind = bad_files.formats()[name]
         (tmp_path / kind.name).write_bytes(kind.make())
         kind.read(tmp_path / kind.name)
-
-
-EXTRAS = {
-    "arff": ("scipy", "tables"),
-    **dict.fromkeys(("parquet", "feather"), ("pyarrow", "tables")),
-    "flac": ("soundfile", "sound"),
-    **dict.fromkeys((f"onnx {name}" for name in bad_files.GRAPHS), ("onnx", "onnx")),
-}
-
-
-@pytest.mark.parametrize("name", bad_files.formats())
-def test_damaged_files_are_refused_in_one_line(name):
-    if name in EXTRAS:
-        library, extra = EXTRAS[name]
-        pytest.importorskip(library, reason=f"{library} is not installed (pip install 'signbit[{extra}]')")
-    outcome = bad_files.run_chunk(name, 5, 60)
-    # time and memory are the long proof's, which has a process to itself
-    assert [finding for finding in outcome.findings if " took " not in finding and " held" not in finding] == []
-
-
-def test_a_reader_that_lets_an_error_out_is_a_finding(monkeypatch):
-    def read(path):
-        return path.read_bytes().decode()
-
-    monkeypatch.setattr(bad_files, "formats", lambda: {"text": bad_files.Format("a.txt", lambda: b"abc" * 9, read)})
-    found = bad_files.run_chunk("text", 1, 300).findings
-    assert found and all("UnicodeDecodeError" in finding for finding in found)
-
-
-def test_main_runs_and_counts(capsys):
-    assert bad_files.main(["--files", "40", "--format", "toml", "--format", "csv"]) == 0
-    assert "40 damaged files of 2 formats, 0 findings" in capsys.readouterr().out

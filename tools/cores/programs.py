@@ -7,6 +7,9 @@ from and go to is the business of `stream.h`: stdin and stdout on this computer,
 and a UART on an emulated AVR.
 """
 
+import subprocess
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,12 @@ import numpy as np
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import Comparison, compare, expected_output
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
 
 STREAM_HERE = Path(__file__).resolve().parent / "streams" / "host"
 """Where this computer's stream.h is."""
+TIMEOUT_S = 600
 
 # the declarations come first, before any other include could help them
 MAIN = """%(declarations)s
@@ -163,6 +168,31 @@ def write_program(
         }
     )
     return source
+
+
+def run(
+    plans: list[Plan],
+    inputs: list[np.ndarray],
+    command: Sequence[str],
+    emulator: Sequence[str] = (),
+    suffix: str = ".c",
+) -> bytes:
+    """What the program of `plans`, compiled by `command`, writes for the inputs, n the same for all.
+
+    `emulator` runs it where it is for another computer.  Raises SignbitError when it can't be built or fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
+        source = write_program(Path(name), plans, len(inputs[0]), suffix)
+        program = source.with_suffix("")
+        words = [*command, f"-I{STREAM_HERE}", "-o", str(program), str(source)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            raise SignbitError(f"{' '.join(command)}: {done.stderr.strip()[:2000]}")
+        stdin = b"".join(x.tobytes() for x in inputs)
+        done = subprocess.run([*emulator, str(program)], input=stdin, capture_output=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise SignbitError(f"the program ended with exit code {done.returncode}: {done.stderr.decode()[:2000]}")
+    return done.stdout
 
 
 def compare_all(

@@ -1,4 +1,4 @@
-"""`python -m tools prove bad-files`: damaged files of every kind, each refused in one line, in little time and memory.
+"""Damaged files of every kind, each refused in one line, in little time and memory.
 
 Good files of each format are damaged at random: bits, bytes and pieces changed, moved, doubled and cut, numbers made
 extreme, inside of zip archives with checksums that are right again, and inside of ONNX graphs.  A reader may take a
@@ -7,8 +7,6 @@ read that takes longer than SECONDS_MAX, and a process that holds more than BYTE
 """
 
 import io
-import json
-import multiprocessing
 import re
 import resource
 import tempfile
@@ -16,20 +14,14 @@ import time
 import warnings
 import wave
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
-from signbit.console import console
-from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.own import load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
@@ -38,20 +30,17 @@ from signbit.trainer.learning.checkpoint import Checkpoint, Task, save
 from signbit.trainer.learning.run import begin
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.architecture import read_toml
-from tools.documents.blocks import ROOT, replace_block
+from tools.documents.blocks import ROOT
 from tools.networks.random import FRONT_ENDS, front_end_model
+from tools.prove.row import MOST, SEED, Outcome, Row
 
-FILES = 100_000
 CHUNK = 500
 SECONDS_MAX = 2.0
 BYTES_MAX = 256 << 20
-SEED = 1
-FIGURES = ROOT / "bench" / "bad_files.json"
-DOCUMENT = ROOT / "docs" / "SECURITY.md"
-BLOCK = "bad-files"
 MODELS = ("digits-mlp", "digits-conv", "motion")
 GRAPHS = ("torch_residual", "torch_signal", "brevitas_relu", "larq_conv", "digits-conv", "motion")
 """Files of the tests, where there are such, else what models are exported as."""
+LIBRARIES = ("PIL", "scipy", "pyarrow", "soundfile", "onnx")
 IR_VERSION_TAG = b"\x08"
 """With which an ONNX file begins."""
 EXTREMES = (b"0", b"-1", b"1e999", b"NaN", b"9" * 30, b"2147483648", b"", b"0.5", b'"', b"[", b"\xff", b"\x00")
@@ -66,14 +55,6 @@ class Format:
     read: Callable[[Path], object]
     in_folder: bool = False
     """`read` gets the folder, in which the other files are good."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    files: int
-    findings: tuple[str, ...]
-    seconds_max: float
-    bytes_max: int
 
 
 def formats() -> dict[str, Format]:
@@ -115,9 +96,15 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(content)
 
 
-def run_chunk(name: str, seed: int, count: int) -> Outcome:
-    """Read `count` damaged files of a format."""
-    kind, rng = formats()[name], np.random.default_rng(seed)
+def run(first: int, count: int) -> Outcome:
+    """Damaged files of one format; the formats take turns."""
+    found = tuple(formats().items())
+    return read_damaged(*found[first // CHUNK % len(found)], first, count)
+
+
+def read_damaged(name: str, kind: Format, first: int, count: int) -> Outcome:
+    """Read `count` damaged files of the format `kind`, in this process."""
+    rng = np.random.default_rng((SEED, first))
     warnings.simplefilter("ignore")
     findings: dict[str, None] = {}
     slowest = 0.0
@@ -129,25 +116,26 @@ def run_chunk(name: str, seed: int, count: int) -> Outcome:
         # the time to import a library must not count against the file
         kind.read(Path(folder) if kind.in_folder else path)
         before = _peak_bytes()
-        for number in range(count):
+        for number in range(first, first + count):
             path.write_bytes(damage(good, rng))
-            start = time.perf_counter()
+            # of this process: the machine may be busy with others
+            start = time.process_time()
             try:
                 kind.read(Path(folder) if kind.in_folder else path)
             except (SignbitError, OSError) as error:
                 if "\n" in str(error):
-                    findings[f"{name}, seed {seed}, file {number}: a message of several lines"] = None
+                    findings[f"{name}, file {number}: a message of several lines"] = None
             except Exception as error:
-                findings[f"{name}, seed {seed}, file {number}: {type(error).__name__}: {str(error)[:100]}"] = None
-            seconds = time.perf_counter() - start
+                findings[f"{name}, file {number}: {type(error).__name__}: {str(error)[:100]}"] = None
+            seconds = time.process_time() - start
             if seconds > SECONDS_MAX:
-                findings[f"{name}, seed {seed}, file {number}: took {seconds:.1f} s"] = None
+                findings[f"{name}, file {number}: took {seconds:.1f} s"] = None
             slowest = max(slowest, seconds)
     peak = _peak_bytes()
     # a process that held more before, such as one that runs tests, must not grow by as much
     if peak > BYTES_MAX + (before if before > BYTES_MAX else 0):
-        findings[f"{name}, seed {seed}: {peak >> 20} MB held"] = None
-    return Outcome(count, tuple(findings), slowest, peak)
+        findings[f"{name}, files from {first} on: {peak >> 20} MB held"] = None
+    return Outcome({f"{MOST}ms for a file": round(1000 * slowest), f"{MOST}MB held": peak >> 20}, tuple(findings))
 
 
 def _peak_bytes() -> int:
@@ -160,56 +148,28 @@ def _peak_bytes() -> int:
     return (int(peak[1]) if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 
 
-def prove(
-    files: int, seed: int, names: tuple[str, ...] | None = None, workers: int = 2
-) -> Iterator[tuple[str, Outcome]]:
-    """Damaged files of all formats in turn, in processes of their own."""
-    names = names or tuple(formats())
-    context = multiprocessing.get_context("spawn")
-    for index, name in enumerate(names):
-        share = files // len(names) + (index < files % len(names))
-        counts = [min(CHUNK, share - start) for start in range(0, share, CHUNK)]
-        with ProcessPoolExecutor(workers, context) as pool:
-            futures = [pool.submit(run_chunk, name, seed + number, count) for number, count in enumerate(counts)]
-            for number, future in enumerate(futures):
-                try:
-                    yield name, future.result()
-                except BrokenProcessPool:
-                    yield name, Outcome(0, (f"{name}, seed {seed + number}: the process died",), 0.0, 0)
+def unchecked() -> Outcome:
+    """A reader of text that lets errors out."""
+    return read_damaged("text", Format("a.txt", lambda: b"abc" * 9, lambda path: path.read_bytes().decode()), 0, 300)
 
 
-def main(arguments: list[str], prog: str = "python -m tools prove bad-files") -> int:
-    """Returns 1 when there is a finding."""
-    parser = Parser(prog=prog, description=__doc__.partition(": ")[2].partition("\n\n")[0])
-    parser.add_argument("--files", metavar="N", type=int, default=FILES, help=f"in all (default: {FILES:,})")
-    parser.add_argument("--seed", metavar="N", type=int, default=SEED, help="default: %(default)s")
-    parser.add_argument("--format", action="append", choices=tuple(formats()), help="only this one; may be repeated")
-    options = parser.parse_args(arguments)
-    findings, files, slowest, most = [], Counter(), 0.0, 0
-    with Progress(transient=True, console=console(stderr=True)) as progress:
-        task = progress.add_task("files", total=options.files)
-        for name, outcome in prove(options.files, options.seed, tuple(options.format or ())):
-            findings += outcome.findings
-            for finding in outcome.findings:
-                print(finding)
-            files[name] += outcome.files
-            slowest, most = max(slowest, outcome.seconds_max), max(most, outcome.bytes_max)
-            progress.update(task, description=name, advance=outcome.files)
-    figures = {"seed": options.seed, "files": files, "findings": findings, "slowest_s": slowest, "peak_bytes": most}
-    print(line(figures))
-    if options.files >= FILES and not options.format:
-        write_whole(FIGURES, (json.dumps(figures, indent=2) + "\n").encode())
-        replace_block(BLOCK, line(figures), DOCUMENT)
-    return EXIT_DIFFERENT if findings else EXIT_OK
+def missing() -> str | None:
+    absent = [name for name in LIBRARIES if not find_spec(name)]
+    return f"{', '.join(absent)} missing: pip install 'signbit[images,tables,sound,onnx]'" if absent else None
 
 
-def line(figures: dict) -> str:
-    """What bench/bad_files.json says, in a sentence."""
-    return (
-        f"{sum(figures['files'].values()):,} damaged files of {len(figures['files'])} formats, "
-        f"{len(figures['findings'])} findings; the slowest took {figures['slowest_s']:.2f} s, "
-        f"a process held {figures['peak_bytes'] >> 20} MB at most"
-    )
+ROW = Row(
+    "bad-files",
+    "a damaged file of any format ends in one line, within 2 s and 256 MB",
+    "files",
+    short=20_000,
+    total=2_000_000,
+    step=CHUNK,
+    covers=("qmodel", "bridge", "trainer", "tools/prove/bad_files.py", "tools/prove/bad_graphs.py"),
+    run=run,
+    controls={"a reader that lets an error out": unchecked},
+    missing=missing,
+)
 
 
 # --- faults

@@ -1,51 +1,39 @@
-"""`python -m tools fuzz`: libFuzzer on the protocol's decoder and device, with ASan and UBSan.
+"""libFuzzer on the protocol's decoder and device, with ASan and UBSan."""
 
-A run of at least the default length writes bench/fuzz.json and its line in docs/PROTOCOL.md.
-"""
-
-import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from signbit.line.protocol import Frame, Request, encode
-from signbit.places import MODELS, ROOT
-from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.places import FIRMWARE, MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
-from signbit.qmodel.option_types import whole
-from tools.documents.blocks import replace_block
 from tools.prove import host_build
+from tools.prove.row import MOST, Outcome, Row
 
-RUNS = 25_000_000
-SEED = 1
 INPUT_BYTES_MAX = 128
 SANITIZERS = "-fsanitize=fuzzer,address,undefined"
 MODEL = MODELS / "digits-mlp.npz"
+PROTOCOL = FIRMWARE / "src" / "protocol.c"
 HARNESS = Path(__file__).with_name("fuzz.c")
-FIGURES = ROOT / "bench" / "fuzz.json"
-DOCUMENT = ROOT / "docs" / "PROTOCOL.md"
-BLOCK = "fuzz"
+PLANTED = {
+    "a length that is not checked": ("if (length < PROTOCOL_WIRE_BYTES) {", "if (length < 256u) {"),
+    "an offset that is not checked": (
+        "if (offset > device->input_bytes || bytes > device->input_bytes - offset) {",
+        "if (offset > 1u << 20) {",
+    ),
+}
+CONTROL_RUNS = 2_000_000
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """`finding` is the first line of what a sanitizer or the harness found, None when there is nothing."""
+def run(first: int, count: int, protocol: Path | None = None) -> Outcome:
+    """`count` runs of libFuzzer, from one frame of each request, with the seed `first`; `protocol` replaces protocol.c.
 
-    runs: int
-    coverage_edges: int
-    finding: str | None
-
-
-def fuzz(runs: int, seed: int, protocol: Path | None = None) -> Outcome:
-    """Run libFuzzer, from one frame of each request; `protocol` replaces protocol.c.
-
-    Raises SignbitError when there is no clang.
+    The finding is the first line of what a sanitizer or the harness says.
     """
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
@@ -55,39 +43,40 @@ def fuzz(runs: int, seed: int, protocol: Path | None = None) -> Outcome:
         corpus.mkdir()
         for kind in Request:
             (corpus / kind.name).write_bytes(encode(Frame(kind, 1, bytes(4))))
-        limits = [f"-runs={runs}", f"-seed={seed}", f"-max_len={INPUT_BYTES_MAX}", "-timeout=10", "-verbosity=1"]
+        # libFuzzer takes 0 for a seed of its own choice
+        limits = [f"-runs={count}", f"-seed={first + 1}", f"-max_len={INPUT_BYTES_MAX}", "-timeout=10", "-verbosity=1"]
         done = subprocess.run(
             [program, *limits, corpus], cwd=folder, capture_output=True, text=True, errors="replace", env=os.environ
         )
-    log = done.stderr
-    found = re.search(r"^.*(?:ERROR: |runtime error: ).*$", log, re.MULTILINE)
-    edges = re.findall(r"cov: (\d+)", log)
-    done_runs = re.findall(r"^#(\d+)", log, re.MULTILINE)
-    if done.returncode == 0 and not re.search(r"^Done \d+ runs", log, re.MULTILINE):
-        raise SignbitError(f"libFuzzer ended without a result: {log.strip()[-200:]}")
-    finding = found.group() if found else f"exit code {done.returncode}" if done.returncode else None
-    return Outcome(int(done_runs[-1]) if done_runs else 0, int(edges[-1]) if edges else 0, finding)
+    found = re.search(r"^.*(?:ERROR: |runtime error: ).*$", done.stderr, re.MULTILINE)
+    if done.returncode == 0 and not re.search(rf"^Done {count} runs", done.stderr, re.MULTILINE):
+        raise SignbitError(f"libFuzzer ended without a result: {done.stderr.strip()[-200:]}")
+    edges = max(map(int, re.findall(r"cov: (\d+)", done.stderr)), default=0)
+    finding = found.group() if found else f"exit code {done.returncode}"
+    return Outcome({f"{MOST}edges covered": edges}, (f"seed {first + 1}: {finding}",) if done.returncode else ())
 
 
-def line(outcome: dict) -> str:
-    """The sentence of the document."""
-    edges, finding = outcome["coverage_edges"], outcome["finding"] or "nothing found"
-    return f"libFuzzer, {outcome['runs']:,} runs, {edges} edges covered: {finding}."
+def planted(right: str, wrong: str) -> Outcome:
+    """With a bug in protocol.c."""
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        path = Path(folder, PROTOCOL.name)
+        path.write_text(host_build.replaced(PROTOCOL.read_text(), right, wrong))
+        return run(0, CONTROL_RUNS, path)
 
 
-def main(arguments: list[str]) -> int:
-    """Returns 1 when there is a finding."""
-    parser = Parser(prog="python -m tools fuzz", description=__doc__.partition(": ")[2].partition("\n\n")[0])
-    parser.add_argument("--runs", **whole(1).argument(), default=RUNS, help=f"of the fuzzer (default: {RUNS:,})")
-    parser.add_argument("--seed", **whole(0).argument(), default=SEED, help=f"of the fuzzer (default: {SEED})")
-    options = parser.parse_args(arguments)
-    start = time.monotonic()
-    outcome = fuzz(options.runs, options.seed)
-    print(
-        f"{outcome.runs:,} runs, seed {options.seed}, {outcome.coverage_edges} edges covered,"
-        f" {time.monotonic() - start:.0f} s: {outcome.finding or '0 findings'}"
-    )
-    if options.runs >= RUNS:
-        write_whole(FIGURES, (json.dumps({"seed": options.seed, **asdict(outcome)}, indent=2) + "\n").encode())
-        replace_block(BLOCK, line(asdict(outcome)), DOCUMENT)
-    return EXIT_DIFFERENT if outcome.finding else EXIT_OK
+def missing() -> str | None:
+    return None if shutil.which("clang") else "clang is missing: apt install clang"
+
+
+ROW = Row(
+    "fuzz-frame",
+    "no bytes on the line make the device read or write where it should not, or do what C leaves undefined",
+    "runs",
+    short=1_000_000,
+    total=200_000_000,
+    step=2_000_000,
+    covers=("firmware/src", "firmware/include", "signbit/line", "tools/prove/fuzz.py", "tools/prove/fuzz.c"),
+    run=run,
+    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    missing=missing,
+)

@@ -39,3 +39,10 @@ def build(
     if done.returncode:
         raise SignbitError(f"{compiler}: {done.stderr.strip()[:1000]}")
     return output
+
+
+def replaced(text: str, right: str, wrong: str) -> str:
+    """`text` with a bug: `wrong` in place of `right`, which must be there once."""
+    if text.count(right) != 1:
+        raise SignbitError(f"the source has changed: {right!r} is not there once")
+    return text.replace(right, wrong)

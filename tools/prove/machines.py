@@ -48,6 +48,8 @@ RUNS: dict[str, dict] = {
 # Every bit of the latent weights counts: signs alone would take many epochs to show that a sum was not exact.
 TRAIN_AND_HASH = """
 import hashlib, json, sys
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
 from signbit.qmodel.data.named import load_dataset
 from signbit.trainer.exact.grid import Grid
 from signbit.trainer.learning.run import run
@@ -56,15 +58,11 @@ settings, seed, grid = json.loads(sys.argv[1])
 if not grid:
     Grid.round = lambda self, gradient: gradient
 result = run(default_settings("digits", seed=seed, **settings), load_dataset("digits"))
-digest = hashlib.sha256(result.model.hash.encode())
+digest = hashlib.sha256(result.model.hash.encode() + header_text(make_plan(result.model)).encode())
 for array in result.network.arrays:
     digest.update(array.tobytes())
 print(digest.hexdigest())
 """
-
-
-MACHINES_MIN = 5
-"""Number of environments in which a run must end; a BLAS kernel may crash on a processor it was not made for."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,9 @@ class Crash:
 def hash_of(
     settings: dict, machine: dict[str, str], seed: int = 5, grid: bool = True, packages: Path | None = None
 ) -> str | Crash:
-    """SHA-256 over the model and every latent weight of a run on `machine`; `packages`: a folder with another numpy.
+    """SHA-256 over the model, its header and every latent weight of a run on `machine`.
 
-    A run that fails by itself, and not by a signal, is a SignbitError.
+    `packages` is a folder with another numpy.  A run that fails by itself, and not by a signal, is a SignbitError.
     """
     paths = [str(ROOT)] if packages is None else [str(packages), str(ROOT)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **machine, "PYTHONPATH": os.pathsep.join(paths)}

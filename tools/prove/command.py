@@ -1,0 +1,137 @@
+"""`python -m tools prove [NAME ...]`: every promise's proof, a line each; the short form of all by default.
+
+A proof is a number of cases, and some planted bugs that it must find.  With --long the cases go on where the record
+of the same code ends, bench/proofs.json, until all are done or the minutes are over, and are added to the record.
+"""
+
+import multiprocessing
+import os
+import time
+from argparse import RawDescriptionHelpFormatter
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.option_types import choice, number, whole
+from tools.prove import record
+from tools.prove.row import Outcome, Row
+from tools.prove.rows import ROWS
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 1 when a proof has findings, found a planted bug not, or could not be run."""
+    options = _parser().parse_args(arguments)
+    rows = [row for row in ROWS if not options.names or row.name in options.names]
+    failed = 0
+    start = time.monotonic()
+    for index, row in enumerate(rows):
+        left = options.minutes * 60 - (time.monotonic() - start)
+        if reason := row.missing():
+            print(f"{row.name}: NOT RUN: {reason}", flush=True)
+            failed += 1
+        elif options.long:
+            failed += not prove_long(row, max(left, 0) / (len(rows) - index))
+        else:
+            count = options.cases or row.short
+            failed += not prove(row, options.first // row.step * row.step, count)
+    return EXIT_DIFFERENT if failed else EXIT_OK
+
+
+def prove(row: Row, first: int, count: int) -> bool:
+    """The planted bugs, and `count` cases; prints a line, and before it each finding."""
+    start = time.monotonic()
+    blind = blind_controls(row)
+    outcome = sum((found for _, found in _run(row, first, count)), Outcome())
+    _say(row, first, count, outcome, blind, time.monotonic() - start)
+    return not (outcome.findings or blind)
+
+
+def prove_long(row: Row, seconds: float) -> bool:
+    """Cases after the recorded ones, for about so long, added to the record; prints how far it is."""
+    records = record.load()
+    found = record.record_of(row, records)
+    records[row.name] = found
+    start, first, commit = time.monotonic(), found.cases, record.commit()
+    blind, done, outcome = [], 0, Outcome()
+    if found.cases < row.total:
+        blind = blind_controls(row)
+        for count, part in _run(row, first, row.total - first, seconds - (time.monotonic() - start)):
+            done, outcome = done + count, outcome + part
+        found.add(first, done, outcome, time.monotonic() - start, commit)
+        record.save(records, ROWS)
+    _say(row, first, done, outcome, blind, time.monotonic() - start)
+    if found.cases < row.total:
+        print(
+            f"{row.name}: {found.cases:,} of {row.total:,} {row.unit} so far, {found.cases / row.total:.1%}", flush=True
+        )
+    return not (found.findings or blind)
+
+
+def blind_controls(row: Row) -> list[str]:
+    """The planted bugs that the proof does not find."""
+    return [name for name, control in row.controls.items() if not control().findings]
+
+
+def run_step(name: str, first: int, count: int) -> Outcome:
+    """Some cases of the row of that name."""
+    return next(row for row in ROWS if row.name == name).run(first, count)
+
+
+def _run(row: Row, first: int, count: int, seconds: float = float("inf")) -> Iterator[tuple[int, Outcome]]:
+    """Cases in processes of their own, one per core, in order, until all are done or no more are begun."""
+    end, workers = time.monotonic() + seconds, os.cpu_count() or 1
+    steps = iter(row.steps(first, count))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        begun = deque(_begin(pool, row, step) for step in islice(steps, workers + 1))
+        while begun:
+            (start, size), future = begun.popleft()
+            try:
+                yield size, future.result()
+            except BrokenProcessPool:
+                yield size, Outcome({}, (f"cases {start} to {start + size - 1}, or those after: the process died",))
+                return
+            if time.monotonic() < end:
+                begun.extend(_begin(pool, row, step) for step in islice(steps, 1))
+
+
+def _begin(pool: ProcessPoolExecutor, row: Row, step: tuple[int, int]) -> tuple[tuple[int, int], Future]:
+    return step, pool.submit(run_step, row.name, *step)
+
+
+def _say(row: Row, first: int, count: int, outcome: Outcome, blind: list[str], seconds: float) -> None:
+    for finding in outcome.findings:
+        print(f"{row.name}: {finding}")
+    for name in blind:
+        print(f"{row.name}: does not find the planted bug: {name}")
+    counts = "".join(f", {part}" for part in [record.words(outcome.counts)] if part)
+    planted = f"{len(row.controls) - len(blind)} of {len(row.controls)} planted bugs found"
+    print(
+        f"{row.name}: {count:,} {row.unit} from {first:,} on{counts}: {len(outcome.findings)} findings; {planted};"
+        f" {seconds:.0f} s",
+        flush=True,
+    )
+
+
+def _parser() -> Parser:
+    width = max(len(row.name) for row in ROWS)
+    rows = "\n".join(f"  {row.name:<{width}}  {row.promise}: {row.short:,} of {row.total:,} {row.unit}" for row in ROWS)
+    parser = Parser(
+        prog="python -m tools prove",
+        description=__doc__.partition(": ")[2],
+        epilog=f"proofs, with the cases of the short and the long form:\n{rows}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    names = choice([row.name for row in ROWS])
+    parser.add_argument("names", nargs="*", type=names.argument()["type"], metavar="NAME", help="default: all")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--short", action="store_true", help="the short form (default)")
+    form.add_argument("--long", action="store_true", help="go on where the record ends, and add to it")
+    parser.add_argument(
+        "--minutes", **number("N", 0).argument(), default=float("inf"), help="for all with --long (default: no limit)"
+    )
+    parser.add_argument("--first", **whole(0).argument(), default=0, help="the short form's first case (default: 0)")
+    parser.add_argument("--cases", **whole(1).argument(), help="how many the short form runs")
+    return parser

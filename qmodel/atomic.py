@@ -33,8 +33,9 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
 def write_folder(folder: str | os.PathLike, files: Mapping[str, bytes]) -> None:
     """Write `files`, by their paths below `folder`, all or none; the folder must be new or empty.
 
-    Every file, and the folders that hold them, are on the disk before the folder has its name.  Raises SignbitError
-    when something is in it, or OSError that names the file.
+    Every file, and the folders that hold them, are on the disk before the folder has its name.  Where the folder is
+    there already, a power cut between the last renames leaves some of the files, each of them whole.  Raises
+    SignbitError when something is in it, or OSError that names the file.
     """
     folder = Path(folder)
     if is_new := not folder.exists():

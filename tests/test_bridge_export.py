@@ -1,6 +1,5 @@
 """Export to ONNX: the same integers in onnx's reference and in onnxruntime, and the same model when imported again."""
 
-
 import numpy as np
 import pytest
 

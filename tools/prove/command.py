@@ -14,6 +14,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
+from rich.progress import Progress
+
+from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.option_types import choice, number, whole
 from tools.prove import record
@@ -84,12 +87,15 @@ def _run(row: Row, first: int, count: int, seconds: float = float("inf")) -> Ite
     """Cases in processes of their own, one per core, in order, until all are done or no more are begun."""
     end, workers = time.monotonic() + seconds, os.cpu_count() or 1
     steps = iter(row.steps(first, count))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    bar = Progress(transient=True, console=console(stderr=True))
+    task = bar.add_task(row.name, total=count)
+    with bar, ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         begun = deque(_begin(pool, row, step) for step in islice(steps, workers + 1))
         while begun:
             (start, size), future = begun.popleft()
             try:
                 yield size, future.result()
+                bar.advance(task, size)
             except BrokenProcessPool:
                 yield size, Outcome({}, (f"cases {start} to {start + size - 1}, or those after: the process died",))
                 return

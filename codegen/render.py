@@ -5,7 +5,7 @@ A line of a template that ends in `{# -#}` goes on in the next one; in `{#- -#}`
 A `plan` is a `plan.Plan`, which this module can't import: planning renders code to estimate its size.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -16,8 +16,9 @@ INT32_MIN = -(2**31)
 C_TEMPLATES = (".h.j2", ".c.j2", ".ino.j2")
 
 
+@lru_cache(1)
 def header_text(plan) -> str:
-    """The generated header."""
+    """The generated header; the last one is kept, as several programs may be made of it."""
     return render("model.h.j2", plan)
 
 

@@ -22,7 +22,7 @@ from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, size_of
 
 COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
+FLAGS = ("-std=c99", "-O3", "-Wall", "-Wextra", "-Werror")
 RANDOM_INPUTS = 256
 SWEEP_VALUES = 1 << 23
 """The most counts that a check of the input quantization goes through: all of them for up to 128 channels."""

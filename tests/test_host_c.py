@@ -63,19 +63,23 @@ def test_widest_layer_agrees(tmp_path):
     assert result.equal, result.first
 
 
-@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("place", range(4))
 def test_one_flipped_bit_is_found(place):
-    """The comparison itself: a single wrong bit, anywhere in the last record, is reported with its place."""
+    """The comparison itself: a single wrong bit, anywhere in the last record, is reported with its place.
+
+    One of them is in the last logit of the last input.
+    """
     model = random_model(5, (20, 6, 3))
     x = edge_inputs(model)[:4]
     output = bytearray(b"".join(b"".join(a[i].tobytes() for a in expected_output(model, x).values()) for i in range(4)))
     assert compare(model, x, bytes(output)).equal
     record = len(output) // 4
-    offset = (0, 6, record - 1)[place]
+    offset = (0, 6, record - 9, record - 1)[place]
     output[3 * record + offset] ^= 4
     result = compare(model, x, bytes(output))
     assert result.different == 1
-    assert result.first.startswith(("layer 0, input 3", "layer 1, input 3", "class and confidence, input 3")[place])
+    places = ("layer 0, input 3", "layer 1, input 3", "layer 1, input 3, value 2", "class and confidence, input 3")
+    assert result.first.startswith(places[place])
 
 
 def test_short_output_is_no_success():
@@ -84,13 +88,18 @@ def test_short_output_is_no_success():
     assert not compare(model, x, b"").equal
 
 
-def test_broken_kernel_is_found(monkeypatch, tmp_path):
-    """Drop the sign of one weight bit in the generated C: verify must say different."""
+@pytest.mark.parametrize(
+    ("correct", "wrong"),
+    [("while (--left > 0u);", "while (--left > 1u);"), ("sum = 2 * sum +", "sum = sum +")],
+    ids=["rows", "planes"],
+)
+def test_broken_kernel_is_found(correct, wrong, monkeypatch):
+    """Drop the sign of one weight bit, or what a plane of inputs is worth, in the generated C."""
     import signbit.codegen.verify as module
 
     model = random_model(6, (64, 10, 4))
     text = module.header_text(make_plan(model))
-    broken = text.replace("while (--left > 0u);", "while (--left > 1u);")
+    broken = text.replace(correct, wrong)
     assert broken != text
     monkeypatch.setattr(module, "header_text", lambda plan: broken)
     assert not verify(model, make_plan(model), edge_inputs(model), find_compiler()).equal

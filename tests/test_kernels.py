@@ -13,7 +13,7 @@ import pytest
 from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, candidates
 from signbit.codegen.kernels.base import COSTS
-from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, TARGETS
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, LEVELS, TARGETS
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
@@ -24,6 +24,7 @@ from tools.cores import emulated as cores
 from tools.cores.programs import compare_all
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
+from tools.networks.random import random_model
 
 MODELS = 32
 INPUTS_A_MODEL = 4
@@ -138,6 +139,15 @@ def test_kernel_is_named_once(repository):
 
 
 def test_every_target_has_a_kernel_for_every_layer():
-    """The portable kernels are there for each target, so that no model is refused."""
-    portable = [kernel for kernel in KERNELS if "portable" in kernel.targets]
-    assert all(kernel.targets == set(TARGETS) for kernel in portable)
+    """Some portable kernel of each kind of layer is there for each target, so that no model is refused."""
+    everywhere = {kernel.layer for kernel in KERNELS if kernel.targets == set(TARGETS)}
+    assert everywhere == {kernel.layer for kernel in KERNELS}
+
+
+def test_portable_c_takes_planes_only_where_they_pay():
+    """They cost RAM, which `size` and small layers do not spend."""
+    model = random_model(0, (64, 16, 4))
+    names = {
+        optimize: [layer.kernel.name for layer in make_plan(model, optimize=optimize).layers] for optimize in LEVELS
+    }
+    assert names == {"speed": ["c99/dense_planes", "c99/dense_rows"], "size": ["c99/dense_rows"] * 2}

@@ -16,6 +16,7 @@ from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, Source, output_step
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
+from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
@@ -181,6 +182,17 @@ class Plan:
     """None if the first layers read what the caller has."""
     reject: RejectPlan | None
     """None if the model refuses nothing."""
+    decision: Decision | None
+    """None if the model does not say what a stream's answers become."""
+
+    @property
+    def decision_array(self) -> CArray:
+        return CArray("thresholds", "uint32_t", self.decision.thresholds)
+
+    @property
+    def decision_bytes(self) -> int:
+        """Of a stream's decisions: the recent answers, the next one's place and the time to wait."""
+        return WORD_BYTES * (self.decision.answers + 2)
 
     @property
     def const(self) -> str:
@@ -436,6 +448,7 @@ def _plan(
         front_end=front_end,
         input_copy=input_copy(model.values[0], places[0]) if 0 in held else None,
         reject=None if model.reject is None else RejectPlan(model.reject.margins, model.labels, model.logit_shift),
+        decision=model.decision,
     )
 
 

@@ -73,6 +73,8 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(f"features  {_front_end(plan)}")
     if plan.streams:
         lines.append(f"stream    {plan.stream_bytes:,} bytes of RAM for all of these; {_hop(plan)}")
+    if plan.decision:
+        lines.append(f"decide    every {plan.decision.hops} hops, {plan.decision_bytes:,} bytes of RAM")
     if plan.accuracy:
         lines.append(f"accuracy  {plan.accuracy} (integer model)")
     lines += [
@@ -125,6 +127,11 @@ def _front_end_dict(plan: Plan) -> dict:
     }
 
 
+def _decision_dict(plan: Plan) -> dict:
+    thresholds = dict(zip(plan.labels, plan.decision.thresholds.tolist(), strict=True))
+    return {**plan.decision.settings(), "thresholds": thresholds, "ram_bytes": plan.decision_bytes}
+
+
 def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
     """The plan's figures as plain JSON values; null where nothing was compiled or the compiler decides."""
     code = predicted_code_bytes(plan)
@@ -144,6 +151,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
         "macs": plan.macs,
         "predicted_instructions": plan.instructions,
         "reject": plan.reject.described if plan.reject else None,
+        **({"decision": _decision_dict(plan)} if plan.decision else {}),
         **({"front_end": _front_end_dict(plan)} if plan.front_end else {}),
         "inputs": [channel.as_dict() for channel in plan.input.described] if plan.input else [],
         "layers": [

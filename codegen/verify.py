@@ -86,7 +86,10 @@ def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: 
 
 
 def verify_stream(model: QuantizedModel, plan: Plan, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Comparison:
-    """Compare the logits of two streams, one that answers at every hop and one at every third, with whole windows'."""
+    """Compare logits and decisions of two streams, one that answers at every hop and one at every third, with whole
+
+    windows'.
+    """
     front_end = model.front_end
     samples = edge_samples(model).reshape(-1, *front_end.samples_shape[1:])
     hops = len(samples) // front_end.hop
@@ -95,12 +98,15 @@ def verify_stream(model: QuantizedModel, plan: Plan, compiler: list[str], flags:
     frames = frames[: hops - plan.front_end.hops_held + 1].astype(np.uint8)
     windows = np.lib.stride_tricks.sliding_window_view(frames, front_end.frames, axis=0).transpose(0, 2, 1)
     logits = model.run(np.ascontiguousarray(windows).reshape(len(windows), -1))
-    expected = []
-    for number, row in enumerate(logits):
+    # the other one began two hops later
+    answers = logits, logits[2 :: min(3, front_end.frames)]
+    if model.decision is not None:
+        answers = [np.concatenate([part, _decisions(model, part)], axis=1) for part in answers]
+    expected, late = [], iter(answers[1])
+    for number, row in enumerate(answers[0]):
         expected.append(row)
-        # the other one began two hops later
         if number >= 2 and (number - 2) % min(3, front_end.frames) == 0:
-            expected.append(row)
+            expected.append(next(late))
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
         program = build(plan, Path(folder), compiler, (*flags, "-DFROM_STREAM"))
         output = run_program(program, samples)
@@ -188,7 +194,16 @@ def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.n
     places = features | {f"layer {index}": outputs.reshape(len(inputs), -1) for index, outputs in enumerate(trace)}
     verdict = np.stack([integer.argmax(trace[-1]), model.confidence(trace[-1])], axis=1).astype(np.int32)
     places |= {"class and confidence": verdict}
-    return places if model.reject is None else places | {"class or rejection": model.decide(trace[-1])[:, None]}
+    if model.reject is not None:
+        places["class or rejection"] = model.decide(trace[-1])[:, None]
+    if model.decision is not None:
+        places["decision"] = _decisions(model, trace[-1])
+    return places
+
+
+def _decisions(model: QuantizedModel, logits: np.ndarray) -> np.ndarray:
+    """What the answers of a stream become, int32 (n, 1)."""
+    return model.decision.run(logits, model.logit_shift).astype(np.int32)[:, None]
 
 
 def edge_inputs(model: QuantizedModel, seed: int = 0) -> np.ndarray:

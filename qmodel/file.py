@@ -9,18 +9,19 @@ import numpy as np
 
 from signbit.qmodel import archive
 from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.front_end import front_end_kind
 from signbit.qmodel.input_quantization import quantization_kind
 from signbit.qmodel.layer import LAYERS_MAX
 from signbit.qmodel.layers import layer_kind
-from signbit.qmodel.model import FRONT_END, GRAPH, INPUT_KINDS, REJECT, WORDS_MAX, QuantizedModel
+from signbit.qmodel.model import DECISION, FRONT_END, GRAPH, INPUT_KINDS, REJECT, WORDS_MAX, QuantizedModel
 from signbit.qmodel.reject import Reject
 from signbit.qmodel.untrusted import read_file
 
 FORMAT = "signbit-model"
 VERSION_MAX = 2
-PARTS = frozenset({FRONT_END, GRAPH, INPUT_KINDS, REJECT})
+PARTS = frozenset({DECISION, FRONT_END, GRAPH, INPUT_KINDS, REJECT})
 """Optional parts that this signbit reads; a file of version 2 names those it uses."""
 
 FILE_BYTES_MAX = 64 << 20
@@ -38,8 +39,8 @@ KEYS = {
 }
 PARTS_KEY = "parts"
 INPUT_QUANTIZATION = "input_quantization"
-OPTIONAL_KEYS = {INPUT_QUANTIZATION, FRONT_END, REJECT}
-"""A model may leave them out -- SPEC 11, 12 and 13."""
+OPTIONAL_KEYS = {INPUT_QUANTIZATION, FRONT_END, REJECT, DECISION}
+"""A model may leave them out -- SPEC 11 to 14."""
 
 
 def save(model: QuantizedModel, path: str | os.PathLike) -> None:
@@ -72,7 +73,12 @@ def to_bytes(model: QuantizedModel) -> bytes:
     arrays = {}
     for index, layer in enumerate(model.layers):
         arrays |= {_entry(index, name): array for name, array in layer.arrays().items()}
-    for stage, part in (("input", model.input_quantization), (FRONT_END, model.front_end), (REJECT, model.reject)):
+    for stage, part in (
+        ("input", model.input_quantization),
+        (FRONT_END, model.front_end),
+        (REJECT, model.reject),
+        (DECISION, model.decision),
+    ):
         arrays |= _entries(stage, {} if part is None else part.arrays())
     return archive.pack(header, arrays)
 
@@ -102,7 +108,10 @@ def _read(content: archive.Archive) -> QuantizedModel:
     features = {} if front_end is None else front_end_kind(front_end).entries(front_end)
     labels = _texts(header, "labels")
     refused = Reject.entries(header[REJECT], len(labels)) if REJECT in header else {}
-    wanted |= _entries("input", quantized) | _entries(FRONT_END, features) | _entries(REJECT, refused)
+    decision = header.get(DECISION)
+    decided = {} if decision is None else Decision.entries(decision, len(labels))
+    wanted |= _entries("input", quantized) | _entries(FRONT_END, features)
+    wanted |= _entries(REJECT, refused) | _entries(DECISION, decided)
     if sum(math.prod(shape) for _, shape in wanted.values()) > WORDS_MAX:
         raise SignbitError("the header asks for more data than any model has")
     arrays = content.arrays(wanted)
@@ -124,6 +133,7 @@ def _read(content: archive.Archive) -> QuantizedModel:
         if features
         else None,
         reject=Reject(**_part(REJECT, refused, arrays)) if refused else None,
+        decision=Decision.restore(decision, _part(DECISION, decided, arrays)) if decided else None,
     ).validate()
     if model.hash != header["hash"]:
         raise SignbitError("the hash does not fit the content; the file is damaged")

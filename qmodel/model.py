@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from signbit.qmodel import integer, ranges
+from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.front_end import FrontEnd, Statistics
 from signbit.qmodel.graph import Graph
@@ -26,6 +27,8 @@ LOGIT_SHIFT_MAX = 26
 BATCH = 250
 """Inputs computed at once."""
 
+DECISION = "decision"
+"""Part of the model file: when the answers of a stream become a decision."""
 FRONT_END = "front_end"
 """Part of the model file: features made from a sensor's samples."""
 GRAPH = "graph"
@@ -46,7 +49,8 @@ class QuantizedModel:
     logits * 2^-logit_shift; `provenance` (how the model was made) is kept but read by nothing.  `input_quantization`
     makes inputs from a sensor's counts; it is None where the inputs are bytes already.  `front_end` makes the counts,
     or the bytes, from a sensor's samples; it is None where nothing comes before them.  `reject` says which inputs are
-    refused; without one none is.
+    refused; without one none is.  `decision` says what the answers of a stream become; without one
+    that is the caller's business.
     """
 
     name: str
@@ -59,6 +63,7 @@ class QuantizedModel:
     input_quantization: InputQuantization | None = None
     front_end: FrontEnd | None = None
     reject: Reject | None = None
+    decision: Decision | None = None
 
     @cached_property
     def input_value(self) -> Value:
@@ -121,6 +126,7 @@ class QuantizedModel:
     def parts(self) -> tuple[str, ...]:
         """The model file's optional parts that the model uses, in order -- SPEC 9."""
         uses = {
+            DECISION: self.decision is not None,
             FRONT_END: self.front_end is not None,
             GRAPH: any(layer.inputs != CHAIN for layer in self.layers),
             INPUT_KINDS: not isinstance(self.input_quantization, Affine | None),
@@ -132,7 +138,7 @@ class QuantizedModel:
     def hash(self) -> str:
         """SHA-256 over what inference reads, and the labels; neither name nor provenance -- SPEC 10."""
         digest = hashlib.sha256(canonical_json(self.settings()).encode())
-        for part in filter(None, (*self.layers, self.input_quantization, self.front_end, self.reject)):
+        for part in filter(None, (*self.layers, self.input_quantization, self.front_end, self.reject, self.decision)):
             for array in part.arrays().values():
                 digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
@@ -149,6 +155,7 @@ class QuantizedModel:
             **({"input_quantization": quantization.settings()} if quantization else {}),
             **({"front_end": front_end.settings()} if front_end else {}),
             **({"reject": self.reject.settings()} if self.reject else {}),
+            **({"decision": self.decision.settings()} if self.decision else {}),
         }
 
     def quantize_input(self, counts: np.ndarray) -> np.ndarray:
@@ -221,6 +228,10 @@ class QuantizedModel:
         check_labels(self.labels, self.output_size)
         if self.reject is not None:
             self.reject.check(self.output_size)
+        if self.decision is not None:
+            if self.front_end is None or isinstance(self.front_end, Statistics):
+                raise SignbitError("a decision is for streams, which need a front end of kind spectrum")
+            self.decision.check(self.output_size)
         for value in self.graph.unread:
             raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
         _ = self.ranges

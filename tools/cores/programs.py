@@ -1,10 +1,10 @@
 """Many models in one C program: what makes thousands of random models a matter of seconds, here and on a core.
 
 The program reads, for each model in turn, `count` inputs, and writes for each of them every layer's output, the class,
-the confidence and, if the model has a reject, the class or its rejection; of a model with a front end it reads samples,
-and writes the features first; or it reads sensor counts and writes the inputs that they become.  Where its bytes come
-from and go to is the business of `stream.h`: stdin and stdout on this computer, semihosting on an emulated core, flash
-and a UART on an emulated AVR.
+the confidence and, if the model has a reject or a decision, what these say; of a model with a front end it reads
+samples, and writes the features first; or it reads sensor counts and writes the inputs that they become.  Where its
+bytes come from and go to is the business of `stream.h`: stdin and stdout on this computer, semihosting on an emulated
+core, flash and a UART on an emulated AVR.
 """
 
 import subprocess
@@ -65,7 +65,7 @@ RUN = """    {{
         {p}_scratch_t *const scratch = &memory.{p}.scratch;
         uint8_t *const x = memory.{p}.input + {offset};
         int left;
-        for (left = {count}; left > 0; left--) {{
+{decision}        for (left = {count}; left > 0; left--) {{
             int32_t verdict[{verdicts}];
 {read}            STREAM_START();
             {p}_infer(x, logits, scratch);
@@ -73,7 +73,7 @@ RUN = """    {{
             verdict[0] = (int32_t){p}_argmax(logits);
             verdict[1] = (int32_t){p}_confidence(logits);
 {reject}            trace(verdict, sizeof verdict);
-{predict}        }}
+{decide}{predict}        }}
     }}"""
 QUANTIZED_MEMBER = """    struct {{
         int16_t counts[{P}_COUNTS_SIZE];
@@ -104,6 +104,14 @@ PREDICT = """            quiet = 1; /* predict runs inference again */
 {predict_or_reject}{push}            quiet = 0;
 """
 REJECT = """            verdict[2] = (int32_t){p}_argmax_or_reject(logits);
+"""
+DECISION = """        {p}_decision_t decision;
+        {p}_begin_decisions(&decision);
+"""
+DECIDE = """            {{
+                const int32_t decided = (int32_t){p}_decide(&decision, logits);
+                trace(&decided, sizeof decided);
+            }}
 """
 STREAM = """        {p}_stream_t stream;
         int16_t samples[{P}_SAMPLES_SIZE + {P}_HOP_SIZE]; /* what the last hop has beyond the samples does not matter */
@@ -151,6 +159,8 @@ def write_program(
             "read": (READ_SAMPLES if plan.front_end else READ).format(**macros),
             "verdicts": 3 if plan.reject else 2,
             "reject": REJECT.format(p=plan.prefix) if plan.reject else "",
+            "decision": DECISION.format(p=plan.prefix) if plan.decision else "",
+            "decide": DECIDE.format(p=plan.prefix) if plan.decision else "",
             "predict_or_reject": PREDICT_OR_REJECT.format(p=plan.prefix) if plan.reject else "",
         }
         for index, plan in enumerate(plans)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Requantize, Sign
+from signbit.qmodel.decision import SURE, Decision
 from signbit.qmodel.front_end import Statistics, make
 from signbit.qmodel.input_quantization import THRESHOLDS_MAX, Affine, InputQuantization, Pieces, Thermometer
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, MULTIPLIER_MAX
@@ -263,4 +264,12 @@ def front_end_model(seed: int, text: str, samples_shape: Shape, rate_hz: int | N
     layer = random_model(seed, (size_of(front_end.features_shape), 3), input_shift=0)
     model = dataclasses.replace(layer, input_shape=front_end.features_shape)
     model = with_counts(model, seed) if isinstance(front_end, Statistics) else model
-    return dataclasses.replace(model, front_end=front_end).validate()
+    decision = None if isinstance(front_end, Statistics) else random_decision(np.random.default_rng(seed))
+    return dataclasses.replace(model, front_end=front_end, decision=decision).validate()
+
+
+def random_decision(rng) -> Decision:
+    """One for three classes, of which the last is never named."""
+    hops, answers, dead_time = (int(rng.integers(low, high)) for low, high in ((1, 4), (1, 7), (0, 5)))
+    thresholds = np.array([*rng.integers(400 * answers, SURE * answers, 2), SURE * answers + 1], np.uint32)
+    return Decision(hops, answers, dead_time, thresholds)

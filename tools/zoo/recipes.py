@@ -13,6 +13,12 @@ from tools.zoo.motion import motion_csv
 SEEDS = (0, 1, 2)
 OWN_DATA: dict[str, Callable[[], str]] = {"motion.csv": motion_csv}
 """Files that are made for the training: name -> text."""
+FOLDERS = ("commands",)
+"""Own data in folders of the data directory, beside MNIST's."""
+COMMANDS = (
+    "--unknown cancel,digit,enter,four,nine,open,rotate,send,two,zero --group-pattern '^([0-9]{8})' --augment "
+    "sound:copies=9 "
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Recipe:
 
     file: str
     data: str
-    """`digits`, `mnist`, or a name of `OWN_DATA`."""
+    """`digits`, `mnist`, or a name of `OWN_DATA` or `FOLDERS`."""
     words: str
     purpose: str
     """One line for the documents."""
@@ -128,6 +134,24 @@ RECIPES = (
         "mnist",
         "--model mlp --hidden 1024,1024,1024 --epochs 40 --batch-size 200 --dropout 0.1 --label-smoothing 0.1",
         "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
+    ),
+    Recipe(
+        "commands-2k.npz",
+        "commands",
+        COMMANDS + '--model "conv5x1:21 pool2x1, conv5x1:25 pool2x1, conv3x1:31 pool2x1, dense" --epochs 40',
+        "ten spoken words, others and silence in 2.0 KiB, from the samples of a second",
+    ),
+    Recipe(
+        "commands-4k.npz",
+        "commands",
+        COMMANDS + '--model "conv5x1:32 pool2x1, conv5x1:42 pool2x1, conv3x1:68 pool2x1, dense" --epochs 40',
+        "ten spoken words, others and silence in 4.0 KiB",
+    ),
+    Recipe(
+        "commands-12k.npz",
+        "commands",
+        COMMANDS + '--model "conv5x1:64 pool2x1, conv5x1:96 pool2x1, conv3x1:117 pool2x1, dense" --epochs 30',
+        "ten spoken words, others and silence in 12 KiB",
     ),
 )
 """By data set, and there from small to large."""

@@ -20,11 +20,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.trainer.command.output import SUFFIX
 from tools.documents.blocks import ROOT
-from tools.zoo.recipes import OWN_DATA, Recipe
+from tools.zoo.recipes import FOLDERS, OWN_DATA, Recipe
 
 SOURCES = ("qmodel", "trainer")
 RECORD, STOPPED = "run.json", "stopped.json"
@@ -142,6 +143,8 @@ class Run:
         if data in OWN_DATA:
             data = str(self.folder / data)
             write_whole(data, _own_data(self.recipe.data).encode())
+        elif data in FOLDERS:
+            data = str(Path(data_dir or os.environ.get(DATA_DIR_VARIABLE, "")).resolve() / data)
         command = [sys.executable, "-m", "trainer", "train", "--data", data, "--json"]
         if data_dir is not None:
             command += ["--data-dir", str(Path(data_dir).resolve())]

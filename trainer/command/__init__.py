@@ -9,5 +9,8 @@ COMMANDS = {
     "reject": Command(
         "signbit.trainer.command.reject:main", "let a trained model refuse inputs that it is not sure of"
     ),
+    "decide": Command(
+        "signbit.trainer.command.decide:main", "choose when a model that listens to a stream names a class"
+    ),
     "evaluate": Command("signbit.trainer.command.cli:evaluate_command", "accuracy, class by class, of a saved model"),
 }

@@ -16,6 +16,7 @@ from signbit.qmodel.model import check_name
 from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
+from signbit.trainer.command.decide import evaluate_stream
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
@@ -75,6 +76,9 @@ def train_command(arguments: list[str], prog: str) -> int | None:
 def evaluate_command(arguments: list[str], prog: str) -> None:
     options = command_lines.evaluate_parser(prog).parse_args(arguments)
     model = load(options.model)
+    if options.stream is not None:
+        evaluate_stream(model, options)
+        return
     data = dataset_for(model, options.data, options.data_dir)
     confusion = evaluate(model, data)
     part = "of all inputs" if data.is_whole else "of the test part"

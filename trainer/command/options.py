@@ -6,6 +6,7 @@ from signbit.qmodel.command import Parser
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.shipped import add_model
+from signbit.trainer.command.decide import add_minutes
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network import architecture
 
@@ -83,6 +84,15 @@ def evaluate_parser(prog: str) -> Parser:
         description="Integer accuracy, figures of each class and confusion matrix on a data set's test part.",
     )
     add_model(parser)
+    parser.add_argument(
+        "--stream",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="count what a model with a decision names in a recording or a folder of them, whose words NAME.csv beside "
+        "each gives as rows of second and word; without PATH, in sounds composed of the test part",
+    )
+    add_minutes(parser)
     _add_common(parser, parser, is_trained=True)
     return parser
 

@@ -49,12 +49,28 @@ def changed(
     shift = _between(rng, -1, 1, amounts["shift"] * count // 100)
     gain = _factor(_between(rng, -1, 1, amounts["gain"]))
     distance_db = amounts["noise"] + _between(rng, 0, 1, NOISE_SPAN_DB)
-    mixed = _between_samples(rows.astype(np.int64), (np.arange(count) - count // 2) * step, count // 2 + shift)
-    behind = _stretch(noise, rows.shape, rng)
-    power, noise_power = (max(1, int((part * part).sum())) for part in (mixed, behind))
+    moved = _between_samples(rows.astype(np.int64), (np.arange(count) - count // 2) * step, count // 2 + shift)
+    return mixed(moved, noise, distance_db, rng, gain)
+
+
+def mixed(
+    rows: np.ndarray,
+    noise: np.ndarray | None,
+    distance_db: int,
+    rng: np.random.Generator,
+    gain: int = ONE,
+    gap: int = 0,
+) -> np.ndarray:
+    """int16 (rows, channels): `rows` with noise whose power is `distance_db` below theirs, times gain / ONE.
+
+    The first `gap` rows are silence, which does not count.
+    """
+    rows, behind = rows.astype(np.int64), _stretch(noise, rows.shape, rng)
+    power = max(1, int((rows * rows).sum()) * len(rows) // (len(rows) - gap))
+    noise_power = max(1, int((behind * behind).sum()))
     level = math.isqrt((power * ONE * ONE) // noise_power) * _factor(-distance_db) // ONE
-    mixed = (mixed + (behind * level + ONE // 2) // ONE) * gain
-    return np.clip((mixed + ONE // 2) // ONE, -(1 << 15), (1 << 15) - 1).astype(np.int16)
+    louder = (rows + (behind * level + ONE // 2) // ONE) * gain
+    return np.clip((louder + ONE // 2) // ONE, -(1 << 15), (1 << 15) - 1).astype(np.int16)
 
 
 def _between_samples(rows: np.ndarray, places: np.ndarray, middle: int) -> np.ndarray:

@@ -56,9 +56,10 @@ def test_example_c_compiles(tmp_path, trainer):
     export = ["export", str(tmp_path / "m.npz"), "--prefix", "motion", "-o", str(tmp_path / "motion.h")]
     assert run_command(codegen, export) == 0
     tones = front_end_model(0, "logmel:bands=12", (4000, 1, 1), 8000)
-    (tmp_path / "tones.h").write_text(header_text(make_plan(tones, "tones")))
+    for name in ("tones", "words"):
+        (tmp_path / f"{name}.h").write_text(header_text(make_plan(tones, name)))
     sources = [source for _, source in blocks(DOCUMENTS["DATA"], "c")]
-    assert len(sources) == 3
+    assert len(sources) == 4
     for number, source in enumerate(sources):
         (tmp_path / f"{number}.c").write_text(source)
         command = ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", f"{number}.c"]

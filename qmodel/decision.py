@@ -9,7 +9,7 @@ from signbit.qmodel import integer
 from signbit.qmodel.activations import Entries, whole_number
 from signbit.qmodel.errors import SignbitError
 
-SPANS = {"hops": (1, 1 << 16), "answers": (1, 64), "dead_time": (0, 1 << 16)}
+SPANS = {"hops": (1, 1 << 16), "answers": (2, 64), "dead_time": (0, 1 << 16)}
 KEYS = frozenset({"kind", *SPANS})
 SURE = 1000
 """The largest confidence, in per mille."""

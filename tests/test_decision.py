@@ -105,10 +105,11 @@ def test_model_file_keeps_the_decision_as_a_part(model, tmp_path):
     ("changes", "words"),
     [
         ({"decision": Decision(0, 1, 1, thresholds(1, 1, 1))}, "hops"),
+        ({"decision": Decision(1, 1, 1, thresholds(1, 1, 1))}, "answers"),
         ({"decision": Decision(1, 65, 1, thresholds(1, 1, 1))}, "answers"),
-        ({"decision": Decision(1, 1, -1, thresholds(1, 1, 1))}, "dead_time"),
-        ({"decision": Decision(1, 1, 1, thresholds(1, 1))}, "thresholds must be uint32 of shape"),
-        ({"decision": Decision(1, 1, 1, np.ones(3))}, "thresholds must be uint32 of shape"),
+        ({"decision": Decision(1, 2, -1, thresholds(1, 1, 1))}, "dead_time"),
+        ({"decision": Decision(1, 2, 1, thresholds(1, 1))}, "thresholds must be uint32 of shape"),
+        ({"decision": Decision(1, 2, 1, np.ones(3))}, "thresholds must be uint32 of shape"),
         ({"front_end": None}, "a decision is for streams"),
     ],
 )

@@ -270,6 +270,6 @@ def front_end_model(seed: int, text: str, samples_shape: Shape, rate_hz: int | N
 
 def random_decision(rng) -> Decision:
     """One for three classes, of which the last is never named."""
-    hops, answers, dead_time = (int(rng.integers(low, high)) for low, high in ((1, 4), (1, 7), (0, 5)))
+    hops, answers, dead_time = (int(rng.integers(low, high)) for low, high in ((1, 4), (2, 7), (0, 5)))
     thresholds = np.array([*rng.integers(400 * answers, SURE * answers, 2), SURE * answers + 1], np.uint32)
     return Decision(hops, answers, dead_time, thresholds)

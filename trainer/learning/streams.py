@@ -23,7 +23,7 @@ OTHER_DISTANCES_DB = (0, 10, 20)
 """Of noise from the words that are no commands, in turn."""
 STEPS_A_WINDOW = 6
 """Answers in the time of a window."""
-ANSWERS = (1, 2, 3, 4, 6, 8)
+ANSWERS = (2, 3, 4, 6, 8)
 PER_MILLE = range(400, 1000, 20)
 WINDOWS_AT_ONCE = 1000
 

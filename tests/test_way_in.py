@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -150,6 +151,98 @@ def test_every_guess_is_said(parts, trainer, tmp_path):
     assert "column 'split' gives the parts" in notes(FILES["split.csv"][0])
 
 
+def rows_of(first: Callable[[int], str], second: Callable[[int], str] = lambda n: f"{n % 7}.5", count=60) -> str:
+    """Lines of two cells and a class."""
+    return "".join(f"{first(n)},{second(n)},{'ab'[n % 2]}\n" for n in range(count))
+
+
+def cells(n: int) -> str:
+    return f"{n % 5 / 4}"
+
+
+STRANGE = {
+    # file: what it has besides a table, the columns that are features, first values, words of a note
+    "a spreadsheet's separator": ("sep=;\nx;y;c\n1,5;2;a\n2,5;3;b\n", ("x", "y"), (1.5, 2), "decimal comma"),
+    "comments": ("# by a logger\n# 3, 4\nx,y,c\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out 2 lines of comm"),
+    "a header in a comment": ("# by a logger\n# x y c\n1.5 2 a\n2 3 b\n", ("x", "y"), (1.5, 2), "left out 1 lines"),
+    "a row of units": ("x,y,c\ns,m/s^2,-\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out row 2, which gives unit"),
+    "names that are there twice": (
+        "x,x,c\n" + rows_of(cells),
+        ("x", "x (2)"),
+        (0, 0.5),
+        "several columns are named 'x'",
+    ),
+    "its header once more": (
+        "x,y,c\n" + 2 * rows_of(cells) + "x,y,c\n1,2,a\n",
+        ("x", "y"),
+        (0, 0.5),
+        "repeat the header",
+    ),
+    "words for yes and no": ("x,y,c\n" + rows_of(lambda n: ("No", "TRUE")[n % 2]), ("x", "y"), (0, 0.5), "1 for true"),
+    "a time": (
+        "time (ms),x,y,c\n" + rows_of(lambda n: f"{n * n}.5,{n % 3}"),
+        ("x", "y"),
+        (0, 0.5),
+        "'time (ms)': it rises",
+    ),
+    "a number with gaps": (
+        "id,y,c\n" + rows_of(lambda n: f"{900 + n * n}"),
+        ("y",),
+        (0.5,),
+        "'id': it rises from row to",
+    ),
+    "its label first": (
+        "".join(f"{n % 2 + 1},{n % 9}.5,{n * 1.37:.2f}\n" for n in range(60)),
+        ("2", "3"),
+        (0.5, 0),
+        "the label is column '1': the first column",
+    ),
+    "thousands": ('x,y,c\n"1,234.5",2,a\n"-12,345,678",3,b\n', ("x", "y"), (1234.5, 2), None),
+    "thousands by points": ("x;y;c\n1.234,5;2;a\n12.345.678;3;b\n", ("x", "y"), (1234.5, 2), "decimal comma"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_what_loggers_and_spreadsheets_add_is_understood_and_said(parts, case):
+    content, columns, first, note = STRANGE[case]
+    samples = own.read(parts(content), LoadingOptions())
+    assert samples.columns == columns and samples.values[0].tolist() == list(first)
+    assert note is None or any(note in text for text in samples.notes), samples.notes
+    assert len(samples.labels) == 2
+
+
+def test_a_repeated_header_ends_a_recording(parts):
+    samples = own.read(parts("x,c\n1,a\n2,a\nx,c\n3,a\n4,b\n"), LoadingOptions())
+    assert samples.starts.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ('x,y,c\n"1,234",2.5,a\n"2,345",3.5,b\n', {}, "'1,234' is not a number; correct it, or see --decimal"),
+        ("x;y;c\n1.5;2;a\n2,5;3;b\n", {"decimal": "comma"}, "'1.5' is not a number"),
+        ("x,y,c\n0,1,a\nno,2,b\n3.5,3,a\n", {}, "row 3, column 'x': 'no' is not a number"),
+        ("x,y,c\n" + rows_of(lambda n: "5", lambda n: "7"), {}, "same values, so there is nothing to learn from"),
+        (b"PK\x03\x04 and so on", {}, "is a workbook or an archive; save its table as .csv"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(parts, content, options, words):
+    with pytest.raises(SignbitError, match=words):
+        own.load_own(parts(content), LoadingOptions(**options))
+
+
+def test_a_workbook_is_refused_with_what_to_do(parts, trainer):
+    code, _, err = trainer("look", parts(b"PK", "book.xlsx"))
+    assert (code, err) == (2, "error: --data book.xlsx: is a workbook; save its sheet as .csv\n")
+
+
+def test_look_counts_no_text_as_missing_and_suggests_groups(parts, trainer):
+    text = "subject,colour,x,c\n" + "".join(f"{n % 4},{'rg'[n % 2]},{n % 9}.5,{n % 3}\n" for n in range(60))
+    _, out, err = trainer("look", parts(text))
+    assert "--missing" not in out and "nan" not in out and err == ""
+    assert "suggested: --group-column 'subject'" in out
+
+
 def test_each_guess_can_be_overridden(parts):
     def read(content, **options):
         return own.read(parts(content), LoadingOptions(**options))
@@ -184,6 +277,12 @@ def test_values_beyond_the_sensors_range_are_clamped_and_counted(parts, trainer)
     assert code == 2 and re.fullmatch(
         r"error: column 'g': \d+ of 60 values are beyond int16 .* larger lsb for it\n", err
     )
+
+
+def test_a_large_offset_that_swallows_a_column_is_said(parts):
+    """All counts are the same, and so near to a whole number that none seems to be rounded."""
+    text = "far,x,c\n" + "".join(f"{2**62 + n * 4096},{n % 9},{'ab'[n % 2]}\n" for n in range(60))
+    assert any("'far' covers few counts" in note for note in own.load_own(parts(text), LoadingOptions()).notes)
 
 
 def test_an_lsb_that_swallows_a_column_is_said(parts, trainer):

@@ -64,7 +64,7 @@ def coarse_columns(values: np.ndarray, lsb: np.ndarray) -> np.ndarray:
     for block in _blocks(rows):
         counts = block / lsb
         rest = np.fmax(rest, np.fmax.reduce(np.abs(counts - np.rint(counts)), axis=0))
-    return np.flatnonzero((span > 0) & (span < COUNTS_FEW * lsb) & (rest > 1 / 64))
+    return np.flatnonzero((span > 0) & (span < COUNTS_FEW * lsb) & ((rest > 1 / 64) | (span < lsb)))
 
 
 def check_range(values: np.ndarray, lsb: np.ndarray, columns: Sequence[str]) -> np.ndarray:

@@ -41,6 +41,7 @@ from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import size_of
 
 UNKNOWN_LABEL = "unknown"
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 NOTES_MAX = 40
 """Columns that have a note of the same kind."""
 
@@ -149,6 +150,8 @@ def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = N
     """The table in `path`, or of the tables in a folder; None where there is none.  Raises SignbitError."""
     if not path.is_dir():
         if suffix_of(path) not in (*TABLE_READERS, ".npz"):
+            if suffix_of(path) in WORKBOOKS:
+                raise SignbitError(f"--data {shown(path.name)}: is a workbook; save its sheet as .csv")
             kinds = ", ".join((".npz", *TABLE_READERS))
             raise SignbitError(f"--data {shown(path.name)}: must be a folder or one of {kinds}, gzipped (.gz) or not")
         if suffix_of(path) == ".npz":
@@ -284,6 +287,11 @@ def _without_rare(path: Path, inputs: Inputs, options: LoadingOptions) -> tuple[
         return Inputs(replace(fewer, values=samples.values), inputs.start[kept], inputs.window), options
     if samples.groups is not None and inputs.start is None:
         return inputs, options
+    if len(rare) * 2 > len(count) and len(count) * 4 > len(samples.classes) and samples.label_columns:
+        raise SignbitError(
+            f"column {shown(samples.label_columns[0])!r} has {len(count)} different values in {len(samples.classes)} "
+            "samples, too many for classes; name the one with the label, --label-column COLUMN"
+        )
     label, found = samples.labels[rare[0]], int(count[rare[0]])
     what = "windows" if inputs.start is not None else "samples"
     raise SignbitError(
@@ -297,6 +305,9 @@ def _check(path: Path, inputs: Inputs) -> None:
     if len(labels) < 2 and not inputs.samples.noise:
         raise SignbitError(f"{path.name}: all samples are of class {shown(labels[0])!r}; it takes two classes")
     check_labels(labels, len(labels))
+    values = inputs.samples.values
+    if len(values) and not any((column != column[0]).any() for column in values.reshape(len(values), -1).T):
+        raise SignbitError(f"{path.name}: all samples have the same values, so there is nothing to learn from")
     if size_of(inputs.shape) > INPUT_SIZE_MAX:
         raise SignbitError(f"{path.name}: inputs of {inputs.shape} have more than {INPUT_SIZE_MAX} values")
 

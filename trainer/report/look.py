@@ -25,6 +25,7 @@ ROWS_SHOWN = 64
 """Columns, and classes, that are printed."""
 RUN_ROWS = 30
 """From this mean length of a stretch of one class on, rows look like a time series."""
+GROUP_WORDS = ("subject", "person", "user", "participant", "patient", "volunteer", "session", "group")
 WINDOW = 64
 """The window suggested for one without recordings."""
 
@@ -136,9 +137,10 @@ def _columns(table: Table) -> tuple[ColumnLook, ...]:
             place = places[index]
             values = table.values[:, place]
             is_missing = np.isnan(values)
-            missing, worth = int(np.count_nonzero(is_missing)), float(lsb[place])
+            # a text in place of a number is not missing
+            missing, worth = 0 if index in table.odd else int(np.count_nonzero(is_missing)), float(lsb[place])
             kind = "whole" if worth == 1 else "real"
-            if missing < len(values):
+            if not is_missing.all():
                 low, high = float(np.nanmin(values)), float(np.nanmax(values))
             if index in table.odd:
                 kind, why = "mixed", f"{table.odd[index][0]} has {shown(table.odd[index][1], 40)!r}"
@@ -165,9 +167,12 @@ def _suggestions(table: Table, classes: Counter, options: LoadingOptions) -> lis
         if index in table.features:
             column = shown(table.names[index])
             found.append(f"--ignore-column {column!r}, since {place} has {shown(text, 40)!r} in it; or --group-column")
-    if options.missing == "refuse" and np.isnan(table.values).any():
-        rows = int(np.isnan(table.values).any(axis=1).sum())
+    numbers = table.values[:, [index not in table.odd for index in table.features]]
+    if options.missing == "refuse" and (rows := int(np.isnan(numbers).any(axis=1).sum())):
         found.append(f"--missing drop or --missing median, since {rows:,} rows lack a value")
+    for index in table.features:
+        if (name := table.names[index]).lower() in GROUP_WORDS:
+            found.append(f"--group-column {shown(name)!r}, if new ones will come that training has not seen")
     if options.window is not None:
         return found
     rare = [label for label, count in classes.items() if count < SAMPLES_MIN]

@@ -2,15 +2,18 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from signbit.qmodel.data.readers.dialect import BLANK, MISSING, SEPARATORS, Dialect, guess, is_number
 from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.readers.preamble import Preamble
 from signbit.qmodel.data.readers.table import Row, Source
 from signbit.qmodel.data.readers.text_file import lines
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.untrusted import shown
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".data")
 WRITTEN = {"tab": "\t", "blank": BLANK}
@@ -29,15 +32,23 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
     """
     text = lines(path)
     sample = _sample(text)
-    separator = None if options.separator is None else WRITTEN.get(options.separator, options.separator)
+    above = Preamble.of(sample)
+    # rows keep their numbers
+    sample[: above.lines] = ["\n"] * above.lines
+    separator = above.separator if options.separator is None else WRITTEN.get(options.separator, options.separator)
     dialect = guess(sample, separator, {"comma": ",", "point": ".", None: None}[options.decimal])
+    header = None if options.header == "no" else above.header(dialect, sample[above.lines :])
+    if header is not None:
+        sample[above.lines - 1] = header
     rows = _rows(path, dialect, chain(sample, text))
     # the first rows decide whether the first is a header
     head = list(islice(rows, max(2, len(sample))))
     if not head:
         raise SignbitError(f"{path.name}: is empty; it needs a header and rows below it")
     notes = []
-    if dialect.separator not in (",", "\t") and options.separator is None:
+    if comments := len(above.comments) - (header is not None):
+        notes.append(f"left out {comments} lines of comments above the table")
+    if dialect.separator not in (",", "\t") and separator is None:
         notes.append(f"the cells are separated by {SEPARATORS[dialect.separator]}; see --separator")
     if dialect.decimal == "," and options.decimal is None:
         notes.append("numbers have a decimal comma; see --decimal")
@@ -48,14 +59,18 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
         count, labels = named
         columns = (*map(str, range(1, width)), CLASS_COLUMN)
         notes.append(f"the first row says {count} rows, {width - 1} features, classes {', '.join(labels)[:200]}")
-        return Source(path.name, columns, chain(rest, rows), dialect.number, labels, count, tuple(notes))
+        body = chain(rest, rows)
+        return Source(path.name, columns, body, dialect.number, labels, count, tuple(notes), dialect.decimal)
     if _is_header(first, rest, dialect, options):
-        columns, body = _named(first.cells, rest, notes), chain(rest, rows)
+        columns = _named(first.cells, rest, notes)
+        if _are_units(rest, dialect):
+            notes.append(f"left out row {rest.pop(0).number}, which gives units")
+        body = chain(rest, rows)
     else:
         columns, body = tuple(map(str, range(1, len(first.cells) + 1))), chain(head, rows)
         if options.header is None:
             notes.append("the first row is not a header, so columns are called 1, 2, ...; see --header")
-    return Source(path.name, columns, body, dialect.number, notes=tuple(notes))
+    return Source(path.name, columns, body, dialect.number, notes=tuple(notes), decimal=dialect.decimal)
 
 
 def _sample(text: Iterator[str]) -> list[str]:
@@ -114,6 +129,15 @@ def _is_numbers(rows: Sequence[Row], place: int, dialect: Dialect) -> bool:
     return bool(cells) and not any(math.isnan(dialect.number(cell)) for cell in cells[:20])
 
 
+def _are_units(rows: Sequence[Row], dialect: Dialect) -> bool:
+    """Whether the first row has a text, or nothing, over every column of numbers."""
+    places = [place for place in range(len(rows[0].cells) if rows else 0) if _is_numbers(rows[1:], place, dialect)]
+    above = [rows[0].cells[place] for place in places]
+    return any(cell.lower() not in MISSING for cell in above) and all(
+        math.isnan(dialect.number(cell)) for cell in above
+    )
+
+
 def _sklearn_header(cells: Sequence[str], width: int) -> tuple[int, tuple[str, ...]] | None:
     """Rows and class names of a first row such as `150,4,setosa,versicolor,virginica`."""
     if len(cells) < 4 or not (cells[0].isdigit() and cells[1].isdigit()) or int(cells[1][:9]) != width - 1:
@@ -135,4 +159,12 @@ def _named(cells: Sequence[str], rest: Sequence[Row], notes: list[str]) -> tuple
         names[index] = str(index + 1)
         if names[index] in names[:index] + names[index + 1 :]:
             names[index] = f"column {index + 1}"
+    again = [name for name, count in Counter(names).items() if count > 1]
+    for name in again:
+        places = [index for index, other in enumerate(names) if other == name]
+        for number, index in enumerate(places[1:], start=2):
+            names[index] = f"{name} ({number})"
+    if again:
+        some = ", ".join(repr(shown(name)) for name in again[:5])
+        notes.append(f"several columns are named {some}; the later ones are called {shown(again[0])} (2) and so on")
     return tuple(names)

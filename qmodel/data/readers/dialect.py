@@ -12,6 +12,10 @@ BLANK = " "
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", BLANK: "blanks"}
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?", re.ASCII)
+GROUPED_BY_COMMAS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})*,[0-9]{3}(\.[0-9]+|,[0-9]{3})", re.ASCII)
+"""1,234.5 and 1,234,567; but 1,234 may be meant with a decimal comma."""
+GROUPED_BY_POINTS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?", re.ASCII)
+"""Where the decimal sign is a comma."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,14 @@ class Dialect:
         return ([cell.strip() for cell in row] for row in reader)
 
     def number(self, text: str) -> float:
-        """NaN for what is not a number, or not finite."""
-        return number(text.replace(",", ".") if self.decimal == "," and DECIMAL_COMMA.fullmatch(text) else text)
+        """NaN for what is not a number, or not finite.  Thousands may be in groups if that can mean nothing else."""
+        if self.decimal == ".":
+            return number(text.replace(",", "") if GROUPED_BY_COMMAS.fullmatch(text) else text)
+        if GROUPED_BY_POINTS.fullmatch(text):
+            text = text.replace(".", "")
+        elif "." in text:
+            return math.nan
+        return number(text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text)
 
 
 def number(text: str) -> float:
@@ -54,14 +64,14 @@ def guess(sample: Sequence[str], separator: str | None = None, decimal: str | No
     """
     found: list[tuple[tuple, Dialect]] = []
     for order, candidate in enumerate(SEPARATORS if separator is None else (separator,)):
-        plain = Dialect(candidate, decimal or ".")
-        rows = _rows(plain, sample)
+        plain, with_commas = Dialect(candidate, decimal or "."), Dialect(candidate, ",")
+        rows = rows_of(plain, sample)
         if not rows or max(map(len, rows)) < 2:
             continue
         widths = Counter(map(len, rows))
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
         cells = list(chain.from_iterable(rows[1:] or rows))
-        commas = sum(bool(DECIMAL_COMMA.fullmatch(cell)) for cell in cells)
+        commas = sum("," in cell and not math.isnan(with_commas.number(cell)) for cell in cells)
         # the first row may name the columns
         points = sum("." in cell and is_number(cell) for cell in cells)
         dialect = Dialect(candidate, decimal or ("," if candidate != "," and commas and not points else "."))
@@ -75,7 +85,7 @@ def guess(sample: Sequence[str], separator: str | None = None, decimal: str | No
     return max(found, key=lambda item: item[0])[1]
 
 
-def _rows(dialect: Dialect, sample: Sequence[str]) -> list[list[str]] | None:
+def rows_of(dialect: Dialect, sample: Sequence[str]) -> list[list[str]] | None:
     """Rows that are not empty; None where the lines can't be read that way."""
     try:
         return [row for row in dialect.rows(sample) if any(row)]

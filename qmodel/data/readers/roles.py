@@ -1,7 +1,7 @@
 """What each column of a table is for: as the user says, else as names and first rows suggest."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,6 +33,13 @@ COUNTING_MIN = 0.99
 COUNTER_NAME = re.compile(
     r"1|#|unnamed.*|__index_level_[0-9]+__|(row|serial|sample|record)?[ _]*(index|idx|id|no|nr|number|row)[.:]?", re.I
 )
+TIME_NAME = re.compile(
+    r"((unix|epoch|elapsed|local|utc|system|device)[ _]*)?(t|time|timestamp|time[ _]stamp|datetime|date|epoch|millis|"
+    r"micros|uptime|seconds|ts)([ _]*([(\[].*[)\]]|ms|us|ns|s|sec|utc))?",
+    re.I,
+)
+FIRST_ROWS_MIN = 20
+"""Fewer don't show whether a column's values repeat."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +115,28 @@ def assign(
     return plan
 
 
-def counters(names: Sequence[str], values: np.ndarray, indices: Sequence[int], used: Sequence[str]) -> list[int]:
-    """Those of the columns `indices`, which `values` (rows, columns) are of, that count the rows and say nothing else.
+def counters(
+    names: Sequence[str], values: np.ndarray, indices: Sequence[int], used: Collection[str], starts: np.ndarray
+) -> dict[int, str]:
+    """Those of the columns `indices`, which `values` (rows, columns) are of, that only number or date rows, and why.
 
-    A column is one if its name allows it and each value is one more than the last, except where it begins anew; `used`
-    are wanted all the same.
+    A column does if its name allows it and its values rise from row to row of a recording, which begin at `starts`:
+    where the rows are in the order of their classes, such a column names the class.  `used` are wanted all the same.
     """
+    found = {}
     if len(values) < 2 or len(indices) < 2:
-        return []
-    found = [
-        place
-        for place, index in enumerate(indices)
-        if COUNTER_NAME.fullmatch(names[index]) and names[index] not in used
-        if (np.diff(values[:, place]) == 1).mean() >= COUNTING_MIN
-    ]
-    return [indices[place] for place in found]
+        return found
+    for place, index in enumerate(indices):
+        name = names[index]
+        is_number = COUNTER_NAME.fullmatch(name) is not None
+        if name in used or not (is_number or TIME_NAME.fullmatch(name)):
+            continue
+        steps = np.diff(values[:, place])
+        if is_number and (steps == 1).mean() >= COUNTING_MIN:
+            found[index] = "it counts the rows"
+        elif (steps > 0)[~starts[1:]].sum() >= COUNTING_MIN * max(1, np.count_nonzero(~starts[1:])):
+            found[index] = "it rises from row to row, as a number or time of the row does"
+    return found
 
 
 def one_hot(values: np.ndarray) -> int:
@@ -202,9 +216,16 @@ def _guess_label(plan: Plan, names: Sequence[str], cells: dict[int, list[str]], 
         label, why = named[0], "by its name"
     elif free[-1] not in possible and len(possible) == 1:
         label, why = possible[0], "the only column of text with repeated values"
+    elif not _repeats(cells[free[-1]], 2) and _repeats(cells[free[0]], 10) and free[0] not in texts:
+        label, why = free[0], "the first column, since the last one's values hardly repeat"
     else:
         label, why = free[-1], "the last column"
     plan.roles[label], plan.why[label] = Role.LABEL, why
+
+
+def _repeats(cells: Sequence[str], times: int) -> bool:
+    """Whether the values of a column are found so many times on average, or are too few to show it."""
+    return len(set(cells)) * times <= len(cells) or len(cells) < FIRST_ROWS_MIN
 
 
 def _is_text(cells: Sequence[str], is_number: Callable[[str], bool]) -> bool:

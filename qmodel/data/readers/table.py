@@ -10,7 +10,7 @@ from itertools import chain, islice, pairwise
 import numpy as np
 
 from signbit.qmodel.data.readers import roles
-from signbit.qmodel.data.readers.dialect import MISSING, number
+from signbit.qmodel.data.readers.dialect import DECIMAL_COMMA, MISSING, is_number, number
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.roles import Plan, Role, Wanted
 from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
@@ -21,6 +21,7 @@ COLUMNS_MAX = 1 << 16
 SAMPLE_ROWS = 200
 """Rows that decide what a column holds."""
 SAMPLE_CELLS = 1 << 17
+FLAGS = {"true": 1.0, "yes": 1.0, "on": 1.0, "false": 0.0, "no": 0.0, "off": 0.0}
 TEXT_OPTIONS = ("separator", "decimal", "header")
 """Options for tables of text alone."""
 
@@ -54,6 +55,7 @@ class Source:
     row_count: int | None = None
     """Where the file gives it."""
     notes: tuple[str, ...] = ()
+    decimal: str = "."
 
 
 class Texts:
@@ -131,7 +133,8 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
     )
     features = plan.find(Role.FEATURE) if wanted is None else [names.index(name) for name in wanted.features]
     texts = {index: Texts() for role in roles.KEPT_AS_TEXT for index in plan.find(role)}
-    values, numbers, gaps, odd, files = array("d"), array("l"), array("l"), {}, []
+    values, numbers, gaps, odd, flags, files = array("d"), array("l"), array("l"), {}, {}, []
+    repeats, is_restart = 0, False
     first, end = features[0], features[0] + len(features)
     is_block = features == list(range(first, end))
     for row in chain(sample, rows):
@@ -140,13 +143,19 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
         if row.file and row.gap == BEGIN:
             files.append((len(numbers), row.file))
         if len(cells) != len(names):
-            raise SignbitError(f"{place} has {len(cells)} values, but the header names {len(names)} columns")
+            raise SignbitError(
+                f"{place} has {len(cells)} values, but the header names {len(names)} columns; correct it or remove it"
+            )
+        if cells[0] == names[0] and tuple(cells) == names and not any(map(is_number, names)):
+            repeats, is_restart = repeats + 1, True
+            continue
         chosen = cells[first:end] if is_block else [cells[index] for index in features]
-        values.extend(_numbers(place, chosen, features, parse, odd))
+        values.extend(_numbers(place, chosen, features, source, odd, flags))
         for index, column in texts.items():
             column.append(cells[index])
         numbers.append(row.number)
-        gaps.append(row.gap)
+        gaps.append(BEGIN if is_restart else row.gap)
+        is_restart = False
         if len(values) * values.itemsize > BYTES_MAX:
             raise SignbitError(f"{source.name}: holds more than {BYTES_MAX // 8:,} numbers; give a part of it")
     if not numbers:
@@ -165,6 +174,9 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
         odd,
         list(source.notes),
     )
+    if repeats:
+        table.notes.append(f"left out {repeats} rows that repeat the header; a recording begins after each")
+    _check_flags(table, flags)
     if wanted is None:
         _review(table, options)
     elif len(wanted.labels) > 1:
@@ -180,9 +192,10 @@ def samples_of(table: Table, options: LoadingOptions) -> Samples:
     for index in table.features:
         if index in table.odd:
             place, text = table.odd[index]
+            option = "--decimal" if DECIMAL_COMMA.fullmatch(text) else "--ignore-column"
             raise SignbitError(
                 f"{place}, column {shown(table.names[index])!r}: {shown(text, 40)!r} is not a number; correct it, "
-                "or see --ignore-column"
+                f"or see {option}"
             )
     kept, notes = _handle_missing(table, options)
     for role in (Role.GROUP, Role.RECORDING, Role.SPLIT):
@@ -264,21 +277,45 @@ def _check_names(source: Source) -> None:
 
 
 def _numbers(
-    place: str, cells: list[str], columns: list[int], parse: Callable[[str], float], odd: dict[int, tuple[str, str]]
+    place: str,
+    cells: list[str],
+    columns: list[int],
+    source: Source,
+    odd: dict[int, tuple[str, str]],
+    flags: dict[int, tuple[str, str]],
 ) -> list[float]:
-    """The numbers of a row; any other text becomes NaN, and is noted unless it is a word for a missing value."""
+    """The numbers of a row; any other text becomes NaN, and is noted unless it is a word for a missing value.
+
+    A column's first word of FLAGS is noted in `flags`.
+    """
     try:
         found = list(map(float, cells))
     except ValueError:
         found = [math.nan]
-    # float() also takes what is not a number here: nan, inf, 1_0
-    if math.isfinite(sum(found)) and not any("_" in cell for cell in cells):
+    # float() also takes what is not a number here: nan, inf, 1_0, and a point that groups thousands
+    if math.isfinite(sum(found)) and source.decimal == "." and not any("_" in cell for cell in cells):
         return found
-    found = [parse(cell) for cell in cells]
-    for index, value, cell in zip(columns, found, cells, strict=True):
-        if math.isnan(value) and index not in odd and cell.lower() not in MISSING:
-            odd[index] = place, cell
+    found = list(map(source.parse, cells))
+    for position, (index, cell) in enumerate(zip(columns, cells, strict=True)):
+        word = cell.lower()
+        if not math.isnan(found[position]) or word in MISSING:
+            continue
+        found[position] = FLAGS.get(word, math.nan)
+        (flags if word in FLAGS else odd).setdefault(index, (place, cell))
     return found
+
+
+def _check_flags(table: Table, flags: dict[int, tuple[str, str]]) -> None:
+    """Note the columns of words for 1 and 0; in one that has other numbers, too, such a word is odd."""
+    for index in [index for index in flags if index not in table.odd]:
+        values = table.values[:, table.features.index(index)]
+        if not (np.isnan(values) | (values == 0) | (values == 1)).all():
+            table.odd[index] = flags.pop(index)
+    found = [index for index in flags if index not in table.odd]
+    if found:
+        words = [", ".join(word for word, value in FLAGS.items() if value == number) for number in (1, 0)]
+        verb = "holds" if len(found) == 1 else "hold"
+        table.notes.append(f"{_names(table.names, found)} {verb} words: 1 for {words[0]}, 0 for {words[1]}")
 
 
 def _review(table: Table, options: LoadingOptions) -> None:
@@ -287,9 +324,9 @@ def _review(table: Table, options: LoadingOptions) -> None:
     if options.label_column is None and labels == [len(table.names) - 1] and not table.source.label_names:
         _find_one_hot(table, labels[0])
     used = {table.names[roles.find_column(table.names, name, "--use-column")] for name in options.use_columns}
-    for index in roles.counters(table.names, table.values, table.features, used):
+    for index, why in roles.counters(table.names, table.values, table.features, used, table.starts).items():
         if len(table.features) > 1:
-            table.drop(index, "it counts the rows; see --use-column")
+            table.drop(index, f"{why}; see --use-column")
 
 
 def _find_one_hot(table: Table, last: int) -> None:

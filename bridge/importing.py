@@ -54,6 +54,7 @@ ADVICE = {
     "DynamicQuantizeLinear": "quantize with fixed scales",
 }
 TAKE_PADDING = ("Conv", "ConvInteger", "QLinearConv", "Transpose")
+FIRST_ONLY = "only its first output has an integer form"
 TAKE_UNMAPPABLE = ("Add", "Sub")
 LAYOUTS = ("NCHW", "NHWC")
 ONE_OUTPUT = "the network has one output, so every input gets the same label; train it with one output for each class"
@@ -142,8 +143,11 @@ class _Walk:
     def result(self) -> Imported:
         for proto in self.proto.graph.node:
             node = self._node(proto)
-            self.known[proto.output[0]] = self._run(node)
-            self._follow_end(node, proto.output[0])
+            first, *others = proto.output
+            self.known[first] = found = self._run(node)
+            rest = found if isinstance(found, Unmappable) else Unmappable(f"{node.place}: {FIRST_ONLY}")
+            self.known |= dict.fromkeys(others, rest)
+            self._follow_end(node, first)
         model, logits = self._finish()
         built = self.builder.needed()
         return Imported(
@@ -157,15 +161,11 @@ class _Walk:
         )
 
     def _node(self, proto) -> Node:
-        inputs, name = [], shown(proto.name or proto.output[0])
+        name = shown(proto.name or "".join(proto.output[:1]))
         if not proto.output:
-            raise SignbitError(f"node {name} gives nothing")
-        for each in proto.input:
-            if each and each not in self.known:
-                raise SignbitError(f"node {name} ({proto.op_type}): reads {shown(each)}, which nothing gives")
-            inputs.append(self.known[each] if each else None)
-        names = tuple(proto.input)
-        return Node(proto.op_type, proto.domain, name, tuple(inputs), names, attributes(proto), self.opset)
+            raise SignbitError(f"node {name} ({shown(proto.op_type)}) gives nothing")
+        inputs = tuple(self.known[each] if each else None for each in proto.input)
+        return Node(proto.op_type, proto.domain, name, inputs, tuple(proto.input), attributes(proto), self.opset)
 
     def _follow_end(self, node: Node, output: str) -> None:
         if not node.names or node.domain or node.is_constant:

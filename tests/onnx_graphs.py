@@ -60,3 +60,21 @@ class Graph:
 
     def imported(self, output, **options):
         return import_model(checked_graph(self.proto(output)), Options(**options))
+
+
+def relu(graph, x, high=15.0, step=2.0):
+    """A quantizer with levels 0, step, ..., high * step."""
+    level = graph("Round", graph("Clip", graph("Div", x, np.float64(step)), np.float32(0), np.float32(high)))
+    return graph("Mul", level, np.float64(step))
+
+
+def conv(graph, x, outputs=4, channels=2, kernel=(3, 3), seed=3, **attributes):
+    return graph("Conv", x, signs(outputs, channels, *kernel, seed=seed), **attributes)
+
+
+def to_logits(graph, x, fan_in):
+    return graph.dense(graph("Flatten", x), 5, fan_in)
+
+
+def step_where(graph, x):
+    return graph("Where", graph("GreaterOrEqual", x, np.float32(0.5)), np.float32(2), np.float32(-2))

@@ -22,7 +22,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.layer import Range
 from tests.golden.onnx.hashes import HERE, NAMES
-from tests.onnx_graphs import Graph, ramp, signs
+from tests.onnx_graphs import Graph, conv, ramp, relu, signs, step_where, to_logits
 
 HASHES = json.loads((HERE / "hashes.json").read_text())
 INPUTS = 200
@@ -65,20 +65,6 @@ def test_a_framework_s_network_and_the_integers_agree_on_the_digits(name, digits
 
 
 # -- operators --------------------------------------------------------------------------------------------------------
-
-
-def relu(graph, x, high=15.0, step=2.0):
-    """A quantizer with levels 0, step, ..., high * step."""
-    level = graph("Round", graph("Clip", graph("Div", x, np.float64(step)), np.float32(0), np.float32(high)))
-    return graph("Mul", level, np.float64(step))
-
-
-def conv(graph, x, outputs=4, channels=2, kernel=(3, 3), seed=3, **attributes):
-    return graph("Conv", x, signs(outputs, channels, *kernel, seed=seed), **attributes)
-
-
-def to_logits(graph, x, fan_in):
-    return graph.dense(graph("Flatten", x), 5, fan_in)
 
 
 def test_batch_norm_bias_and_clamp_fold_into_a_requantize():
@@ -153,10 +139,6 @@ def test_weights_are_folded_constants():
     x = graph("MatMul", "x", graph("Transpose", hard, perm=[1, 0]))
     model = graph.imported(graph.dense(relu(graph, x), 3, 6)).model
     assert np.array_equal(model.layers[0].weights, np.where(latent >= 0, 1, -1))
-
-
-def step_where(graph, x):
-    return graph("Where", graph("GreaterOrEqual", x, np.float32(0.5)), np.float32(2), np.float32(-2))
 
 
 def step_less(graph, x):
@@ -416,6 +398,15 @@ def test_channels_side_by_side_even_when_flattened():
     assert imported.model.layers[2].kind == "concatenate" and differences(imported) == (0.0, 0)
 
 
+@pytest.mark.parametrize("axis", [2, 3])
+def test_images_below_or_beside_each_other_before_a_flatten(axis):
+    """Their numbers are channels of the integer model, and the dense layer's columns know where."""
+    graph = Graph(2, 6, 6)
+    parts = [relu(graph, conv(graph, "x", seed=seed), step=1.0) for seed in (3, 4)]
+    imported = graph.imported(to_logits(graph, graph("Concat", *parts, axis=axis), 128), input_unit=1.0)
+    assert imported.model.layers[2].kind == "concatenate" and differences(imported) == (0.0, 0)
+
+
 def test_a_mean_that_is_quantized_is_an_average_pool():
     graph = Graph(2, 6, 6)
     x = relu(graph, conv(graph, "x"), high=127.0, step=0.0625)
@@ -512,193 +503,6 @@ def test_bytes_shifted_right_are_an_input_shift():
     assert imported.model.input_shift == 1 and differences(imported) == (0.0, 0)
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------
-
-
-def normalized(graph, mean, std, **attributes):
-    shape = (2, 1, 1)
-    x = graph("Div", graph("Sub", "x", np.reshape(mean, shape)), np.reshape(std, shape))
-    return to_logits(graph, relu(graph, conv(graph, x, **attributes)), 144 if attributes else 64)
-
-
-def bits_padded(graph):
-    x = step_where(graph, conv(graph, "x"))
-    return to_logits(graph, relu(graph, conv(graph, x, 4, 4, pads=[1, 1, 1, 1])), 64)
-
-
-def pooled(graph, **attributes):
-    return to_logits(graph, graph("MaxPool", relu(graph, conv(graph, "x")), **attributes), 16)
-
-
-def branches(graph, quantized):
-    x = relu(graph, conv(graph, "x", pads=[1, 1, 1, 1]))
-    y = conv(graph, x, 4, 4, pads=[1, 1, 1, 1], seed=6)
-    total = graph("Add", x, relu(graph, y, step=2.03) if quantized else y)
-    return to_logits(graph, total, 144)
-
-
-def flat(graph, x="x"):
-    return graph("Flatten", x)
-
-
-def flat_relu(graph, kind, **attributes):
-    return graph.dense(graph(kind, graph.dense(flat(graph), 6, 72), **attributes), 3, 6)
-
-
-def quantized(graph, *numbers, kind="Quant", **attributes):
-    x = graph(kind, graph.dense(flat(graph), 6, 72), *(np.asarray(n, np.float32) for n in numbers), **attributes)
-    return graph.dense(x, 3, 6)
-
-
-REFUSED = {
-    "float weights": (
-        lambda g: g("MatMul", flat(g), np.random.default_rng(0).normal(size=(72, 3))),
-        r"node MatMul1 \(MatMul\): has float weights \(72 magnitudes for one output\).*train with binarized",
-    ),
-    "float relu": (lambda g: flat_relu(g, "Relu"), r"MatMul3.*not quantized; train with .*--calibrate DATA"),
-    "leaky relu": (lambda g: flat_relu(g, "LeakyRelu"), r"LeakyRelu2.*no integer form of LeakyRelu; use QuantReLU"),
-    "sigmoid": (
-        lambda g: flat_relu(g, "Sigmoid"),
-        r"Sigmoid2.*no integer form of Sigmoid; use QuantReLU or BinarySign",
-    ),
-    "gelu": (lambda g: flat_relu(g, "Erf"), r"Erf2.*no integer form"),
-    "no activation": (lambda g: flat_relu(g, "Identity"), r"MatMul3.*not quantized"),
-    "std for each channel": (
-        lambda g: normalized(g, (0.5, 0.5), (0.2, 0.3)),
-        r"Conv2.*channels of different scales.*same standard deviation",
-    ),
-    "mean before padding": (
-        lambda g: normalized(g, (0.5, 0.5), (0.2, 0.2), pads=[1, 1, 1, 1]),
-        r"Conv2.*pads with 0, which is not the 0 .*Leave the mean out",
-    ),
-    "bits padded with 0": (bits_padded, r"Conv3.*pads one-bit values with 0; .*pads with -1.*value=-1"),
-    "overlapping pool": (
-        lambda g: pooled(g, kernel_shape=[3, 3], strides=[2, 2]),
-        r"MaxPool5.*stride other than its window",
-    ),
-    "padded pool": (
-        lambda g: pooled(g, kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 1, 1]),
-        r"MaxPool5.*padding, dilation or ceil_mode",
-    ),
-    "ceil_mode": (lambda g: pooled(g, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1), r"MaxPool5.*ceil_mode"),
-    "groups": (
-        lambda g: to_logits(g, relu(g, conv(g, relu(g, conv(g, "x")), 4, 2, group=2)), 16),
-        r"Conv5.*2 groups; 1, or one for each channel",
-    ),
-    "dilation": (lambda g: to_logits(g, conv(g, "x", dilations=[2, 2]), 16), r"Conv0.*is dilated"),
-    "stride of 0": (
-        lambda g: to_logits(g, conv(g, "x", strides=[0, 1]), 16),
-        r"Conv0.*a stride below 1, or strides for other than 2 axes",
-    ),
-    "pads below 0": (
-        lambda g: to_logits(g, conv(g, "x", pads=[0, -1, 0, 0]), 16),
-        r"Conv0.*pads below 0, or pads for other than 2 axes",
-    ),
-    "auto_pad": (
-        lambda g: to_logits(g, conv(g, "x", auto_pad="SAME"), 144),
-        r"Conv0.*auto_pad 'SAME', which is unknown|is not valid ONNX",
-    ),
-    "branch not quantized": (lambda g: branches(g, False), r"Add6.*not quantized; quantize each branch"),
-    "sum not quantized": (lambda g: branches(g, True), r"MatMul\d+.*a sum that is not quantized; quantize after"),
-    "product of activations": (
-        lambda g: g.dense(g("Mul", *[relu(g, g.dense(flat(g), 6, 72))] * 2), 3, 6),
-        r"multiplies one activation by another",
-    ),
-    "difference": (
-        lambda g: g.dense(g("Sub", *[relu(g, g.dense(flat(g), 6, 72))] * 2), 3, 6),
-        r"MatMul\d+.*reads one activation minus another",
-    ),
-    "ends in an activation": (
-        lambda g: relu(g, g.dense(flat(g), 6, 72)),
-        r"^the network ends in an activation or a pool; its last layer must be a dense one",
-    ),
-    "ends in an image": (lambda g: conv(g, "x"), r"^the network ends in an image"),
-    "too many levels": (
-        lambda g: quantized(g, 1e-4, 0, 12, signed=0),
-        r"MatMul3.*4,096 levels; clamp them to 2 to 256",
-    ),
-    "no levels": (lambda g: quantized(g, 0.0, 0, 4), r"Quant2.*scale that is not above 0"),
-    "zero point": (lambda g: quantized(g, 0.5, 0.5, 4), r"Quant2.*zero point that is no whole number"),
-    "rounding": (
-        lambda g: quantized(g, 0.5, 0, 4, rounding_mode="CEIL"),
-        r"Quant2.*rounds by CEIL.*use ROUND or FLOOR",
-    ),
-    "a scale for each channel": (
-        lambda g: quantized(g, ramp(6, 1, 2)[None], 0, 4),
-        r"MatMul3.*channels of different scales.*quantize them to one scale",
-    ),
-    "uneven thresholds": (
-        lambda g: quantized(g, np.array([[1, 2, 40, 41, 300]]), kind="MultiThreshold"),
-        r"MultiThreshold2.*not evenly spaced, in 6 of 6 channels",
-    ),
-    "softmax inside": (
-        lambda g: g.dense(g("Softmax", relu(g, g.dense(flat(g), 6, 72)), axis=1), 3, 6),
-        r"Softmax\d+.*no integer form of Softmax; only at the end",
-    ),
-    "softmax over the batch": (lambda g: g("Softmax", g.dense(flat(g), 6, 72), axis=0), r"Softmax2.*no integer form"),
-    "a grid cut to whole numbers": (
-        lambda g: g("Cast", relu(g, g.dense(flat(g), 6, 72), step=0.25), to=TensorProto.INT32),
-        r"Cast\d+.*rounded to another grid before",
-    ),
-    "the absolute value": (lambda g: flat_relu(g, "Abs"), r"Abs2.*no integer form of Abs of real numbers; clamp"),
-    "the larger of two": (
-        lambda g: g("Max", *[relu(g, "x", step=step) for step in (1.0, 2.0)]),
-        r"Max\d+.*the larger or smaller of two activations",
-    ),
-    "a bump": (
-        lambda g: g.dense(g("Cast", g("Equal", g("Sign", g.dense(flat(g), 6, 72)), np.float32(0)), to=1), 3, 6),
-        r"MatMul\d+.*a step that does not lead from one number to another",
-    ),
-    "part of the input": (
-        lambda g: g.dense(flat(g, g("Slice", "x", np.array([0]), np.array([3]), np.array([2]))), 3, 36),
-        r"Slice0.*no integer form of Slice",
-    ),
-    "the batch moved": (lambda g: g.dense(g("Reshape", "x", np.array([2, 36])), 3, 36), r"Reshape0.*moves the batch"),
-    "difference added to another": (
-        lambda g: g("Add", g("Sub", relu(g, "x"), "x"), relu(g, "x", step=1.0)),
-        r"Add\d+.*reads one activation minus another",
-    ),
-    "comparison of activations": (
-        lambda g: g("Greater", *[g.dense(flat(g), 6, 72)] * 2),
-        r"Greater2.*compares two activations",
-    ),
-    "chosen activations": (
-        lambda g: g("Where", g("Greater", "x", np.float32(0.5)), "x", np.float32(0)),
-        r"Where1.*only constants such as 1 and -1",
-    ),
-    "whole-number division": (
-        lambda g: g("Div", g("Cast", g("Relu", "x"), to=TensorProto.INT32), np.array(2, np.int32)),
-        r"Div2.*divides whole numbers",
-    ),
-    "shapes that do not fit": (lambda g: g("Add", "x", np.ones((5, 1, 1), np.float32)), r"Add0.*do not fit together"),
-    "a constant that grows": (lambda g: g("Add", "x", np.ones((4, 2, 6, 6), np.float32)), r"Add0.*joins a tensor of"),
-    "unscaled image": (lambda g: g("MaxPool", flat(g), kernel_shape=[2]), r"is not valid ONNX|MaxPool1"),
-    "padding read by others": (
-        lambda g: g("Relu", g("Pad", "x", np.array([0, 0, 1, 1, 0, 0, 1, 1]))),
-        r"Relu1.*only a convolution can take padding in",
-    ),
-    "training mode": (
-        lambda g: g("BatchNormalization", "x", *[np.ones(2, np.float32)] * 4, training_mode=1),
-        r"BatchNormalization0.*model.eval\(\)|is not valid ONNX",
-    ),
-    "unknown layout": (
-        lambda g: g.dense(flat(g), 3, 72),
-        r"MatMul1.*image of several channels as a vector; say with --layout",
-    ),
-}
-LAYOUT_UNKNOWN = ("unknown layout",)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_has_no_integer_form_is_refused_by_its_node(name):
-    make, text = REFUSED[name]
-    graph = Graph(2, 6, 6)
-    output = make(graph)
-    with pytest.raises(SignbitError, match=text) as caught:
-        graph.imported(output, layout=None if name in LAYOUT_UNKNOWN else "NCHW")
-    assert "\n" not in str(caught.value)
-
-
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -743,6 +547,49 @@ def test_a_wrong_word_ends_in_one_line_and_no_file(words, text, tmp_path, capsys
     code, out, err = command(capsys, "import", HERE / words[0], *words[1:], "-o", path)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert text in err and not path.exists()
+
+
+@pytest.mark.parametrize(
+    "inputs, outputs, text",
+    [
+        (12, 10, r"the network takes \(12,\), but the inputs of digits are \(8, 8, 1\)"),
+        (64, 3, "the network has 3 classes, but digits has 10"),
+    ],
+)
+def test_data_of_other_inputs_or_classes_are_refused(inputs, outputs, text, tmp_path, capsys):
+    graph, path = Graph(inputs), tmp_path / "m.onnx"
+    path.write_bytes(graph.proto(graph.dense("x", outputs, inputs)).SerializeToString())
+    code, out, err = command(capsys, "import", path, "-o", tmp_path / "m.npz", "--data", "digits")
+    assert (code, out, err.count("\n")) == (2, "", 1) and re.search(text, err)
+    assert not (tmp_path / "m.npz").exists()
+
+
+def test_a_network_for_sensor_counts_is_compared_with_no_data_set(tmp_path, repository, capsys):
+    path = tmp_path / "m.onnx"
+    assert command(capsys, "export-onnx", "motion", "-o", path)[0] == 0
+    imported = import_file(path, Options())
+    assert imported.model.hash == load(repository / "models" / "motion.npz").hash
+    with pytest.raises(SignbitError, match="takes a sensor's counts, and data sets hold bytes; leave out --data"):
+        Runner(imported, [imported.logits])
+
+
+def test_a_network_that_takes_flat_images_is_compared_with_images(tmp_path, capsys):
+    graph, path = Graph(64), tmp_path / "m.onnx"
+    path.write_bytes(graph.proto(graph.dense("x", 10, 64)).SerializeToString())
+    code, out, _ = command(capsys, "import", path, "-o", tmp_path / "m.npz", "--data", "digits")
+    assert code == 0 and "360 of 360 equal" in out
+
+
+def test_a_graph_that_a_runtime_can_t_run_is_reported_in_one_line():
+    pytest.importorskip("onnxruntime", reason="onnxruntime is missing: pip install onnxruntime")
+    imported = import_file(HERE / "torch_plain.onnx", Options())
+    runner = Runner(imported, [imported.logits])
+    # other axes than the graph has
+    sides = runner._input.type.tensor_type.shape.dim
+    sides[1].dim_value, sides[2].dim_value = 2, 4
+    with pytest.raises(SignbitError, match=r"can't run the graph: .*") as caught:
+        next(runner.outputs(np.zeros((1, 64), np.uint8)))
+    assert "\n" not in str(caught.value)
 
 
 def test_float_relu_is_calibrated_to_7_bits(tmp_path, digits):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from signbit.__main__ import COMMANDS
 from signbit.bridge import export_onnx, export_qonnx
-from signbit.bridge.graph.library import ReferenceEvaluator
+from signbit.bridge.graph.library import ReferenceEvaluator, helper
 from signbit.bridge.graph.reading import checked, parse
 from signbit.bridge.importing import Options, import_model
 from signbit.bridge.running import Runner
@@ -39,6 +39,11 @@ def test_a_qonnx_network_gives_the_same_real_logits(seed):
 def test_a_front_end_is_refused_and_not_left_out(export):
     with pytest.raises(SignbitError, match="no form for a front end"):
         export(front_end_model(0, *FRONT_ENDS[0]))
+
+
+def test_qonnx_has_no_form_for_sensor_counts():
+    with pytest.raises(SignbitError, match="no form for a model's quantization of sensor counts; export dialect onnx"):
+        export_qonnx.export(network(2))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -101,6 +106,37 @@ def test_a_damaged_layer_is_refused(repository, change, text):
     node = next(node for node in proto.graph.node if node.op_type == "DenseRequantize")
     change(node)
     with pytest.raises(SignbitError, match=text):
+        import_model(checked(proto), Options())
+
+
+@pytest.mark.parametrize(
+    "name, value, text",
+    [
+        ("logit_shift", "99", "do not say what a logit is worth"),
+        ("logit_shift", None, "do not say what a logit is worth"),
+        ("labels", "[1]", "signbit.labels in its metadata is no list of str"),
+        ("labels", "[" * 100_000, "signbit.labels in its metadata is no list of str"),
+        ("margins", "[-1]", "margins in its metadata .* do not fit into 32 bits"),
+        ("margins", "{}", "signbit.margins in its metadata is no list of int"),
+    ],
+)
+def test_damaged_metadata_are_refused(repository, name, value, text):
+    proto = export_onnx.export(load(repository / "models" / "digits-mlp.npz"))
+    for each in list(proto.metadata_props):
+        if each.key == f"signbit.{name}":
+            proto.metadata_props.remove(each)
+    if value is not None:
+        proto.metadata_props.add(key=f"signbit.{name}", value=value)
+    with pytest.raises(SignbitError, match=text):
+        import_model(checked(proto), Options())
+
+
+def test_what_others_put_between_layers_is_refused(repository):
+    proto = export_onnx.export(load(repository / "models" / "digits-mlp.npz"))
+    first, second = proto.graph.node[-2:]
+    proto.graph.node.insert(len(proto.graph.node) - 1, helper.make_node("Neg", [first.output[0]], ["between"]))
+    second.input[0] = "between"
+    with pytest.raises(SignbitError, match=r"reads something between layers that this signbit did not write"):
         import_model(checked(proto), Options())
 
 

@@ -1,5 +1,8 @@
 """ONNX files of strangers: bounded, checked, and refused in one line."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,23 @@ def test_external_data_lie_nowhere_else(tmp_path, graph, location):
     tensor = graph.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, location)
     with pytest.raises(SignbitError, match="may only lie beside the ONNX file"):
+        checked(graph, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "entries, text",
+    [
+        ({"length": str(reading.FILE_BYTES_MAX + 1)}, "is larger than 67,108,864 bytes"),
+        ({"offset": "1e9"}, "place '1e9' in its data file is no whole number"),
+        ({"length": "-1"}, "place '-1' in its data file is no whole number"),
+    ],
+)
+def test_places_in_external_data_are_bounded(tmp_path, graph, entries, text):
+    tensor = graph.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    with pytest.raises(SignbitError, match=text):
         checked(graph, tmp_path)
 
 
@@ -140,6 +160,19 @@ def test_a_layer_of_too_many_values_is_refused_before_it_is_made():
     graph = Graph(1, 700, 700)
     with pytest.raises(SignbitError, match=r"Conv0.* gives 34,300,000 values; at most"):
         graph.imported(graph("Conv", "x", signs(70, 1, 1, 1)))
+
+
+def test_sparse_tensors_are_refused(graph):
+    graph.graph.sparse_initializer.add()
+    with pytest.raises(SignbitError, match="has sparse tensors; export it with plain ones"):
+        checked(graph)
+
+
+@pytest.mark.parametrize("library, command", [("onnx", "signbit.bridge.importing"), ("torch", "signbit.bridge.torch")])
+def test_a_missing_library_is_named_with_its_extra(library, command):
+    code = f"import sys; sys.modules[{library!r}] = None; import {command}"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"SignbitError: this needs {library}: pip install 'signbit[{library}]'" in found.stderr
 
 
 def test_two_inputs_are_refused(graph):

@@ -18,7 +18,7 @@ from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
 from signbit.qmodel.model import QuantizedModel, check_name
-from signbit.qmodel.value import Shape
+from signbit.qmodel.value import Shape, size_of
 
 NAME_CHARACTERS = 31
 
@@ -104,16 +104,21 @@ def _name_of(path: str) -> str:
 
 
 def _check_data(model: QuantizedModel, data: Dataset | None) -> None:
-    if data is not None and _sides(data.input_shape) != _sides(model.input_shape):
+    if data is None:
+        return
+    sides, data_sides = _sides(model.input_shape), _sides(data.input_shape)
+    # a vector may be a gray image, row by row; with several channels nobody knows the order
+    is_flat_image = len(sides) == 1 and len(data_sides) == 2 and sides[0] == size_of(data.input_shape)
+    if sides != data_sides and not is_flat_image:
         raise SignbitError(
             f"the network takes {model.input_shape}, but the inputs of {data.name} are {data.input_shape}"
         )
-    if data is not None and len(data.labels) > model.output_size:
+    if len(data.labels) > model.output_size:
         raise SignbitError(f"the network has {model.output_size} classes, but {data.name} has {len(data.labels)}")
 
 
 def _sides(shape: Shape) -> list[int]:
-    """A shape's sides but for those of 1, which change no order."""
+    """The sides of more than 1; others change no order."""
     return [side for side in shape if side > 1]
 
 

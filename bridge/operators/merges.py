@@ -4,7 +4,7 @@ import numpy as np
 
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.node import Node, Operator
-from signbit.bridge.graph.source import Pending, Sum, canonical
+from signbit.bridge.graph.source import Pending, Sum
 from signbit.bridge.graph.tensor import Tensor
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import LAYERS_MAX
@@ -77,8 +77,8 @@ def concatenate(node: Node, builder: Builder) -> Tensor:
     high = 1 if values[0].encoding is Encoding.BIT else max(value.high for value in values)
     layer = Concatenate(builder.counted_back(reads), high, (1,) * len(reads), 0)
     slot = builder.emit(layer, reads)
-    if order.shape[0] != 1 or order.size != canonical(slot.value.shape).size:
-        raise SignbitError(f"joins along axis {axis}, which is not that of the channels")
+    if order.shape[0] != 1:
+        raise SignbitError(f"joins along axis {axis}, which is that of the batch")
     return Tensor(slot, order, _plain(gain), _plain(offset))
 
 

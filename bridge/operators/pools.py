@@ -102,8 +102,6 @@ def _image(tensor: Tensor):
 
     Signals over time are images of width 1 in the integer model; a graph may have them of height 1.
     """
-    if tensor.padding is not None:
-        raise SignbitError("pools an image that was padded")
     if len(tensor.shape) == 3:
         image = tensor.moved(lambda array: array[..., None])
         return image, lambda result: result.moved(lambda array: array[..., 0]), False

@@ -51,9 +51,7 @@ def dense(tensor: Tensor, weights: np.ndarray, builder: Builder) -> Tensor:
     tensor = builder.settled(tensor)
     if len(tensor.shape) != 2 or weights.ndim != 2 or weights.shape[1] != tensor.shape[1]:
         raise SignbitError(f"multiplies a tensor of {tensor.shape} by weights of {weights.T.shape}; flatten it first")
-    columns, fan_in = tensor.source.order_of(tensor.order)[0], tensor.source.value.size
-    if not np.array_equal(np.sort(columns), np.arange(fan_in)):
-        raise SignbitError(f"reads {columns.size} of the {fan_in} values before it; a layer reads all")
+    columns = tensor.source.order_of(tensor.order)[0]
     weights, scales = _one_bit(weights)
     weights, gain, offset = _unscaled(tensor, weights, *(_flat(tensor, each) for each in (tensor.gain, tensor.offset)))
     ordered = np.empty_like(weights)
@@ -102,8 +100,8 @@ def pad(node: Node, builder: Builder) -> Tensor:
     value = node.number(2, 0.0)
     if node.attribute("mode", "constant") != "constant" or node.has(3) or len(widths) != 2 * rank:
         raise SignbitError("pads otherwise than with one value on all axes")
-    if tensor.padding is not None or min(widths) < 0:
-        raise SignbitError("pads what was padded before, or cuts")
+    if min(widths) < 0:
+        raise SignbitError("cuts pixels off, for which there is no integer layer")
     if not any(widths):
         return tensor
     return replace(tensor, padding=Padding(tuple(zip(widths[:rank], widths[rank:], strict=True)), value))

@@ -18,6 +18,7 @@ from signbit.qmodel.command import run_command, run_named
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from tools.networks.random import FRONT_ENDS, front_end_model, random_network
+from tools.prove.onnx import network
 
 SEEDS = st.integers(0, 2**32 - 1)
 MODELS = ("digits-mlp", "digits-conv")

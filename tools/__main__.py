@@ -32,6 +32,7 @@ COMMANDS = (
     _command(
         "bench_reject", "measure.bench_reject", "what a reject refuses, of known and unknown digits; docs/TRAINING.md"
     ),
+    _command("bridge_torch", "measure.bridge_torch", "train the networks of docs/BRIDGE.md in PyTorch; its figures"),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
     _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),
     _command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),

@@ -15,6 +15,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import Range
 from signbit.qmodel.layers import AveragePool
 
+TIES_SHARE = 0.01
 CALIBRATED_LEVELS = 127
 """The highest level of a float ReLU that was calibrated."""
 
@@ -52,9 +53,12 @@ def step(layers: Layers, tensor: Tensor) -> Tensor:
         raise SignbitError("is a step that does not lead from one number to another; use a sign")
     gain, offset = tensor.per_channel(tensor.gain), tensor.per_channel(tensor.offset)
     activation = fold.threshold(gain, offset, zero == below)
-    certificate = fold.zeros(gain, offset, acc, (zero != below) & (zero != above))
+    at_zero = fold.zeros(gain, offset, acc)
+    is_between = (zero != below) & (zero != above)
+    certificate = Certificate(int((acc.high - acc.low + 1).sum()), int(at_zero[is_between].sum()))
     if certificate.different:
         layers.notes.append("Sign gives 0 for 0, and one bit has no 0; it becomes +1 there")
+    _note_ties(layers, int(at_zero.sum()), len(gain))
     below, _, above = tensor.stairs.arrays
     middle, scale = (above + below) / 2, above - below
     if np.any(np.abs(middle) > ON_GRID * np.abs(scale)):
@@ -72,12 +76,22 @@ def quantized(layers: Layers, tensor: Tensor) -> Tensor:
     first, last = stairs.levels(float(ends.min()), float(ends.max()))
     is_nearest = stairs.rounding is Rounding.NEAREST
     line = Line(gain, offset - first + 0.5 * is_nearest, last - first, is_nearest, first)
+    _note_ties(layers, fold.ties(line, acc), len(gain) * line.high)
     layer, certificate = _as_mean(pending, line, acc) or (None, None)
     if layer is None:
         activation, certificate = fold.requantize(line, acc)
         layer = pending.with_activation(activation)
     slot = layers.emit(layer, pending.reads, certificate)
     return tensor.on(slot, stairs.scale, stairs.zero + stairs.scale * first)
+
+
+def _note_ties(layers: Layers, count: int, boundaries: int) -> None:
+    """A few are chance, many are scales that are simple fractions of each other."""
+    if count > TIES_SHARE * boundaries:
+        layers.notes.append(
+            f"layer {len(layers.built)}: {count:,} accumulators lie on the boundary of two levels, where the network's "
+            "float32 may round to either side"
+        )
 
 
 def calibrated(tensor: Tensor, high: float) -> Tensor:

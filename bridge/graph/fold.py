@@ -12,6 +12,8 @@ from signbit.qmodel.model import LOGIT_SHIFT_MAX
 
 TIE = 1e-9
 """A quotient of float64 this near to a whole number is that number."""
+FLOAT32_TIE = 2e-7
+"""The same, of numbers that a graph computes in float32."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,24 @@ def reached_at(line: Line) -> np.ndarray:
     size = np.abs(line.gain)
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = (levels - line.offset) / size
-    nearest = np.rint(exact)
-    is_tie = np.abs(exact - nearest) <= TIE * np.maximum(1, np.abs(exact))
+    nearest, is_tie = _ties(exact, TIE)
     loses = line.is_even & ((levels + line.first) % 2 == 1)
     reached = np.where(is_tie, nearest + loses, np.ceil(exact))
     return np.where(size == 0, np.where(line.offset >= levels, -np.inf, np.inf), reached)
+
+
+def ties(line: Line, acc: Range) -> int:
+    """How many accumulators lie on the boundary of two levels for float32, whose errors may decide in the graph."""
+    low, high = _upwards(line, acc)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nearest, is_tie = _ties((np.arange(1, line.high + 1)[:, None] - line.offset) / np.abs(line.gain), FLOAT32_TIE)
+    return int((is_tie & (low <= nearest) & (nearest <= high)).sum())
+
+
+def _ties(exact: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest whole numbers, and which of them are meant."""
+    nearest = np.rint(exact)
+    return nearest, np.abs(exact - nearest) <= tolerance * np.maximum(1, np.abs(exact))
 
 
 def levels_at(activation: Requantize) -> np.ndarray:
@@ -146,14 +161,13 @@ def threshold(gain: np.ndarray, offset: np.ndarray, is_strict: np.ndarray) -> Si
     return Sign(reached.astype(np.int32), np.where(gain < 0, -1, 1).astype(np.int8))
 
 
-def zeros(gain: np.ndarray, offset: np.ndarray, acc: Range, is_own: np.ndarray) -> Certificate:
-    """How many accumulators make gain * acc + offset exactly 0, in neurons whose sign has a value of its own for it."""
+def zeros(gain: np.ndarray, offset: np.ndarray, acc: Range) -> np.ndarray:
+    """How many accumulators of each neuron make gain * acc + offset exactly 0."""
     low, high = np.broadcast_arrays(acc.low, acc.high, gain)[:2]
     with np.errstate(divide="ignore", invalid="ignore"):
         place = -offset / gain
     hits = (place == np.rint(place)) & (low <= place) & (place <= high)
-    whole = np.where(gain == 0, np.where(offset == 0, high - low + 1, 0), hits)
-    return Certificate(int((high - low + 1).sum()), int((whole * is_own).sum()))
+    return np.where(gain == 0, np.where(offset == 0, high - low + 1, 0), hits)
 
 
 def two_levels(sign: Sign) -> Requantize:

@@ -81,10 +81,11 @@ class Tensor:
         if not self.is_linear:
             raise SignbitError("takes the sign of a rounded number; take it of the number itself")
         stairs = self.stairs or Stairs()
-        if not ((stairs.low < threshold) & (threshold <= stairs.high)).all():
+        if not ((stairs.low <= threshold) & (threshold <= stairs.high)).all():
             raise SignbitError("compares with a number that a clamp before it keeps away; leave the clamp out")
         moved = replace(self, stairs=None).affine(1.0, -threshold)
-        return replace(moved, stairs=Step(*(1.0 * function(side, 0.0) for side in (-1.0, 0.0, 1.0))))
+        below, above = -1.0 * (stairs.low < threshold), 1.0 * (stairs.high > threshold)
+        return replace(moved, stairs=Step(*(1.0 * function(side, 0.0) for side in (below, 0.0, above))))
 
     def joined(self, function: Callable, *others: "Tensor") -> "Tensor | None":
         """function of the real numbers of this and of others, where all are steps of the same x; else None."""

@@ -100,14 +100,15 @@ def _smaller(tensor: Tensor, pending: Pending, size: tuple[int, int]) -> Tensor:
 def _image(tensor: Tensor):
     """The tensor as (1, C, H, W), what undoes that, and whether height and width were exchanged.
 
-    Signals over time are images of width 1 in the integer model; a graph may have them of height 1.
+    Signals over time are images of width 1 or of height 1, and in one graph of both.
     """
     if len(tensor.shape) == 3:
-        image = tensor.moved(lambda array: array[..., None])
-        return image, lambda result: result.moved(lambda array: array[..., 0]), False
+        image, drop, is_turned = _image(tensor.moved(lambda array: array[..., None]))
+        return image, lambda result: drop(result).moved(lambda array: array[..., 0]), is_turned
     if len(tensor.shape) != 4:
         raise SignbitError(f"pools a tensor of {tensor.shape}, which is no image")
-    if tensor.shape[2] == 1 != tensor.shape[3] and tensor.source.shape[:2] == (tensor.shape[3], 1):
+    height, width = tensor.shape[2:]
+    if height != width and 1 in (height, width) and tensor.source.shape[:2] == (width, height):
         return tensor.moved(_turned), lambda result: result.moved(_turned), True
     return tensor, lambda result: result, False
 

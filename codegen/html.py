@@ -47,7 +47,7 @@ def json_text(value: dict) -> str:
 def first_weights(layer: LayerPlan) -> np.ndarray | None:
     """-1, 0 and +1 of the first neurons as pictures, (neurons, height, width); None where there are no weights.
 
-    Of several channels the first is shown.
+    Of an image's channels the first is shown; windows of a time series have a row for each channel.
     """
     if not isinstance(layer.layer, Weighted):
         return None
@@ -55,4 +55,6 @@ def first_weights(layer: LayerPlan) -> np.ndarray | None:
     if isinstance(layer.layer, Dense):
         shape = layer.job.input_shape
         weights = weights.reshape(len(weights), *(shape if len(shape) == 3 else (1, *shape, 1)))
-    return weights[..., 0] if weights.ndim == 4 else weights
+    if weights.ndim < 4:
+        return weights
+    return weights[:, :, 0].swapaxes(1, 2) if weights.shape[2] == 1 else weights[..., 0]

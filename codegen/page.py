@@ -19,6 +19,7 @@ from signbit.qmodel.data.named import DIGIT_LABELS
 from signbit.qmodel.input_quantization import InputQuantization, Thermometer
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value
 
 PICTURE, VALUES, RECORDING, SOUND = "picture", "values", "recording", "sound"
 PARTS = {
@@ -78,27 +79,28 @@ def facts(model: QuantizedModel, plan: Plan) -> dict:
     """What the scripts must know besides the code, as plain JSON values."""
     kind = input_kind(model)
     weights = first_weights(plan.layers[0])
+    shape = "×".join(map(str, model.input_shape))
     return {
-        "id": plan.model_id,
         "labels": model.labels,
         "shape": model.sensor_shape or model.input_shape,
         "input_size": plan.input_size,
         "sensor_size": plan.sensor_size,
         "rejects": plan.reject is not None,
+        "input": None if kind == PICTURE else _value(f"input, {shape}", model.input_value),
         "layers": [
-            {
-                "title": f"{layer.index} {layer.title}, {shape_text(layer)}",
-                "shape": layer.job.output_shape,
-                "type": layer.output_ctype,
-                "bytes": layer.job.output.size_bytes,
-            }
-            for layer in plan.layers
+            _value(f"{layer.index} {layer.title}, {shape_text(layer)}", layer.job.output) for layer in plan.layers
         ],
         "weights": None if weights is None else _packed(weights),
         **({"centring": centring(model)} if kind == PICTURE else {}),
         **({"channels": channels(model)} if kind in (VALUES, RECORDING) else {}),
         **({"rate_hz": model.front_end.rate_hz} if kind == SOUND else {}),
     }
+
+
+def _value(title: str, value: Value) -> dict:
+    """How an input or a layer's output lies in the module's memory."""
+    bits = {"bits": True} if value.encoding is Encoding.BIT else {}
+    return {"title": title, "shape": value.shape, "bytes": value.size_bytes, **bits}
 
 
 def _packed(weights: np.ndarray) -> dict:

@@ -16,7 +16,7 @@ CLANG = ("clang", "--target=wasm32")
 ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-fno-sanitize=all")
 FLAGS = ("-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-fvisibility=hidden")
 LINK = ("-Wl,--no-entry", "-Wl,--strip-all")
-INSTALL = "apt install clang lld, or pip install ziglang"
+INSTALL = "apt install clang lld, or pip install 'signbit[cross]'"
 
 
 def missing() -> str | None:

@@ -13,7 +13,7 @@ def main(arguments: list[str], prog: str) -> None:
         prog=prog,
         description="Write one HTML file that runs a model's C as WebAssembly: draw or load a picture, set or paste "
         "values, load a recording or a sound, listen, and see every layer.  The file needs no network.  To make it "
-        "needs clang and lld (apt install clang lld), or zig (pip install ziglang).",
+        "needs clang and lld (apt install clang lld), or zig (pip install 'signbit[cross]').",
     )
     add_model(parser)
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help="page to write, such as model.html")

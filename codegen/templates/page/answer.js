@@ -29,22 +29,22 @@ function picture(width, height, scale) {
   return canvas;
 }
 
-const cellPixels = (width) => Math.max(2, Math.round(44 / width));
+const cellPixels = (width, height) => Math.max(2, Math.round(44 / Math.max(width, height)));
 
 /** Adds the pictures of a layer's output to the page; returns what paints bytes into them. */
-function layerView({ title, shape, type }) {
+function layerView({ title, shape, bits }) {
   const channels = shape.at(-1);
   const [height, width] = shape.length === 3 ? shape : [1, 1];
   const isSeries = width === 1; // one picture: channels below each other, or a vector in rows
   const columns = height > 1 ? height : Math.min(channels, VECTOR_COLUMNS);
   const maps = isSeries ? [picture(columns, Math.ceil((height * channels) / columns), 10)]
-    : Array.from({ length: Math.min(channels, MAPS_MAX) }, () => picture(width, height, cellPixels(width)));
+    : Array.from({ length: Math.min(channels, MAPS_MAX) }, () => picture(width, height, cellPixels(width, height)));
   const note = isSeries || maps.length === channels ? "" : `, the first ${maps.length} maps`;
   byId("layers").append(element("h3", { textContent: title + note }),
-    element("div", { className: "maps", role: "img", ariaLabel: `Output of layer ${title}` }, ...maps));
+    element("div", { className: "maps", role: "img", ariaLabel: title }, ...maps));
 
   return (bytes) => {
-    const words = type === "uint32_t" && new Uint32Array(bytes.slice().buffer);
+    const words = bits && new Uint32Array(bytes.slice().buffer);
     const most = words ? 1 : Math.max(1, ...bytes);
     const value = (pixel, channel) => {
       const place = pixel * channels + channel;
@@ -59,7 +59,37 @@ function layerView({ title, shape, type }) {
   };
 }
 
-/** Fills the parts of the page that show answers; returns show(result, isEmpty). */
+/** Adds the pictures of weights, input and layers to the page; returns what paints a result into them. */
+function makePictures() {
+  if (facts.weights) {
+    const { neurons, width, height, packed } = facts.weights;
+    const quads = unpacked(packed);
+    for (let neuron = 0; neuron < neurons; neuron++) {
+      const canvas = picture(width, height, cellPixels(width, height));
+      canvas.paint((cell) => {
+        const place = neuron * width * height + cell;
+        return SIGN_COLOURS[(quads[place >> 2] >> (2 * (place & 3))) & 3];
+      });
+      byId("weights").append(canvas);
+    }
+  }
+  byId("weights-part").hidden = !facts.weights;
+  const paintInput = facts.input && layerView(facts.input);
+  const paints = facts.layers.slice(0, -1).map(layerView); // the last one's are the logits
+  byId("layers-part").hidden = !paintInput && !paints.length;
+
+  return ({ input, trace }) => {
+    paintInput?.(input);
+    let start = 0;
+    paints.forEach((paint, index) => {
+      const end = start + facts.layers[index].bytes;
+      paint(trace.subarray(start, end));
+      start = end;
+    });
+  };
+}
+
+/** Returns show(result, isEmpty): the answer at once, the pictures with the next frame. */
 function makeAnswer() {
   const rows = facts.labels.map((label) => {
     const fill = element("i");
@@ -69,21 +99,8 @@ function makeAnswer() {
     byId("logits").append(row);
     return { row, fill, number };
   });
-  if (facts.weights) {
-    const { neurons, width, height, packed } = facts.weights;
-    const quads = unpacked(packed);
-    for (let neuron = 0; neuron < neurons; neuron++) {
-      const canvas = picture(width, height, cellPixels(width));
-      canvas.paint((cell) => {
-        const place = neuron * width * height + cell;
-        return SIGN_COLOURS[(quads[place >> 2] >> (2 * (place & 3))) & 3];
-      });
-      byId("weights").append(canvas);
-    }
-  }
-  byId("weights-part").hidden = !facts.weights;
-  const paints = facts.layers.slice(0, -1).map(layerView); // the last one's are the logits
-  byId("layers-part").hidden = !paints.length;
+  let latest = null;
+  let paint;
 
   return function show(result, isEmpty) {
     const low = Math.min(0, ...result.logits);
@@ -92,17 +109,20 @@ function makeAnswer() {
       const value = result.logits[index];
       fill.style.left = `${(100 * (Math.min(0, value) - low)) / span}%`;
       fill.style.width = `${(100 * Math.abs(value)) / span}%`;
-      number.textContent = value.toLocaleString("en");
+      number.textContent = String(value).replace(/\B(?=(\d{3})+$)/g, ",");
       row.className = !isEmpty && index === result.decision ? "best" : "";
     });
     const name = result.decision < 0 ? "none of these" : facts.labels[result.decision];
     byId("class").textContent = isEmpty ? "–" : name;
     byId("confidence").textContent = isEmpty ? "" : `${(result.confidence / 10).toFixed(1)} % confidence`;
-    let start = 0;
-    facts.layers.forEach(({ bytes }, index) => {
-      paints[index]?.(result.trace.subarray(start, start + bytes));
-      start += bytes;
-    });
+    if (!latest) {
+      requestAnimationFrame(() => {
+        paint ??= makePictures();
+        paint(latest);
+        latest = null;
+      });
+    }
+    latest = result;
   };
 }
 

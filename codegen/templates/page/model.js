@@ -7,11 +7,12 @@ const unpacked = (text) => Uint8Array.from(atob(text), (character) => character.
 
 /** A promise of run(values): an input's bytes, or what a sensor gives as int16. */
 async function loadModel() {
-  const code = new Response(new Blob([unpacked(facts.module)]).stream().pipeThrough(new DecompressionStream("deflate")));
-  const c = (await WebAssembly.instantiate(await code.arrayBuffer())).instance.exports;
-  if (c.id() >>> 0 !== facts.id) {
-    throw new Error("the code on this page is not that of its model");
-  }
+  const inflate = new DecompressionStream("deflate");
+  const writer = inflate.writable.getWriter();
+  writer.write(unpacked(facts.module));
+  writer.close();
+  const code = await new Response(inflate.readable).arrayBuffer();
+  const c = (await WebAssembly.instantiate(code)).instance.exports;
   const view = (type, place, count) => new type(c.memory.buffer, place, count);
   const traceBytes = facts.layers.reduce((sum, layer) => sum + layer.bytes, 0);
 

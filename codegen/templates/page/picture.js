@@ -48,8 +48,7 @@ function digitFrame(pad, side) {
 function makeSource(place, changed) {
   const [height, width, depth] = facts.shape;
   const cell = PAD_PIXELS / Math.max(width, height);
-  const canvas = element("canvas", { id: "pad", tabIndex: 0, role: "application", ariaLabel:
-    "Drawing pad: arrow keys move the pen, Space lowers and lifts it, Delete clears" });
+  const canvas = element("canvas", { id: "pad", tabIndex: 0, role: "application", ariaLabel: "Drawing pad" });
   canvas.style.width = `${width * cell}px`;
   canvas.style.aspectRatio = `${width} / ${height}`;
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -75,11 +74,15 @@ function makeSource(place, changed) {
     return { values, width: canvas.width, height: canvas.height };
   }
 
-  function update() {
+  /** What the network sees of the pad. */
+  function resampled() {
+    const values = new Uint8Array(facts.input_size);
+    if (isEmpty) {
+      return values;
+    }
     const pad = padValues();
     const { step, left: x0, top: y0 } = (centre.checked && digitFrame(pad, width))
       || { step: pad.width / width, left: 0, top: 0 };
-    const values = new Uint8Array(facts.input_size);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const [left, top] = [x0 + x * step, y0 + y * step];
@@ -89,6 +92,11 @@ function makeSource(place, changed) {
         }
       }
     }
+    return values;
+  }
+
+  function update() {
+    const values = resampled();
     seen.paint((pixel) => Array.from({ length: 3 }, (_, channel) => values[pixel * depth + (channel % depth)]));
     changed(values, isEmpty);
   }
@@ -106,7 +114,7 @@ function makeSource(place, changed) {
     const side = Math.max(canvas.width, canvas.height);
     context.strokeStyle = invert.checked ? "#000" : "#fff";
     context.lineCap = "round";
-    context.lineWidth = side / (facts.centring === "box" ? 9 : 14);
+    context.lineWidth = side / (facts.centring === "box" ? 7 : 11);
     context.beginPath();
     context.moveTo(...(last ?? to));
     context.lineTo(...to);
@@ -137,11 +145,8 @@ function makeSource(place, changed) {
     update();
   }
 
-  function point(event) {
-    const bounds = canvas.getBoundingClientRect();
-    return [((event.clientX - bounds.left) * canvas.width) / bounds.width,
-      ((event.clientY - bounds.top) * canvas.height) / bounds.height];
-  }
+  const point = ({ offsetX, offsetY }) =>
+    [offsetX, offsetY].map((at) => (at * canvas.width) / canvas.clientWidth);
 
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -150,9 +155,12 @@ function makeSource(place, changed) {
     stroke(point(event));
   });
   canvas.addEventListener("pointermove", (event) => isDown && stroke(point(event)));
-  for (const end of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(end, () => { isDown = false; });
-  }
+  canvas.addEventListener("lostpointercapture", () => { isDown = false; });
+  canvas.addEventListener("focus", () => {
+    if (canvas.matches(":focus-visible")) {
+      say("Arrows move the pen, Space lowers and lifts it, Delete clears.");
+    }
+  });
   canvas.addEventListener("keydown", (event) => {
     const move = ARROWS[event.key];
     if (event.key === " ") {

@@ -22,13 +22,22 @@ function makePlot(place, channels, rows, move) {
       context.fillStyle = colours.getPropertyValue("--shade");
       context.fillRect(x(Number(slider.value)), 0, x(rows), height);
     }
-    const step = Math.max(1, Math.floor(length / (8 * width)));
+    const y = (value) => 4 + ((height - 8) * (high - value)) / (high - low);
     for (let channel = 0; channel < channels; channel++) {
       context.strokeStyle = colours.getPropertyValue(`--line-${channel % 4}`);
       context.beginPath();
-      for (let row = 0; row < length; row += step) {
-        const value = recording[row * channels + channel];
-        context.lineTo(x(row), 4 + ((height - 8) * (high - value)) / (high - low));
+      // what falls on one column of pixels is a line from its lowest to its highest value
+      for (let row = 0; row < length; ) {
+        let [lowest, highest] = [Infinity, -Infinity];
+        const column = Math.floor(x(row));
+        const first = row;
+        do {
+          const value = recording[row * channels + channel];
+          [lowest, highest] = [Math.min(lowest, value), Math.max(highest, value)];
+          row++;
+        } while (row < length && Math.floor(x(row)) === column);
+        context.lineTo(x(first), y(highest));
+        context.lineTo(x(first), y(lowest));
       }
       context.stroke();
     }

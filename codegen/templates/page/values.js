@@ -2,6 +2,15 @@
 
 const SLIDERS_MAX = 64;
 
+/** The number with the fewest digits that is this count. */
+function shortest(count, worth) {
+  let digits = 1;
+  while (digits < 12 && toCount(Number((count * worth).toPrecision(digits)), worth) !== count) {
+    digits++;
+  }
+  return Number((count * worth).toPrecision(digits));
+}
+
 function makeSource(place, changed) {
   const counts = facts.shape.reduce((product, side) => product * side, 1);
   const values = facts.sensor_size ? new Int16Array(counts) : new Uint8Array(counts);
@@ -19,7 +28,7 @@ function makeSource(place, changed) {
     const number = element("input", { type: "number", id: `value-${index}`, step: "any" });
     const show = () => {
       range.value = values[index];
-      number.value = Number((values[index] * worth).toPrecision(6));
+      number.value = shortest(values[index], worth);
     };
     range.addEventListener("input", () => {
       values[index] = Number(range.value);

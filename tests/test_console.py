@@ -47,7 +47,7 @@ PRINTED = {
     "models": lambda: run_command(lambda words: models.main(words, "signbit models"), []),
     "device list": command(device.main, "list"),
     "emulate": lambda: print_results(console(), CORES),
-    "demo": lambda: demo._print_agreement(console(), demo.Outcome({}, "", HOST, "", CORES, None)),
+    "demo": lambda: demo._print_agreement(console(), demo.Outcome({}, "", HOST, "", "", None, CORES, None)),
     "bench": lambda: bench_tables.print_rows(console(), json.loads(bench_tables.RESULTS.read_text())),
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
 """From training to firmware on real data: `tools/demo [--out FOLDER]`.
 
 Trains a network on the 1,797 handwritten digits of the package, exports it as a C header, compares the C with Python
-on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again.
+on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again, and writes a
+page that runs the C in a browser.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from signbit.codegen import wasm
 from signbit.console import Column, console, print_table
 from signbit.emulate.emulation import CoreResult, emulate, missing
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
@@ -28,12 +30,14 @@ CALLER_DIR = "SIGNBIT_CALLER_DIR"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found; `cores` is empty and `not_run` says why where nothing could be emulated."""
+    """What the demo found and wrote; what could not be done is empty, and its `not_run` says why."""
 
     training: dict
     export: str
     host: dict | None
     host_not_run: str
+    page: str
+    page_not_run: str | None
     cores: list[CoreResult]
     not_run: str | None
 
@@ -54,30 +58,31 @@ def main(arguments: list[str]) -> int:
 def run(folder: Path, screen: Console, progress: Console) -> Outcome:
     """All steps, with model and header in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, header = folder / "digits.npz", folder / "digits.h"
+    model, header, page = (folder / f"digits.{suffix}" for suffix in ("npz", "h", "html"))
     start = time.monotonic()
-    outcome = run_steps(model, header, progress)
-    show(screen, outcome, model, header, time.monotonic() - start)
+    outcome = run_steps(model, header, page, progress)
+    show(screen, outcome, model, header, page, time.monotonic() - start)
     return outcome
 
 
-def run_steps(model: Path, header: Path, progress: Console) -> Outcome:
-    """The three commands that a user would type, and the emulated cores."""
+def run_steps(model: Path, header: Path, page: Path, progress: Console) -> Outcome:
+    """The four commands that a user would type, and the emulated cores."""
     training = json.loads(_step(progress, "train", "--data", "digits", "--out", str(model), "--json"))
     export = _step(progress, "export", str(model), "-o", str(header), "--test-vectors", "4")
     try:
         host, host_not_run = json.loads(_step(progress, "verify", str(model), "--json")), ""
     except SignbitError as error:
         host, host_not_run = None, str(error)
-    not_run = missing()
-    if not_run:
-        return Outcome(training, export, host, host_not_run, [], not_run)
-    with progress.status("") as status:
-        cores = emulate(model, load_dataset("digits").test.x, progress=status.update)
-    return Outcome(training, export, host, host_not_run, cores, None)
+    page_not_run, not_run = wasm.missing(), missing()
+    written = "" if page_not_run else _step(progress, "page", str(model), "-o", str(page))
+    cores = []
+    if not not_run:
+        with progress.status("") as status:
+            cores = emulate(model, load_dataset("digits").test.x, progress=status.update)
+    return Outcome(training, export, host, host_not_run, written, page_not_run, cores, not_run)
 
 
-def show(screen: Console, outcome: Outcome, model: Path, header: Path, seconds: float) -> None:
+def show(screen: Console, outcome: Outcome, model: Path, header: Path, page: Path, seconds: float) -> None:
     """One screen: accuracy, agreement, size, and what to do next."""
     accuracy = outcome.training["accuracy"]["test"]
     count = accuracy["count"]
@@ -85,6 +90,7 @@ def show(screen: Console, outcome: Outcome, model: Path, header: Path, seconds: 
     screen.print(f"\nOne-bit weights, from data to microcontroller in {seconds:.0f} s\n", style="bold")
     screen.print(f"accuracy  {figures}, on {count} digits that it never saw")
     screen.print(f"header    {outcome.export.strip()}", soft_wrap=True)
+    screen.print(f"page      {outcome.page.strip() or f'NOT RUN, {outcome.page_not_run}'}", soft_wrap=True)
     _print_agreement(screen, outcome)
     if outcome.host_not_run:
         screen.print(f"This computer: NOT RUN, {outcome.host_not_run}\n")
@@ -104,6 +110,7 @@ def show(screen: Console, outcome: Outcome, model: Path, header: Path, seconds: 
         (". .venv/bin/activate", "use this Python environment"),
         (f"signbit inspect {shlex.quote(str(model))}", "what each layer costs"),
         (f"less {shlex.quote(str(header))}", "the C, to include in your own project"),
+        *([(f"xdg-open {shlex.quote(str(page))}", "draw a digit, and see every layer")] if outcome.page else []),
         ("less firmware/README.md", "flash it to a board"),
         ("less docs/TUTORIAL.md", "how it works, from logistic regression on"),
     ):

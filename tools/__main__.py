@@ -34,6 +34,7 @@ COMMANDS = (
     ),
     _command("bridge_torch", "measure.bridge_torch", "train the networks of docs/BRIDGE.md in PyTorch; its figures"),
     _command("figures", "measure.figures", "measure the models of the first page; bench/figures.json"),
+    _command("page", "measure.page", "weigh and time a live page in Chromium; bench/page.json"),
     _command("firmware_sizes", "measure.firmware_sizes", "size of the firmware on every board"),
     _command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),
     _command("fit_costs", "measure.fit_costs", "measure the portable kernels' cost coefficients"),

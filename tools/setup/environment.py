@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
-EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench"}
+EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench,cross,browser"}
 STAMP = VENV / "signbit-stamp"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 APT_PACKAGES = {
@@ -27,11 +27,13 @@ APT_PACKAGES = {
     "qemu-system-arm": ("qemu-system-arm",),
     "riscv64-unknown-elf-gcc": ("gcc-riscv64-unknown-elf",),
     "qemu-system-riscv32": ("qemu-system-misc",),
+    "clang": ("clang",),
+    "wasm-ld": ("lld",),
 }
 APT_PACKAGES_TO_CHECK = {
     "clang": ("clang", "libclang-rt-dev"),
-    "wasm-ld": ("lld",),
     "node": ("nodejs",),
+    "chromium": ("chromium",),
     "cmake": ("cmake",),
     "make": ("make",),
     "cppcheck": ("cppcheck",),

@@ -33,6 +33,24 @@ def test_no_warp_changes_nothing(rng):
     np.testing.assert_array_equal(augmenter.warp(images), images)
 
 
+@pytest.mark.parametrize("name", ["shift", "affine", "elastic"])
+def test_windows_of_a_series_move_in_time_and_lose_nothing(rng, name):
+    """They are one pixel wide: a move to the side would fade them."""
+    window = np.zeros((100, 28, 1, 2), np.uint8)
+    window[:, 10:18] = 200
+    warped = Augmenter((28, 1, 2), name, 1.0, rng).warp(window.reshape(100, -1)).reshape(window.shape)
+    assert warped.max() == 200 and (warped[:, 13:15] == 200).all() and not np.array_equal(warped, window)
+
+
+def test_a_crop_moves_images_by_up_to_an_eighth(rng):
+    image = np.zeros((1, 32, 32, 1), np.uint8)
+    image[0, 16, 16] = 255
+    augmenter = Augmenter((32, 32, 1), "crop", 1.0, rng)
+    middles = [augmenter.warp(image.reshape(1, -1)).reshape(32, 32) for _ in range(60)]
+    places = np.array([np.unravel_index(moved.argmax(), moved.shape) for moved in middles])
+    assert np.abs(places - 16).max() == 4 and np.abs(places - 16).mean() > 1
+
+
 @pytest.mark.parametrize(("name", "axes"), [("none", []), ("horizontal", [2]), ("vertical", [1]), ("both", [1, 2])])
 def test_half_of_the_images_are_flipped_along_each_axis(rng, name, axes):
     shape = (3, 5, 2)

@@ -20,10 +20,10 @@ PEOPLE, ROWS, RATE_HZ = 10, 1600, 8000
 UNKNOWN = ("--unknown", "mid,odd", "--group-pattern", "^p([0-9]+)")
 
 
-def save(path, samples):
+def save(path, samples, rate_hz=RATE_HZ):
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as stream:
-        stream.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        stream.setparams((1, 2, rate_hz, 0, "NONE", ""))
         stream.writeframes(samples.astype("<i2").tobytes())
 
 
@@ -149,6 +149,29 @@ def test_pattern_that_could_take_forever_is_refused(pattern):
     """A model's file may come from others, and is searched with where its data are read again."""
     with pytest.raises(SignbitError, match="must be a regular expression"):
         LoadingOptions(group_pattern=pattern)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(48_000, 16_000), (44_100, 16_000), (8000, 16_000), (11_025, 8000)])
+def test_sounds_of_other_rates_are_converted(tmp_path, trainer, from_hz, to_hz):
+    """A tone keeps its pitch and level, and the sound its length; what the new rate can not hold is gone."""
+    pytest.importorskip("scipy", reason="scipy is not installed (pip install 'signbit[sound]')")
+    time_s = np.arange(from_hz) / from_hz
+    with wave.open(str(tmp_path / "a.wav"), "wb") as stream:
+        stream.setparams((1, 2, from_hz, 0, "NONE", ""))
+        high = np.sin(2 * np.pi * 0.45 * from_hz * time_s) * (from_hz > to_hz)
+        stream.writeframes(np.rint(8000 * (np.sin(2 * np.pi * 500 * time_s) + high)).astype("<i2").tobytes())
+    values, _, rate_hz = read_sound(tmp_path / "a.wav", to_hz)
+    assert rate_hz == to_hz == len(values)
+    wanted = 8000 * np.sin(2 * np.pi * 500 * np.arange(to_hz) / to_hz)
+    assert np.abs(values[200:-200, 0] - wanted[200:-200]).max() < 120
+
+
+def test_rates_that_differ_are_refused_without_rate(words, trainer):
+    save(words / "high" / "p00_0.wav", np.zeros(3200), 2 * RATE_HZ)
+    with pytest.raises(SignbitError, match="give all one rate with --rate 16000"):
+        own.read(words, LoadingOptions())
+    pytest.importorskip("scipy", reason="scipy is not installed (pip install 'signbit[sound]')")
+    assert own.read(words, LoadingOptions(rate=RATE_HZ)).values.shape == (80 * ROWS, 1)
 
 
 # --- augmentation

@@ -122,12 +122,9 @@ def _recordings(model: QuantizedModel, path: Path) -> dict[str, Sound]:
         raise SignbitError(f"--stream {shown(path.name)}: has no sound files ({', '.join(SUFFIXES)})")
     found, front_end = {}, model.front_end
     for file in files:
-        rows, columns, rate_hz = read_sound(file)
-        if len(columns) != front_end.channels or front_end.rate_hz not in (0, rate_hz):
-            raise SignbitError(
-                f"{file.name}: has {len(columns)} channels at {rate_hz} Hz, but the model takes {front_end.channels} "
-                f"at {front_end.rate_hz}"
-            )
+        rows, columns, rate_hz = read_sound(file, front_end.rate_hz or None)
+        if len(columns) != front_end.channels:
+            raise SignbitError(f"{file.name}: has {len(columns)} channels, but the model takes {front_end.channels}")
         found[file.name] = sound_of(rows, _words(model, file.with_suffix(".csv"), rate_hz), rate_hz)
     return found
 

@@ -1,4 +1,4 @@
-"""Images mirrored, moved, turned and bent a little, so that a network sees each of them in many ways.
+"""Images, and windows of a time series, that are mirrored, moved, turned and bent a little at random in training.
 
 A warp says for every pixel of the new image where in the old one to look; between pixels it mixes four of them.
 That is linear, so one matrix (pixels, pixels) warps any number of images: a group of images shares a random warp, and
@@ -45,6 +45,7 @@ BEND_RADIUS = 1 / 7
 AUGMENTATIONS = {
     "none": None,
     "shift": Strength(shift=1 / 28),
+    "crop": Strength(shift=1 / 8),
     "affine": Strength(shift=1 / 14, half_turn=0.0875, shear=0.15, scale=0.1),
     "elastic": Strength(shift=1 / 14, half_turn=0.0875, shear=0.15, scale=0.1, bend=1 / 80),
 }
@@ -85,7 +86,7 @@ class Augmenter:
         return _fill(self._matrix, rows, columns)
 
     def _random_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each pixel of the new image, row and column in the old one."""
+        """For each pixel of the new image, row and column in the old one; windows of a series change in time alone."""
         strength, amount = self._strength, self.amount
         shift_y, shift_x, turn, shear, scale_y, scale_x = amount * noise.uniform(self._rng, -1, 1, (6,))
         middle_y, middle_x = (self.height - 1) / 2, (self.width - 1) / 2
@@ -101,7 +102,7 @@ class Augmenter:
         if strength.bend:
             rows = rows + self._smooth() * (amount * strength.bend * self.height)
             columns = columns + self._smooth() * (amount * strength.bend * self.width)
-        return rows, columns
+        return rows, columns if self.width > 1 else np.zeros_like(columns)
 
     def _smooth(self) -> np.ndarray:
         """Smooth random field with a spread of about 1; whole numbers until the last step, so that sums are exact."""

@@ -12,6 +12,7 @@ LSB_ALL = ""
 
 WINDOW_MAX = 1 << 16
 UNKNOWN_MAX = 1000
+RATES_HZ = (1000, 192_000)
 NOISE_FOLDERS, NO_NOISE = ("background_noise", "_background_noise_"), "none"
 SIDE_MAX = 1 << 12
 
@@ -83,6 +84,9 @@ class LoadingOptions(Options):
     )
     unknown: tuple[str, ...] = option(
         joined(text("CLASS,..."), ",", 0, UNKNOWN_MAX), "classes that become one, called unknown", ()
+    )
+    rate: int | None = option(
+        whole(*RATES_HZ, "HZ"), "samples a second that sounds of another rate are converted to", None
     )
     noise: str | None = option(
         text("FOLDER"),

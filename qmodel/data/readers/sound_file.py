@@ -1,5 +1,6 @@
 """Sound as rows of a time series: a .wav of plain samples, or a .flac."""
 
+import math
 import wave
 from pathlib import Path
 
@@ -17,14 +18,27 @@ FLAC_SHIFTS = {"PCM_16": 0, "PCM_S8": 8}
 BLOCK_FRAMES = 1 << 16
 
 
-def read_sound(path: Path) -> tuple[np.ndarray, tuple[str, ...], int]:
-    """int16 (frames, channels), the channels' names, and frames per second.
+def read_sound(path: Path, wanted_hz: int | None = None) -> tuple[np.ndarray, tuple[str, ...], int]:
+    """int16 (frames, channels), the channels' names, and frames per second, converted to `wanted_hz` if it is given.
 
     8 and 16 bits are taken unscaled; 8-bit samples of a .wav have their midpoint, 128, subtracted.
     """
     values, rate_hz = (_read_flac if path.suffix.lower() == ".flac" else _read_wav)(path)
+    if wanted_hz not in (None, rate_hz) and len(values):
+        values, rate_hz = _resampled(values, rate_hz, wanted_hz), wanted_hz
     channels = values.shape[1]
     return values, CHANNEL_NAMES.get(channels, tuple(map(str, range(1, channels + 1)))), rate_hz
+
+
+def _resampled(values: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
+    """By a polyphase filter that keeps what both rates can hold."""
+    try:
+        from scipy.signal import resample_poly
+    except ImportError:
+        raise SignbitError("converting rates needs scipy; install it with: pip install 'signbit[sound]'") from None
+    common = math.gcd(rate_hz, wanted_hz)
+    converted = resample_poly(values.astype(np.float64), wanted_hz // common, rate_hz // common)
+    return np.clip(np.rint(converted), -(1 << 15), (1 << 15) - 1).astype(np.int16)
 
 
 def _read_wav(path: Path) -> tuple[np.ndarray, int]:

@@ -26,7 +26,7 @@ from signbit.qmodel.untrusted import shown
 
 SOUND_OPTIONS = (
     *("fold", "test_data", "window", "stride", "label_column", "group_column", "rare_classes"),
-    *("group_pattern", "unknown", "noise"),
+    *("group_pattern", "unknown", "noise", "rate"),
 )
 FILE_COLUMNS = frozenset(("file", "filename", "file name", "path"))
 """Names of the column by which a table is a list of files."""
@@ -57,7 +57,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     if not words:
         raise SignbitError(f"{shown(folder.name)}: has no sound files except those of noise in {shown(noise_name)}")
     clips = _clips(folder, words, options)
-    values, columns, rate_hz = _frames(folder, [*clips.files, *noise_files])
+    values, columns, rate_hz = _frames(folder, [*clips.files, *noise_files], options.rate)
     values, noise = values[: len(clips.files)], values[len(clips.files) :]
     sizes = [len(array) for array in values]
     groups = _groups(clips, options)
@@ -94,18 +94,20 @@ def _noise_name(folder: Path, chosen: str | None) -> str | None:
     return chosen
 
 
-def _frames(folder: Path, files: Sequence[Path]) -> tuple[list[np.ndarray], tuple[str, ...], int]:
+def _frames(
+    folder: Path, files: Sequence[Path], wanted_hz: int | None
+) -> tuple[list[np.ndarray], tuple[str, ...], int]:
     """Frames of each file, the channels' names and the rate; raises SignbitError where files differ."""
     values: list[np.ndarray] = []
     first: tuple[tuple[str, ...], int] | None = None
     total_bytes = 0
     for path in files:
-        found, names, rate_hz = sound_file.read_sound(path)
+        found, names, rate_hz = sound_file.read_sound(path, wanted_hz)
         first = first or (names, rate_hz)
         if (names, rate_hz) != first:
             raise SignbitError(
                 f"{path.relative_to(folder)}: has {len(names)} channels at {rate_hz} Hz, but {files[0].name} has "
-                f"{len(first[0])} at {first[1]} Hz"
+                f"{len(first[0])} at {first[1]} Hz; give all one rate with --rate {first[1]}"
             )
         if not len(found):
             raise SignbitError(f"{path.relative_to(folder)}: holds no samples")

@@ -20,6 +20,7 @@ from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import make_plan
 from signbit.qmodel.command import run_command
+from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.file import load
 from signbit.qmodel.shipped import accuracy_text
@@ -35,7 +36,7 @@ from tools.zoo.measure import BUILDS
 from tools.zoo.measure import build as measure_build
 from tools.zoo.motion import motion_csv
 from tools.zoo.picture import AXES, accuracy_against
-from tools.zoo.recipes import RECIPES, Recipe
+from tools.zoo.recipes import FOLDERS, RECIPES, Recipe
 from tools.zoo.rows import MEASURED, build_of, read_rows
 
 MODELS = ROOT / "models"
@@ -51,6 +52,10 @@ BARS = {
     "mnist-logistic.npz": (None, 91.4),
     "mnist-pi.npz": (None, 98.8),
     "digits-conv.npz": (1.5, 99.4),
+    # 96.5, 97.4 and 98.1 % of 720 words, and 66 windows of silence, which all of them find
+    "commands-2k.npz": (2.0, 96.8),
+    "commands-4k.npz": (4.0, 97.63),
+    "commands-12k.npz": (12.0, 98.27),
 }
 CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}
 """Some model must reach the accuracy in per cent within so many estimated cycles."""
@@ -97,7 +102,7 @@ def test_builds_are_those_that_the_plan_makes(row):
         plan = make_plan(model, target=f"cortex-{build['core']}", optimize=build["optimize"])
         assert (plan.data_bytes, plan.scratch_bytes) == (build["data_bytes"], build["scratch_bytes"])
         assert build["flash_bytes"] > build["data_bytes"] + 100 and 16 <= build["stack_bytes"] < 1000
-        predicted = plan.data_bytes + predicted_code_bytes(plan), plan.instructions
+        predicted = plan.data_bytes + plan.table_bytes + predicted_code_bytes(plan), plan.instructions
         assert predicted == pytest.approx((build["flash_bytes"], build["instructions"]), rel=PREDICTED_WITHIN)
         assert (build["estimated_cycles"] is not None) == (build["core"] in cores.CYCLE_MODELS_OF)
     fastest, smallest, m4, m55 = row["builds"]
@@ -161,12 +166,16 @@ def test_mnist_accuracy_counts_again(row, mnist):
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row["data"] != "mnist"], ids=by_file)
 def test_accuracy_counts_again(row, tmp_path):
+    if row["data"] in FOLDERS:
+        folder = Path(os.environ.get(DATA_DIR_VARIABLE, ""), row["data"])
+        if not os.environ.get(DATA_DIR_VARIABLE) or not folder.is_dir():
+            pytest.skip(f"{row['data']} is not here: set {DATA_DIR_VARIABLE} to the folder that holds it")
+        (tmp_path / row["data"]).symlink_to(folder)
     recording = tmp_path / "motion.csv"
     recording.write_text(motion_csv())
     count = next(run["test_count"] for run in row["runs"] if run["seed"] == row["shipped_seed"])
-    assert recounted(row, str(recording) if row["data"] == recording.name else None) == round(
-        row["test_accuracy"] * count
-    )
+    path = None if row["data"] == "digits" else str(tmp_path / row["data"])
+    assert recounted(row, path) == round(row["test_accuracy"] * count)
 
 
 @pytest.mark.parametrize("file", BARS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen.kernels.targets import TARGETS
-from signbit.codegen.plan import Plan
+from signbit.codegen.plan import COUNT_BYTES, Plan
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import CORES, MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
@@ -96,7 +96,14 @@ def run(
 def machine_for(plans: list[Plan], core: str) -> Machine:
     """The core's machine, or the large one."""
     models = sum(plan.data_bytes for plan in plans)
-    memory = max(plan.scratch_bytes + plan.input_size + WORD_BYTES * plan.output_size for plan in plans)
+    memory = max(
+        plan.scratch_bytes
+        + plan.input_size
+        + WORD_BYTES * plan.output_size
+        + COUNT_BYTES * plan.sensor_size
+        + (plan.stream_bytes if plan.streams else 0)
+        for plan in plans
+    )
     is_large = core == "m0" and (models > M0_MODEL_BYTES or memory > M0_MEMORY_BYTES)
     return LARGE_M0 if is_large else CORES[core]
 

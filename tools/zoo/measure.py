@@ -1,6 +1,6 @@
 """What a model of the zoo costs: every figure of the builds that a user would choose."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from signbit.codegen import measure as compiled
@@ -25,7 +25,7 @@ class Build:
 
     `data_bytes` are weights and parameters, `flash_bytes` these and all code that inference takes, `stack_bytes` a
     bound.  Instructions are exact, counted on the emulated core; cycles are the estimates of tools/cores/cycles.h, None
-    for a core whose timings Arm does not publish.
+    for a core whose timings Arm does not publish.  Both are those of the inference, without a front end before it.
     """
 
     core: str
@@ -52,7 +52,10 @@ def measured_values(path: Path) -> dict:
 def build(model: QuantizedModel, core: str, optimize: str) -> Build:
     plan = make_plan(model, target=CORES[core].target.name, optimize=optimize)
     sizes = compiled.measure(plan)
-    run = count(model, plan, pictures(model.input_size, 1), core)
+    network = replace(model, front_end=None, decision=None)
+    run = count(
+        network, make_plan(network, target=plan.target.name, optimize=optimize), pictures(model.input_size, 1), core
+    )
     return Build(
         core=core,
         optimize=optimize,

@@ -25,7 +25,8 @@ BUILDS_NOTE = """\
 A row is one build: what `signbit export` makes for the core with `--optimize speed` (the fastest, compiled by gcc with
 -O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes: weights, parameters and code. Its RAM
 is the scratch and, at most, the stack. Instructions are exact, counted on emulated cores (the M0's of a model beyond
-245 KiB on a machine with an M3, which executes an M0's code as it is). Cycles are estimates from Arm's timing tables
+245 KiB on a machine with an M3, which executes an M0's code as it is), those of a front end not among them: `signbit
+inspect` has these. Cycles are estimates from Arm's timing tables
 with zero wait states; for an M55 there are none. No physical board took part."""
 MODELS_TEXT = """# Models that come with signbit
 
@@ -44,8 +45,13 @@ differently (`trainer/learning/evaluate.py` says what these are). CPU time is th
 %(builds)s
 
 %(sections)s
-The mnist commands need MNIST's files: see `--data-dir` in `python -m trainer --help`. The same command gives the same
-hash with other BLAS kernels, thread counts and SIMD instructions, which `tests/test_networks.py` checks;
+The mnist commands need MNIST's files: see `--data-dir` in `python -m trainer --help`. The models of commands are
+trained on clips of the Arabic Speech Commands (A. Ghandoura, F. Hjabo, O. Al Dakkak, Engineering Applications of
+Artificial Intelligence, 2021; github.com/abdulkaderghandoura/arabic-speech-commands-dataset, CC BY 4.0), with the
+authors' split by person: all 300 of each of ten words, two a person of each of ten others, the class `unknown`, and
+two recordings of noise, the class `silence`. The folder `commands` of the data directory holds them, with the
+authors' lists as `train.csv`, `val.csv` and `test.csv`. Of the 786 test inputs 720 are words. The same command gives
+the same hash with other BLAS kernels, thread counts and SIMD instructions, which `tests/test_networks.py` checks;
 `trainer/exact/grid.py` says how.
 """
 SECTION = """## %(file)s

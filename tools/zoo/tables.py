@@ -23,11 +23,11 @@ deviation over all runs, and in brackets that of the run whose model ships, the 
 seed on a tie; of folds, the first)."""
 BUILDS_NOTE = """\
 A row is one build: what `signbit export` makes for the core with `--optimize speed` (the fastest, compiled by gcc with
--O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes: weights, parameters and code. Its RAM
-is the scratch and, at most, the stack. Instructions are exact, counted on emulated cores (the M0's of a model beyond
-245 KiB on a machine with an M3, which executes an M0's code as it is), those of a front end not among them: `signbit
-inspect` has these. Cycles are estimates from Arm's timing tables
-with zero wait states; for an M55 there are none. No physical board took part."""
+-O2) or `size` (the smallest, with -Os). Flash is what the linked inference takes: weights, parameters and code. Its
+RAM is the scratch and, at most, the stack. Instructions are exact, counted on emulated cores (the M0's of a model
+beyond 245 KiB on a machine with an M3, which executes an M0's code as it is), those of a front end not among them:
+`signbit inspect` has these. Cycles are estimates from Arm's timing tables with zero wait states; for an M55 there are
+none. No physical board took part."""
 MODELS_TEXT = """# Models that come with signbit
 
 Networks whose weights take one bit each. Every file holds the integer model and, as provenance, its command, data hash,

@@ -80,7 +80,8 @@ def counted(metavar: str, kinds: dict[str, tuple[int, int] | None]) -> OptionTyp
 def parametrized(metavar: str, kinds: dict[str, dict[str, tuple[int, int]]]) -> OptionType:
     """One of `kinds`, some with whole numbers of a name, a least and a most: bands:count=40,width=3."""
     says = "one of " + ", ".join(
-        f"{kind}[:{','.join(f'{name}=N' for name in spans)}]" if spans else kind for kind, spans in kinds.items()
+        f"{kind}[:{','.join(f'{name}={low}..{high}' for name, (low, high) in spans.items())}]" if spans else kind
+        for kind, spans in kinds.items()
     )
 
     def allows(value) -> bool:

@@ -239,5 +239,5 @@ def test_sound_augmentation_needs_a_front_end(words, trainer):
     assert code == 2 and "--augment sound changes samples before a front end, but words has none" in err
     with pytest.raises(SignbitError, match="--mild-epochs is for images, but --augment is for sound"):
         default_settings(augment="sound", mild_epochs=1)
-    with pytest.raises(SignbitError, match="must be one of none, shift, affine, elastic, sound"):
+    with pytest.raises(SignbitError, match=r"must be one of none, .*, sound\[:copies=1..100,"):
         default_settings(augment="sound:copies=0")

@@ -27,19 +27,9 @@ def functions_text(plan) -> str:
     return render("functions.c.j2", plan)
 
 
-def harness_text(plan) -> str:
-    """A C program that reads inputs from stdin and writes every layer's output to stdout."""
-    return render("verify.c.j2", plan)
-
-
-def quantizing_harness_text(plan) -> str:
-    """A C program that reads int16 counts from stdin and writes the inputs they become to stdout."""
-    return render("verify_input.c.j2", plan)
-
-
-def render(template: str, plan) -> str:
-    """A template laid out for `plan`."""
-    text = _environment().get_template(template).render(plan=plan)
+def render(template: str, plan=None, **names) -> str:
+    """A template laid out for `plan`, or for other `names`."""
+    text = _environment().get_template(template).render(plan=plan, **names)
     return layout.arrange(text) if template.endswith(C_TEMPLATES) else text
 
 

@@ -1,32 +1,27 @@
-"""Run the generated C on this computer and compare every value with Python's."""
+"""Run the generated C on a machine and compare every value with Python's."""
 
-import importlib.util
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from signbit.codegen.plan import Plan
-from signbit.codegen.render import harness_text, header_text, quantizing_harness_text
+from signbit.codegen.program import Reads
 from signbit.qmodel import integer
-from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, size_of
 
-COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-std=c99", "-O3", "-Wall", "-Wextra", "-Werror")
 RANDOM_INPUTS = 256
 SWEEP_VALUES = 1 << 23
 """The most counts that a check of the input quantization goes through: all of them for up to 128 channels."""
-TIMEOUT_S = 600
+
+
+class Machine(Protocol):
+    """What compiles and runs the program of program.py: this computer (host.py) or a core (emulated_core.py)."""
+
+    def run(self, plans: list[Plan], inputs: list[np.ndarray], reads: Reads) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -47,29 +42,25 @@ class Comparison:
         return self.different == 0
 
 
-def verify(
-    model: QuantizedModel, plan: Plan, inputs: np.ndarray, compiler: list[str], flags: tuple[str, ...] = FLAGS
-) -> Comparison:
-    """Compile `plan` with `compiler`, run it on `inputs` (uint8, [n, input_size]) and compare all it computes.
+def verify(model: QuantizedModel, plan: Plan, inputs: np.ndarray, machine: Machine) -> Comparison:
+    """Run `plan` on `inputs` (uint8, [n, input_size]) and compare all it computes.
 
     It compares every output of every layer, each logit, the class, the confidence and what the model refuses; for
     samples (int16, [n, samples]) of a model with a front end the features, too.
     """
-    if inputs.dtype == np.int16:
-        flags = (*flags, "-DFROM_SAMPLES")
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        program = build(plan, Path(folder), compiler, flags)
-        output = run_program(program, inputs)
-    return compare(model, inputs, output)
+    return compare(model, inputs, machine.run([plan], [inputs], reads_of(inputs)))
 
 
-def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Comparison:
+def reads_of(inputs: np.ndarray) -> Reads:
+    """What a program reads that takes `inputs` through inference."""
+    return Reads.SAMPLES if inputs.dtype == np.int16 else Reads.INPUTS
+
+
+def verify_input(model: QuantizedModel, plan: Plan, machine: Machine) -> Comparison:
     """The same for PREFIX_quantize_input, over `count_sweep`; the model must have a quantization."""
     counts = count_sweep(model)
     expected = model.quantize_input(counts)
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        program = build(plan, Path(folder), compiler, flags, quantizing_harness_text(plan))
-        output = run_program(program, counts)
+    output = machine.run([plan], [counts], Reads.COUNTS)
     if len(output) != expected.size:
         first = f"length: {len(output)} bytes instead of {expected.size}"
         return Comparison(len(counts), 0, expected.size, expected.size, first)
@@ -85,11 +76,8 @@ def verify_input(model: QuantizedModel, plan: Plan, compiler: list[str], flags: 
     return Comparison(len(counts), 0, expected.size, len(wrong), first)
 
 
-def verify_stream(model: QuantizedModel, plan: Plan, compiler: list[str], flags: tuple[str, ...] = FLAGS) -> Comparison:
-    """Compare logits and decisions of two streams, one that answers at every hop and one at every third, with whole
-
-    windows'.
-    """
+def verify_stream(model: QuantizedModel, plan: Plan, machine: Machine) -> Comparison:
+    """Compare two streams' logits and decisions with whole windows': one answers at every hop, one at every third."""
     front_end = model.front_end
     samples = edge_samples(model).reshape(-1, *front_end.samples_shape[1:])
     hops = len(samples) // front_end.hop
@@ -107,9 +95,7 @@ def verify_stream(model: QuantizedModel, plan: Plan, compiler: list[str], flags:
         expected.append(row)
         if number >= 2 and (number - 2) % min(3, front_end.frames) == 0:
             expected.append(next(late))
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        program = build(plan, Path(folder), compiler, (*flags, "-DFROM_STREAM"))
-        output = run_program(program, samples)
+    output = machine.run([plan], [samples.reshape(hops, -1)], Reads.HOPS)
     wanted = np.array(expected, np.int32)
     if len(output) != wanted.nbytes:
         return Comparison(hops, 0, wanted.size, wanted.size, f"length: {len(output)} bytes instead of {wanted.nbytes}")
@@ -131,32 +117,6 @@ def count_sweep(model: QuantizedModel) -> np.ndarray:
     # the last row is filled up with the first counts
     rows = np.resize(sweep, (-(-number // positions), positions))
     return np.repeat(rows[:, :, None], channels, axis=2).reshape(len(rows), -1)
-
-
-def build(
-    plan: Plan, folder: Path, compiler: list[str], flags: tuple[str, ...] = FLAGS, harness: str | None = None
-) -> Path:
-    """Compile the header with a harness around it, by default the one that traces inference.
-
-    Raises SignbitError with the compiler's first words.
-    """
-    (folder / "model.h").write_text(header_text(plan))
-    (folder / "verify.c").write_text(harness_text(plan) if harness is None else harness)
-    program = folder / "verify"
-    command = [*compiler, *flags, "-o", str(program), str(folder / "verify.c")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
-    if done.returncode:
-        raise SignbitError(f"{shlex.join(compiler)} could not compile the header: {first_line(done.stderr)}")
-    return program
-
-
-def run_program(program: Path, inputs: np.ndarray) -> bytes:
-    """What the harness writes for `inputs`."""
-    done = subprocess.run([str(program)], input=inputs.tobytes(), capture_output=True, timeout=TIMEOUT_S)
-    if done.returncode:
-        words = first_line(done.stderr.decode(errors="replace"))
-        raise SignbitError(f"the compiled model stopped with exit code {done.returncode}: {words}")
-    return done.stdout
 
 
 def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str = "<") -> Comparison:
@@ -182,6 +142,20 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str
         different += len(wrong)
         start += size_bytes
     return Comparison(len(inputs), len(model.layers), values, different, first)
+
+
+def compare_all(
+    models: list[QuantizedModel], inputs: list[np.ndarray], output: bytes, order: str = "<"
+) -> list[Comparison]:
+    """Compare each model's part of the program's output with Python; anything left over is a difference."""
+    results, start = [], 0
+    for model, x in zip(models, inputs, strict=True):
+        record_bytes = sum(array.nbytes for array in expected_output(model, x[:1]).values())
+        results.append(compare(model, x, output[start : start + record_bytes * len(x)], order))
+        start += record_bytes * len(x)
+    if start != len(output):
+        results.append(Comparison(0, 0, 0, 1, f"{len(output)} bytes instead of {start}"))
+    return results
 
 
 def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -240,25 +214,3 @@ def edge_samples(model: QuantizedModel, seed: int = 0) -> np.ndarray:
     single = np.array(waves).astype(np.int16)
     # each channel has another of them
     return np.stack([np.roll(single, channel, axis=0) for channel in range(channels)], axis=2).reshape(len(single), -1)
-
-
-def find_compiler(named: str | None = None) -> list[str]:
-    """The C compiler's command: `named`, $CC, or the first that is installed; raises SignbitError if none is."""
-    wanted = named or os.environ.get("CC")
-    if wanted:
-        command = shlex.split(wanted)
-        if not command or not shutil.which(command[0]):
-            raise SignbitError(f"C compiler {wanted!r} was not found")
-        return command
-    for name in COMPILERS:
-        if shutil.which(name):
-            return [name]
-    if importlib.util.find_spec("ziglang"):
-        return [sys.executable, "-m", "ziglang", "cc"]
-    raise SignbitError("no C compiler was found; install one (apt install gcc) or name it with --cc")
-
-
-def first_line(text: str) -> str:
-    """A compiler's first error, or first words."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line), lines[0] if lines else "it said nothing")

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from signbit.codegen.host import first_line
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text, render
-from signbit.codegen.verify import first_line
 from signbit.qmodel.errors import SignbitError
 
 CLANG = ("clang", "--target=wasm32")

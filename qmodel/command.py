@@ -19,6 +19,7 @@ VERSION = f"signbit {__version__}"
 EXIT_OK = 0
 EXIT_DIFFERENT = 1
 EXIT_USAGE = 2
+EXIT_NOT_RUN = 3
 EXIT_INTERRUPTED = 130
 MESSAGE_CHARACTERS = 1000
 PLAIN = {"→": "->", "×": "x", "·": ".", "–": "-", "—": "-", "…": "...", "±": "+-", "≤": "<=", "≥": ">=", "µ": "u"}

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from signbit.codegen.host import Host
 from signbit.codegen.plan import Plan, make_plan
-from signbit.codegen.verify import RANDOM_INPUTS, Comparison, edge_inputs
+from signbit.codegen.verify import RANDOM_INPUTS, Comparison, compare_all, edge_inputs
 from signbit.qmodel.model import QuantizedModel
-from tools.cores.programs import compare_all, run
 
 WARNINGS = (
     "all extra pedantic conversion sign-conversion shadow cast-align undef strict-aliasing=2 missing-prototypes error"
@@ -36,4 +36,4 @@ def run_here(
     suffix: str = ".c",
 ) -> list[Comparison]:
     """Compile the plans into one program, run it and compare all it writes with Python."""
-    return compare_all(models, inputs, run(plans, inputs, command, suffix=suffix))
+    return compare_all(models, inputs, Host(command, (), suffix=suffix).run(plans, inputs, predict=True))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from signbit.codegen.plan import make_plan
+from signbit.codegen.program import Reads
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import count_sweep, edge_inputs
+from signbit.codegen.verify import compare_all, count_sweep, edge_inputs
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer
 from tests.c_programs import inputs_for, plans_for
 from tools.cores import avr
-from tools.cores.programs import compare_all
 from tools.networks.random import quantizations_for, random_model, random_network, with_counts
 
 NETWORKS = 10
@@ -85,7 +85,7 @@ def test_counts_become_the_inputs_of_python(emulated, kind):
     models = [with_counts(random_model(seed, (7 + 20 * seed, 3), input_shift=0), seed, kind) for seed in range(4)]
     sweeps = [count_sweep(model) for model in models]
     counts = [sweep[np.linspace(0, len(sweep) - 1, COUNTS_A_MODEL).astype(int)] for sweep in sweeps]
-    output = avr.run(plans_for(models), counts, quantize=True)
+    output = avr.run(plans_for(models), counts, reads=Reads.COUNTS)
     assert output == b"".join(m.quantize_input(c).tobytes() for m, c in zip(models, counts, strict=True))
 
 

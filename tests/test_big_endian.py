@@ -5,11 +5,11 @@ import pytest
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import ARM
 from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import compare_all
 from signbit.qmodel.file import load
 from tests.c_programs import inputs_for, plans_for
 from tests.test_targets import CORES, compiled, header
 from tools.cores import powerpc
-from tools.cores.programs import compare_all
 from tools.networks.forced import models_for
 from tools.networks.random import random_network
 

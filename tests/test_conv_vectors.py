@@ -9,13 +9,13 @@ from signbit.codegen import code_size
 from signbit.codegen.kernels.m0 import conv_vectors as narrow
 from signbit.codegen.kernels.m3 import conv_vectors as wide
 from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import compare_all
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import Window
 from tools.cores import emulated as cores
-from tools.cores.programs import compare_all
 
 KERNELS = (*narrow.KERNELS, *wide.KERNELS)
 ON_CORES = [

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signbit.codegen.host import Host
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict, summary
-from signbit.codegen.verify import find_compiler, verify_stream
+from signbit.codegen.verify import verify_stream
 from signbit.qmodel import file, integer
 from signbit.qmodel.decision import SURE, Decision
 from signbit.qmodel.errors import SignbitError
@@ -70,7 +71,7 @@ def test_all_answers_at_once_are_decided_as_one_by_one(seed, count, dead_time, t
 @pytest.mark.parametrize("number", STREAMS)
 def test_two_streams_decide_at_once(number):
     model = front_end_model(number, *FRONT_ENDS[number])
-    result = verify_stream(model, make_plan(model), find_compiler(), SANITIZED)
+    result = verify_stream(model, make_plan(model), Host(flags=SANITIZED))
     assert result.equal, result.first
 
 
@@ -85,7 +86,7 @@ def test_two_streams_decide_at_once(number):
 def test_another_decision_in_c_is_seen(model, what, change):
     model = dataclasses.replace(model, decision=Decision(1, 3, 3, thresholds(2 * SURE, 2 * SURE, 9 * SURE)))
     other = dataclasses.replace(model, decision=dataclasses.replace(model.decision, **change))
-    assert not verify_stream(model, make_plan(other), find_compiler()).equal
+    assert not verify_stream(model, make_plan(other), Host()).equal
 
 
 def test_model_file_keeps_the_decision_as_a_part(model, tmp_path):

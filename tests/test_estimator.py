@@ -22,8 +22,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.host import Host
 from signbit.codegen.plan import make_plan
-from signbit.codegen.verify import find_compiler, verify, verify_input
+from signbit.codegen.verify import verify, verify_input
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data import counts
 from signbit.qmodel.data.named import load_dataset
@@ -300,8 +301,8 @@ def test_export_and_save_hold_what_predicts(real, fitted, tmp_path):
 
 def test_generated_c_computes_what_predict_does(real, fitted):
     plan = make_plan(fitted.model_)
-    assert verify(fitted.model_, plan, fitted.inputs(real[0]), find_compiler(None)).equal
-    assert verify_input(fitted.model_, plan, find_compiler(None)).equal
+    assert verify(fitted.model_, plan, fitted.inputs(real[0]), Host()).equal
+    assert verify_input(fitted.model_, plan, Host()).equal
 
 
 def test_saved_model_is_verified_with_the_same_data(real, fitted, tmp_path, monkeypatch, capsys):

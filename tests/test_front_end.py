@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from signbit.codegen.choose import Limits
 from signbit.codegen.code_size import front_end_bytes, predicted_code_bytes
 from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.host import FLAGS, Host, find_compiler
 from signbit.codegen.measure import measure, missing
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import FLAGS, edge_samples, find_compiler, verify, verify_stream
+from signbit.codegen.verify import compare_all, edge_samples, verify, verify_stream
 from signbit.emulate.machines import CORES
 from signbit.qmodel import file, spectrum
 from signbit.qmodel.command import run_command
@@ -30,7 +31,6 @@ from tests.test_header_text import faults
 from tests.test_host_c import BUILDS
 from tests.test_model_file import header_change, npy, rewrite
 from tools.cores import emulated
-from tools.cores.programs import compare_all
 from tools.networks.random import FRONT_ENDS, front_end_model
 
 FRAMES = [1 << bits for bits in range(FRAME_MIN.bit_length() - 1, FRAME_MAX.bit_length())]
@@ -285,7 +285,7 @@ def test_counts_of_long_windows_stop_at_the_end_of_int16():
     samples = np.resize(np.array([INT16_MIN, INT16_MAX], np.int16), (1, 40_000))
     mean, deviation, _, crossings, _ = model.front_end.run(samples[..., None, None])[0].tolist()
     assert (mean, deviation, crossings) == (-1, 32_767, 32_767)
-    result = verify(model, make_plan(model), samples, find_compiler())
+    result = verify(model, make_plan(model), samples, Host())
     assert result.equal, result.first
 
 
@@ -305,7 +305,7 @@ def test_every_core_gives_the_features_of_python(core):
 def test_no_prefix_makes_a_function_of_a_variable(prefix):
     """Names in C are the prefix and more, `low_re` for example."""
     model = front_end_model(5, *FRONT_ENDS[5])
-    assert verify(model, make_plan(model, prefix), edge_samples(model)[:4], find_compiler()).equal
+    assert verify(model, make_plan(model, prefix), edge_samples(model)[:4], Host()).equal
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_another_number_in_the_c_is_found(number, name, change):
     model = front_end_model(number, *FRONT_ENDS[number])
     other = dataclasses.replace(model.front_end, **{name: change(getattr(model.front_end, name))})
     plan = make_plan(dataclasses.replace(model, front_end=other))
-    result = verify(model, plan, edge_samples(model), find_compiler())
+    result = verify(model, plan, edge_samples(model), Host())
     assert not result.equal and result.first.startswith("features")
 
 
@@ -359,7 +359,7 @@ STREAMS = [number for number, (text, _, _) in enumerate(FRONT_ENDS) if not text.
 def test_streams_answer_like_whole_windows_at_every_step(number):
     """Two at once, one of which begins late and answers at every third hop."""
     model = front_end_model(number, *FRONT_ENDS[number])
-    result = verify_stream(model, make_plan(model), find_compiler(), SANITIZED)
+    result = verify_stream(model, make_plan(model), Host(flags=SANITIZED))
     assert result.equal, result.first
     assert result.values > 600
 

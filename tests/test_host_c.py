@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from signbit.codegen.host import Host, find_compiler
 from signbit.codegen.plan import make_plan
-from signbit.codegen.verify import compare, edge_inputs, expected_output, find_compiler, verify
+from signbit.codegen.verify import compare, edge_inputs, expected_output, verify
 from signbit.qmodel.errors import SignbitError
 from tests.c_programs import STRICT, STRICT_CPP, inputs_for, plans_for, run_here
 from tools.networks.random import random_model, random_network
@@ -59,7 +60,7 @@ def test_random_models_agree_in_every_bit(build):
 def test_widest_layer_agrees(tmp_path):
     """A fan-in of 65,793, the most that is allowed, at the largest inputs."""
     model = random_model(3, (65_793, 3), input_shift=0)
-    result = verify(model, make_plan(model), edge_inputs(model), find_compiler())
+    result = verify(model, make_plan(model), edge_inputs(model), Host())
     assert result.equal, result.first
 
 
@@ -95,14 +96,14 @@ def test_short_output_is_no_success():
 )
 def test_broken_kernel_is_found(correct, wrong, monkeypatch):
     """Drop the sign of one weight bit, or what a plane of inputs is worth, in the generated C."""
-    import signbit.codegen.verify as module
+    import signbit.codegen.program as module
 
     model = random_model(6, (64, 10, 4))
     text = module.header_text(make_plan(model))
     broken = text.replace(correct, wrong)
     assert broken != text
     monkeypatch.setattr(module, "header_text", lambda plan: broken)
-    assert not verify(model, make_plan(model), edge_inputs(model), find_compiler()).equal
+    assert not verify(model, make_plan(model), edge_inputs(model), Host()).equal
 
 
 def test_missing_compiler_is_one_clear_line():

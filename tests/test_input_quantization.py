@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import shutil
-import subprocess
 from fractions import Fraction
 from math import floor
 
@@ -13,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signbit.codegen.commands.cli import main as codegen
+from signbit.codegen.host import Host
 from signbit.codegen.plan import make_plan
+from signbit.codegen.program import Reads
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import count_sweep, find_compiler, verify, verify_input
+from signbit.codegen.verify import count_sweep, verify, verify_input
 from signbit.emulate.machines import CORES
 from signbit.qmodel import file
 from signbit.qmodel.command import run_command
@@ -26,7 +27,6 @@ from tests.c_programs import plans_for
 from tests.test_host_c import BUILDS
 from tests.test_model_file import header_change, npy, rewrite
 from tools.cores import emulated as cores
-from tools.cores.programs import STREAM_HERE, write_program
 from tools.networks.random import (
     quantizations_for,
     random_affine,
@@ -399,17 +399,13 @@ def _material(seed: int):
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_random_models_make_the_same_inputs(build, tmp_path):
+def test_random_models_make_the_same_inputs(build):
     """Every compiler and dialect, with sanitizers too."""
     command, suffix = BUILDS[build]
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed (apt install gcc g++ clang)")
     models, counts, expected = _material(list(BUILDS).index(build))
-    source = write_program(tmp_path, plans_for(models), COUNTS_A_MODEL, suffix, quantize=True)
-    program = tmp_path / "program"
-    subprocess.run([*command, f"-I{STREAM_HERE}", "-o", str(program), str(source)], check=True)
-    stdin = b"".join(array.tobytes() for array in counts)
-    assert subprocess.run([str(program)], input=stdin, check=True, capture_output=True).stdout == expected
+    assert Host(command, (), suffix=suffix).run(plans_for(models), counts, Reads.COUNTS) == expected
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -418,7 +414,7 @@ def test_random_models_make_the_same_inputs_on_each_core(core):
         pytest.skip(cores.missing([core]))
     models, counts, expected = _material(len(BUILDS) + list(CORES).index(core))
     plans = plans_for(models, target=CORES[core].target.name)
-    assert cores.run(plans, counts, core, quantize=True).output == expected
+    assert cores.run(plans, counts, core, reads=Reads.COUNTS).output == expected
 
 
 @pytest.mark.parametrize("kind", [Affine, Pieces, Thermometer])
@@ -426,7 +422,7 @@ def test_random_models_make_the_same_inputs_on_each_core(core):
 def test_verify_goes_through_every_count(seed, kind):
     network = random_network(seed)
     model = with_counts(network if kind in quantizations_for(network) else random_model(seed, (30, 5)), seed, kind)
-    result = verify_input(model, make_plan(model), find_compiler())
+    result = verify_input(model, make_plan(model), Host())
     assert result.equal, result.first
     assert result.inputs * math.prod(model.counts_shape[:-1]) >= 65_536
 
@@ -438,7 +434,7 @@ def test_verify_compares_networks_of_one_bit_inputs():
     for seed, network in enumerate(networks[:8]):
         model = with_counts(network, seed, Thermometer)
         inputs = np.random.default_rng(seed).integers(0, 256, (20, model.input_size), dtype=np.uint8)
-        result = verify(model, make_plan(model), inputs, find_compiler())
+        result = verify(model, make_plan(model), inputs, Host())
         assert result.equal, result.first
 
 
@@ -448,7 +444,7 @@ def test_one_wrong_bias_is_found(model):
     # the channel whose value changes soonest
     wrong[17] += np.int32(1 << chosen.shift) if wrong[17] < 0 else -np.int32(1 << chosen.shift)
     other = dataclasses.replace(model, input_quantization=dataclasses.replace(chosen, bias=wrong))
-    result = verify_input(model, make_plan(other), find_compiler())
+    result = verify_input(model, make_plan(other), Host())
     assert not result.equal and "value 17: C" in result.first
 
 

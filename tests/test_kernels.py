@@ -15,13 +15,13 @@ from signbit.codegen.kernels import KERNELS, candidates
 from signbit.codegen.kernels.base import COSTS
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, LEVELS, TARGETS
 from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import compare_all
 from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
-from tools.cores.programs import compare_all
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
 from tools.networks.random import random_model

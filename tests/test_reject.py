@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signbit.codegen.host import Host, find_compiler
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict, summary
-from signbit.codegen.verify import edge_inputs, find_compiler, verify
+from signbit.codegen.verify import edge_inputs, verify
 from signbit.device import command
 from signbit.device.checks import verify as verify_device
 from signbit.emulate import emulation
@@ -158,16 +159,16 @@ def test_a_wrong_decision_is_found(name, tmp_path):
 
 
 def test_verify_compares_every_decision(model, monkeypatch):
-    import signbit.codegen.verify as module
+    import signbit.codegen.program as module
 
     x = edge_inputs(model)
     assert len(set(model.decide(model.run(x)).tolist())) > 1
     plan = make_plan(model)
-    result = verify(model, plan, x, find_compiler())
+    result = verify(model, plan, x, Host())
     assert result.equal and result.values == len(x) * (6 + 3 + 2 + 1)
     broken = header_text(plan).replace("return RANDOM_REJECTED;", "return best;")
     monkeypatch.setattr(module, "header_text", lambda plan: broken)
-    result = verify(model, plan, x, find_compiler())
+    result = verify(model, plan, x, Host())
     wrong = int((model.decide(model.run(x)) == REJECTED).sum())
     assert result.different == wrong > 0 and result.first.startswith("class or rejection, input ")
 

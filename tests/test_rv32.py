@@ -9,6 +9,7 @@ from signbit.codegen.choose import Limits
 from signbit.codegen.kernels.rv32 import conv_layout
 from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, SmallConvVectors
 from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import compare_all
 from signbit.emulate.machines import RISCV
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.file import load
@@ -17,7 +18,6 @@ from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.window import PLAIN, Window
 from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
-from tools.cores.programs import compare_all
 from tools.measure.bench_layers import count
 from tools.measure.bench_models import pictures
 

@@ -17,7 +17,7 @@ number such as 4 or 3/4, a name whose number the kernel gives for a job, or a pr
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -183,3 +183,20 @@ def _register_bytes(operands: str) -> int:
         for match in REGISTERS.finditer(operands.partition("{")[2])
     )
     return sum(sizes)
+
+
+def load_words(base: str, registers: Sequence[str], step: bool = False) -> str:
+    """Load the words at `base`, which moves on to the word after them with `step`."""
+    return _words("ld", base, registers, step)
+
+
+def store_words(base: str, registers: Sequence[str], step: bool = False) -> str:
+    """Store the words at `base`, which moves on to the word after them with `step`."""
+    return _words("st", base, registers, step)
+
+
+def _words(operation: str, base: str, registers: Sequence[str], step: bool) -> str:
+    """Thumb-2's LDM and STM of one register are unpredictable; only some assemblers make LDR and STR of them."""
+    if len(registers) > 1:
+        return f"{operation}m {base}{'!' * step}, {{{', '.join(registers)}}}"
+    return f"{operation}r {registers[0]}, [{base}]{', #4' * step}"

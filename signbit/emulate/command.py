@@ -8,13 +8,11 @@ from rich.console import Console
 from signbit.console import Column, console, print_table
 from signbit.emulate.emulation import UART_INPUTS, CoreResult, emulate, given_by, missing
 from signbit.emulate.machines import add_cores_option
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_NOT_RUN, EXIT_OK, Parser, note
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import whole
 from signbit.qmodel.shipped import add_model
-
-EXIT_NOT_RUN = 3
 
 
 def print_results(screen: Console, results: list[CoreResult]) -> None:

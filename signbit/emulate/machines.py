@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from signbit.codegen import bare_metal
 from signbit.codegen.kernels.targets import TARGETS, Target
 from signbit.emulate.project import Project
 from signbit.places import FIRMWARE
@@ -15,7 +16,6 @@ from signbit.qmodel.errors import SignbitError
 
 QEMU_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
 """Each emulator, and Debian's package that brings it."""
-CORTEX_M_SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
 RISCV_SOURCES = ("riscv/startup.c", "semihost.c")
 
 
@@ -34,7 +34,7 @@ class Machine:
     machine: str
     linker_script: str
     qemu: str = "qemu-system-arm"
-    sources: tuple[str, ...] = CORTEX_M_SOURCES
+    sources: tuple[str, ...] = bare_metal.CORTEX_M_SOURCES
     env: str = ""
     clock_hz: int = 0
     uart: int = 0
@@ -120,22 +120,24 @@ def missing(cores: Iterable[str] = MACHINES) -> str | None:
 
 
 def build(
-    machine: Machine, sources: Iterable[Path], elf: Path, *options: str, libraries: Iterable[str] = ("-lgcc",)
+    machine: Machine,
+    sources: Iterable[Path],
+    elf: Path,
+    *options: str,
+    libraries: Iterable[str] = ("-lgcc",),
+    stack_bytes: int = bare_metal.STACK_BYTES,
 ) -> None:
-    """Compile and link a program over files: `sources`, with the firmware's start-up code and memory map.
-
-    Raises SignbitError with what the compiler says.
-    """
-    start = (str(FIRMWARE / "src" / name) for name in machine.sources)
-    command = [
-        *(machine.target.toolchain.compiler, "-std=c11", "-ffreestanding", "-nostdlib", "-nostartfiles"),
-        *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-DSIGNBIT_SEMIHOSTING"),
-        *(f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}", f"-L{FIRMWARE / 'ld'}", "-T", machine.linker_script),
-        *(*options, *map(str, sources), *start, *libraries, "-o", str(elf)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{machine.title}: {done.stderr.strip()[:2000]}")
+    """Compile and link a program for `machine`, as in `bare_metal.build`."""
+    bare_metal.build(
+        [machine.target.toolchain.compiler, "-nostdlib"],
+        machine.title,
+        sources,
+        elf,
+        *(*options, *libraries),
+        memory=machine.linker_script,
+        start=machine.sources,
+        stack_bytes=stack_bytes,
+    )
 
 
 def command(machine: Machine, elf: Path, semihosting_arguments: str = "") -> list[str]:

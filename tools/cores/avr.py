@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen.plan import Plan
+from signbit.codegen.program import Reads, write_program
 from signbit.codegen.render import header_text
 from signbit.qmodel.errors import SignbitError
-from tools.cores.programs import write_program
 
 STREAM = Path(__file__).resolve().parent / "streams" / "avr"
 APT = "apt install gcc-avr binutils-avr avr-libc simavr"
@@ -31,17 +31,16 @@ def missing() -> str | None:
     return f"{', '.join(absent)} missing: {APT}" if absent else None
 
 
-def run(plans: list[Plan], inputs: list[np.ndarray], *flags: str, quantize: bool = False) -> bytes:
+def run(plans: list[Plan], inputs: list[np.ndarray], *flags: str, reads: Reads = Reads.SAMPLES) -> bytes:
     """Compile `plans`, run each on its own inputs, uint8 (n, input_size), n the same for all; what they write.
 
-    With `quantize` the inputs are counts, int16, and the program writes what they become.  Raises SignbitError when it
-    can't be built or does not come to its end.
+    `reads` says what the inputs are.  Raises SignbitError when it can't be built or does not come to its end.
     """
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         octets = b"".join(x.tobytes() for x in inputs)
         (folder / "inputs.h").write_text(INPUTS.format(", ".join(map(str, octets))))
-        source = write_program(folder, plans, len(inputs[0]), quantize=quantize)
+        source = write_program(folder, plans, len(inputs[0]), reads=reads)
         elf = source.with_name("program.elf")
         compile_c(source, elf, f"-I{STREAM}", f"-I{folder}", *flags)
         command = ["simavr", "-m", MCU, "-f", str(CLOCK_HZ), str(elf)]

@@ -12,14 +12,13 @@ import numpy as np
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.plan import COUNT_BYTES, Plan
+from signbit.codegen.program import STREAM_ON_CORE, Reads, write_program
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import CORES, MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.value import WORD_BYTES
-from tools.cores.programs import write_program
 
 TOOLS = Path(__file__).resolve().parent
-STREAM = TOOLS / "streams" / "core"
 LARGE_M0 = replace(CORES["m3"], title="Cortex-M0 (large)", core="m0", target=TARGETS["cortex-m0"])
 """For models beyond the micro:bit's 256 KiB of flash or 16 KiB of RAM: a machine with 4 MiB and an M3, which executes
 M0 code as it is, so that counts are the M0's."""
@@ -72,20 +71,20 @@ def run(
     offset: int | None = None,
     count: bool = False,
     optimize: str = OPTIMIZE,
-    quantize: bool = False,
+    reads: Reads = Reads.SAMPLES,
 ) -> CoreRun:
     """Compile `plans` for `core` and run each on its own inputs, n the same for all.
 
     Inputs are uint8 (n, input_size), or int16 (n, samples_size) for a plan with a front end.
 
-    `count` also counts instructions, with QEMU's plugin `counter.c`.  With `quantize` the inputs are counts, int16, and
-    the program writes what they become.  Raises SignbitError when the program can't be
+    `count` also counts instructions, with QEMU's plugin `counter.c`.  `reads` says what
+    the inputs are.  Raises SignbitError when the program can't be
     built or ends with a fault.
     """
     machine = machine_for(plans, core)
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
-        source = write_program(folder, plans, len(inputs[0]), offset=offset, predict=not count, quantize=quantize)
+        source = write_program(folder, plans, len(inputs[0]), offset_bytes=offset, predict=not count, reads=reads)
         if count:
             for number, header in enumerate(folder.glob("*.h")):
                 header.write_text(_mark_assembly(header.read_text(), number))
@@ -123,9 +122,9 @@ def build(
     elf = source.with_name("program.elf")
     options = [
         *(machine.target.flags if flags is None else flags),
-        *(optimize, "-Wall", "-Wextra", "-Werror", f"-Wl,--defsym=STACK_BYTES={stack_bytes}", f"-I{STREAM}"),
+        *(optimize, "-Wall", "-Wextra", "-Werror", f"-I{STREAM_ON_CORE}"),
     ]
-    emulator.build(machine, [source], elf, *options, libraries=libraries)
+    emulator.build(machine, [source], elf, *options, libraries=libraries, stack_bytes=stack_bytes)
     return elf
 
 
@@ -179,7 +178,7 @@ def _mark_assembly(header: str, number: int) -> str:
 
 def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
     """The addresses of the first and the last instruction of each statement of assembly that is marked."""
-    listing = subprocess.run([NM, elf], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run([NM, "--defined-only", elf], capture_output=True, text=True, check=True).stdout
     symbols = {name: int(address, 16) for address, _, name in (line.split() for line in listing.splitlines())}
     for name, address in symbols.items():
         if name.startswith(FIRST):

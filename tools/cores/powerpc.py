@@ -4,10 +4,10 @@ import shutil
 
 import numpy as np
 
+from signbit.codegen.host import Host
 from signbit.codegen.plan import Plan
-from tools.cores import programs
 
-COMPILER = ("powerpc-linux-gnu-gcc", "-static", "-std=c99", "-O1")
+COMPILER = ["powerpc-linux-gnu-gcc", "-static", "-std=c99", "-O1"]
 EMULATOR = ("qemu-ppc",)
 APT = "apt install gcc-powerpc-linux-gnu libc6-dev-powerpc-cross qemu-user"
 
@@ -20,5 +20,4 @@ def missing() -> str | None:
 
 def run(plans: list[Plan], inputs: list[np.ndarray]) -> bytes:
     """What the plans' plain C writes for the inputs, uint8 (n, input_size), n the same for all."""
-    portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
-    return programs.run(plans, inputs, [*COMPILER, *portable], EMULATOR)
+    return Host(COMPILER, (), EMULATOR).run(plans, inputs, predict=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.host import find_compiler
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
-from signbit.codegen.verify import find_compiler
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel

@@ -7,6 +7,7 @@ import numpy as np
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import LayerPlan, Plan, make_plan
+from signbit.codegen.verify import compare_all
 from signbit.emulate.machines import CORES
 from signbit.qmodel.activations import Logits, Requantize, Sign
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, Layer
@@ -14,7 +15,6 @@ from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import PLAIN, Window
 from tools.cores import emulated as cores
-from tools.cores.programs import compare_all
 
 SEED = 2015
 

@@ -10,8 +10,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from signbit.codegen.host import Host
 from signbit.codegen.plan import make_plan
-from signbit.codegen.verify import edge_inputs, find_compiler, verify
+from signbit.codegen.verify import edge_inputs, verify
 from signbit.console import console
 from signbit.emulate.emulation import emulate, missing
 from signbit.qmodel.atomic import write_whole
@@ -51,8 +52,8 @@ def measure(path: Path, data_dir: str | None, progress) -> Row:
     model = load(path)
     plan = make_plan(model)
     dataset = dataset_for(model, None, data_dir)
-    compiler = find_compiler()
-    here = [verify(model, plan, inputs, compiler) for inputs in (dataset.test.x, edge_inputs(model))]
+    host = Host()
+    here = [verify(model, plan, inputs, host) for inputs in (dataset.test.x, edge_inputs(model))]
     cores = emulate(path, dataset.test.x, progress=progress)
     on_m0 = next(core for core in cores if core.core == "m0")
     return Row(

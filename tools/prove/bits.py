@@ -9,16 +9,17 @@ from unittest import mock
 
 import numpy as np
 
+from signbit.codegen import program
+from signbit.codegen.host import Host
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS
 from signbit.codegen.plan import Plan, make_plan
-from signbit.codegen.verify import find_compiler
+from signbit.codegen.verify import compare_all
 from signbit.emulate.machines import CORES
 from signbit.qmodel.input_quantization import Thermometer
 from signbit.qmodel.model import QuantizedModel
-from tools.cores import avr, powerpc, programs
+from tools.cores import avr, powerpc
 from tools.cores import emulated as cores
-from tools.cores.programs import compare_all
 from tools.networks.forced import random_layer_model
 from tools.networks.hard import hard_network
 from tools.networks.random import quantizations_for, random_network, with_counts
@@ -52,7 +53,7 @@ def run(first: int, count: int, place: str | None = None) -> Outcome:
 def run_at(place: str, plans: list[Plan], inputs: list[np.ndarray], optimize: str) -> bytes:
     """What the plans' program writes there."""
     if place == PORTABLE:
-        return programs.run(plans, inputs, [*find_compiler(), "-std=c99", "-O1"])
+        return Host(flags=("-std=c99", "-O1")).run(plans, inputs, predict=True)
     if place == BIG_ENDIAN:
         return powerpc.run(plans, inputs)
     if place == INT_16:
@@ -90,8 +91,8 @@ def random_inputs(rng: np.random.Generator, model: QuantizedModel) -> np.ndarray
 
 def planted(right: str, wrong: str) -> Outcome:
     """Models on this computer whose headers have a bug."""
-    text_of = programs.header_text
-    with mock.patch.object(programs, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+    text_of = program.header_text
+    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
         return sum((run(first, MODELS_A_PROGRAM, PORTABLE) for first in range(0, 75, MODELS_A_PROGRAM)), Outcome())
 
 

@@ -7,7 +7,7 @@ each half; bit j of an entry's index is 1 where input j counts positive.
 from functools import cache
 
 from signbit.codegen.kernels.base import Piece
-from signbit.codegen.kernels.listing import Listing, Run
+from signbit.codegen.kernels.listing import Listing, Run, load_words, store_words
 from signbit.qmodel.activations import Requantize
 
 PAIRS = ("r5", "r6", "r8", "r12", "lr", "r7", "r9", "r10")
@@ -150,10 +150,10 @@ def _entries(bits: int) -> list[str]:
 def look_up(groups: int, bits: int, registers: int, packed: bool) -> Listing:
     """r0 weights, r1 tables, r2 sums, r3 their end; r8-r11 are sums; r7, r12 and lr indices and then entries."""
     neurons = registers * (2 if packed else 1)
-    sums = _block([f"r{8 + register}" for register in range(registers)])
+    sums = [f"r{8 + register}" for register in range(registers)]
     bases, temporaries = ("r1", "r4", "r5", "r6"), ("r7", "r12", "lr")
     tables = ["add r4, r1, #2", f"add r5, r1, #{4 << bits}", f"add r6, r4, #{4 << bits}"]
-    lines = [PUSH, *tables[: groups - 1], ".p2align 2", "1: @* blocks", f"ldm r2, {sums}"]
+    lines = [PUSH, *tables[: groups - 1], ".p2align 2", "1: @* blocks", load_words("r2", sums)]
     for items in _batches(neurons * groups, len(temporaries)):
         used = list(zip(items, temporaries, strict=False))
         lines += [f"ldrb {register}, {_weight(item, neurons * groups)}" for item, register in used]
@@ -161,7 +161,7 @@ def look_up(groups: int, bits: int, registers: int, packed: bool) -> Listing:
         for item, register in used:
             sum_register, high = divmod(item // groups, 2) if packed else (item // groups, 0)
             lines.append(f"add r{8 + sum_register}, r{8 + sum_register}, {register}{', lsl #16' * high}")
-    return Listing("\n".join([*lines, f"stm r2!, {sums}", "cmp r2, r3", "bne 1b", POP]))
+    return Listing("\n".join([*lines, store_words("r2", sums, step=True), "cmp r2, r3", "bne 1b", POP]))
 
 
 @cache
@@ -172,7 +172,7 @@ def gather(rows: int, unrolled: int) -> Listing:
     temporaries = free[: min(10 - rows, rows, 4)]
     lines = [
         PUSH,
-        f"ldm r3!, {_block(bases)}",
+        load_words("r3", bases, step=True),
         "ldr r3, [r3]",
         *(f"add {base}, r3" for base in bases),
         f".p2align 2{' @* 1' * (rows % 2 != (rows > 4))}",
@@ -206,7 +206,7 @@ def buckets(width: int, index_bytes: int, shift: int, chain: int) -> Listing:
         lines += ["ldrh r4, [r2], #2", "add r4, r5", "blx r4"]
     lines.append(f"add {sums[-1]}, r3 @ acc = all - 2 * negative")
     lines += [f"sub {total}, r3, {total}, lsl #1" for total in sums]
-    lines += ["ldr r3, [sp], #4", f"stm r3, {_block(sums)}" if width > 1 else "str r6, [r3]", "mov r0, r1", POP]
+    lines += ["ldr r3, [sp], #4", store_words("r3", sums), "mov r0, r1", POP]
     lines += [
         ".p2align 2",
         "1: @* summed",
@@ -245,11 +245,11 @@ def count(planes: int) -> Listing:
     lines += [*_adder("r7", "r10", "r9"), "add r3, r2, #16 @ r10, the sixteens, into the planes above"]
     for block in _batches(planes - 4, 4):
         registers = ["r8", "r9", "r11", "lr"][: len(block)]
-        lines.append(f"ldm r3, {_block(registers)}" if len(block) > 1 else "ldr r8, [r3]")
+        lines.append(load_words("r3", registers))
         for number, register in enumerate(registers):
             carry, following = ("r12", "r10") if number % 2 else ("r10", "r12")
             lines += [f"and {following}, {register}, {carry}", f"eor {register}, {carry}"]
-        lines.append(f"stm r3!, {_block(registers)}" if len(block) > 1 else "str r8, [r3], #4")
+        lines.append(store_words("r3", registers, step=True))
     return Listing(
         "\n".join([*lines, "ldr r3, [sp]", "cmp r0, r3", "bne.w 1b", "2: stm r2, {r4-r7}", "pop {r1, r4-r11, pc}"])
     )
@@ -314,7 +314,3 @@ def _outputs(count: int, packed: bool, ternary: bool, activation) -> list[str]:
 
 def _batches(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _block(registers: list[str]) -> str:
-    return f"{{{', '.join(registers)}}}"

@@ -5,7 +5,7 @@ saves r0 and r7, one of which holds it, and declares all others as clobbered.  M
 bits: r3 holds 0x80808080, or 0x01010101 for a full scale of 255; the mask goes to r2, and USADA8 adds |x - mask|.
 """
 
-from signbit.codegen.kernels.listing import Listing
+from signbit.codegen.kernels.listing import Listing, load_words
 from signbit.qmodel.activations import Activation, Requantize, Sign
 
 POOL = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
@@ -133,7 +133,7 @@ def _dense_block(block, full_scale: int) -> list[str]:
     lines = [f"mov {sums[0]}, {counted(block.chunks)} @ {'chunks, counted up' if looped else 'sums'}"]
     lines += [f"mov {register}, #0" for register in sums[1:]]
     if block.enters_group:
-        lines.append(_load_words(words, block.rows - block.skipped))
+        lines.append(load_words("r1", words[: block.rows - block.skipped], step=True))
     if looped:
         lines += ["b 3f"] * (entry > 0) + [f"2: @* {block.chunks}"]
         lines += [f"@* {block.chunks - 1}/{block.chunks}"] * (entry > 0)
@@ -144,16 +144,12 @@ def _dense_block(block, full_scale: int) -> list[str]:
             for half in range(2):
                 index = 2 * (pair * block.rows + row) + half
                 if index % (8 * len(words)) == 0:
-                    lines.append(_load_words(words, block.rows - index // 8))
+                    lines.append(load_words("r1", words[: block.rows - index // 8], step=True))
                 if row == half == 0:
                     lines.append("ldrd r4, r5, [r0], #8")
                 lines.append(_mask(words[index // 8 % len(words)], index, full_scale))
                 lines.append(f"usada8 {sums[row]}, r{4 + half}, r2, {sums[row]}")
     return [*lines, f"adds {sums[0]}, {sums[0]}, {COUNT_ONE}", "bcc 2b"] if looped else lines
-
-
-def _load_words(words: tuple[str, ...], left: int) -> str:
-    return f"ldm r1!, {{{', '.join(words[:left])}}}"
 
 
 def _dense_outputs(sums: tuple[str, ...], planes: int, activation: Activation) -> list[str]:

@@ -1,5 +1,5 @@
 /* The files `inputs` and `outputs` of the computer that emulates the core, through semihosting; and the marks between
- * which tools/cores/counter.c counts instructions. */
+ * which tools/cores/counter.c and unicorn count instructions. */
 #include "calibration.h"
 #include "semihost.h"
 

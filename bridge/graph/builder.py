@@ -98,6 +98,11 @@ class Builder(Layers):
         self.input.value = replace(self.input.value, high=255 >> 1)
         return tensor
 
+    def as_bytes(self, tensor: Tensor) -> Tensor:
+        """The tensor settled, one-bit values as 0 and 1."""
+        found = self.settled(tensor)
+        return self.settled(self.lifted(found)) if found.source.value.encoding is Encoding.BIT else found
+
     def lifted(self, tensor: Tensor) -> Tensor:
         """A value as accumulators again, by a depthwise layer whose kernels are single ones."""
         slot = tensor.source

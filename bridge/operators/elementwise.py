@@ -145,26 +145,6 @@ def same(node: Node, builder: Builder) -> Tensor:
     return node.tensor()
 
 
-def greater(node: Node, builder: Builder) -> Tensor:
-    return _compared(node, np.greater)
-
-
-def greater_or_equal(node: Node, builder: Builder) -> Tensor:
-    return _compared(node, np.greater_equal)
-
-
-def less(node: Node, builder: Builder) -> Tensor:
-    return _compared(node, np.less)
-
-
-def less_or_equal(node: Node, builder: Builder) -> Tensor:
-    return _compared(node, np.less_equal)
-
-
-def equal(node: Node, builder: Builder) -> Tensor:
-    return _compared(node, np.equal)
-
-
 def invert(node: Node, builder: Builder) -> Tensor:
     return node.tensor().affine(-1.0, 1.0)
 
@@ -193,15 +173,20 @@ def bit_shift(node: Node, builder: Builder) -> Tensor:
     return builder.shifted(tensor)
 
 
-def _compared(node: Node, function: Callable) -> Tensor:
-    found = _joined(node, lambda *numbers: 1.0 * function(*numbers))
-    if found is None:
-        if all(isinstance(each, Tensor) for each in node.inputs):
-            raise SignbitError("compares two activations, for which there is no integer layer")
-        tensor, other = _sides(node)
-        is_first = isinstance(node.inputs[0], Tensor)
-        found = tensor.compared(function if is_first else lambda real, threshold: function(threshold, real), other)
-    return replace(found, elem_type=TensorProto.BOOL)
+def comparison(function: Callable) -> Operator:
+    """The operator that gives function(a, b), such as np.greater."""
+
+    def compared(node: Node, builder: Builder) -> Tensor:
+        found = _joined(node, lambda *numbers: 1.0 * function(*numbers))
+        if found is None:
+            if all(isinstance(each, Tensor) for each in node.inputs):
+                raise SignbitError("compares two activations, for which there is no integer layer")
+            tensor, other = _sides(node)
+            is_first = _is_tensor(node, 0)
+            found = tensor.compared(function if is_first else lambda real, threshold: function(threshold, real), other)
+        return replace(found, elem_type=TensorProto.BOOL)
+
+    return compared
 
 
 def _is_tensor(node: Node, index: int) -> bool:
@@ -246,13 +231,13 @@ OPERATORS: dict[str, Operator] = {
     "Clip": clip,
     "Div": divide,
     "Dropout": same,
-    "Equal": equal,
+    "Equal": comparison(np.equal),
     "Floor": floor,
-    "Greater": greater,
-    "GreaterOrEqual": greater_or_equal,
+    "Greater": comparison(np.greater),
+    "GreaterOrEqual": comparison(np.greater_equal),
     "Identity": same,
-    "Less": less,
-    "LessOrEqual": less_or_equal,
+    "Less": comparison(np.less),
+    "LessOrEqual": comparison(np.less_equal),
     "Max": maximum,
     "Min": minimum,
     "Mul": multiply,

@@ -44,10 +44,7 @@ def _summand(tensor: Tensor, builder: Builder) -> Tensor:
         return tensor
     if isinstance(tensor.source, Pending) and tensor.stairs is None:
         raise SignbitError("adds accumulators that are not quantized; quantize each branch before the addition")
-    part = builder.settled(tensor)
-    if part.source.value.encoding is Encoding.BIT:
-        part = builder.settled(builder.lifted(part))
-    return part
+    return builder.as_bytes(tensor)
 
 
 def concatenate(node: Node, builder: Builder) -> Tensor:
@@ -55,7 +52,8 @@ def concatenate(node: Node, builder: Builder) -> Tensor:
     if not all(isinstance(each, Tensor) for each in node.inputs):
         raise SignbitError("joins activations and constants")
     parts = [builder.settled(each) for each in node.inputs]
-    parts = parts if len({part.source.value.encoding for part in parts}) == 1 else [_bytes(p, builder) for p in parts]
+    if len({part.source.value.encoding for part in parts}) > 1:
+        parts = [builder.as_bytes(part) for part in parts]
     orders = [part.source.order_of(part.order) for part in parts]
     values = [part.source.value for part in parts]
     if len({value.shape[:-1] for value in values}) > 1:
@@ -80,11 +78,6 @@ def concatenate(node: Node, builder: Builder) -> Tensor:
     if order.shape[0] != 1:
         raise SignbitError(f"joins along axis {axis}, which is that of the batch")
     return Tensor(slot, order, _plain(gain), _plain(offset))
-
-
-def _bytes(tensor: Tensor, builder: Builder) -> Tensor:
-    is_bits = tensor.source.value.encoding is Encoding.BIT
-    return builder.settled(builder.lifted(tensor)) if is_bits else tensor
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

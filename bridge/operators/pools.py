@@ -11,7 +11,6 @@ from signbit.bridge.graph.tensor import Tensor
 from signbit.bridge.operators.window import pads_of, strides_of
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
-from signbit.qmodel.value import Encoding
 from signbit.qmodel.window import SIDE_MAX, Window
 
 
@@ -71,9 +70,7 @@ def _mean(tensor: Tensor, size: tuple[int, int], builder: Builder) -> Tensor:
     """The sum of each window, divided by its size."""
     if isinstance(tensor.source, Pending) and tensor.stairs is None:
         raise SignbitError("averages accumulators that are not quantized; quantize before the average pool")
-    tensor = builder.settled(tensor)
-    if tensor.source.value.encoding is Encoding.BIT:
-        tensor = builder.settled(builder.lifted(tensor))
+    tensor = builder.as_bytes(tensor)
     tensor.source.check_image(tensor.order)
     if max(size) > SIDE_MAX:
         raise SignbitError(f"averages over a side of {max(size)}; at most {SIDE_MAX}")

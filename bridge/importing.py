@@ -171,7 +171,9 @@ class _Walk:
         if not node.names or node.domain or node.is_constant:
             return
         source = node.names[0]
-        is_end = node.kind in ENDS and node.attributes.get("axis", 1) in (1, -1)
+        # ONNX's default for ArgMax is the batch
+        axis = node.attributes.get("axis", 0 if node.kind == "ArgMax" else 1)
+        is_end = node.kind in ENDS and axis in (1, -1)
         if is_end or (node.kind in AFTER_ENDS and source in self.ends):
             self.ends[output] = self.ends.get(source, source)
 

@@ -171,6 +171,7 @@ REFUSED = {
         r"Softmax\d+.*no integer form of Softmax; only at the end",
     ),
     "softmax over the batch": (lambda g: g("Softmax", g.dense(flat(g), 6, 72), axis=0), r"Softmax2.*no integer form"),
+    "argmax over the batch": (lambda g: g("ArgMax", g.dense(flat(g), 6, 72)), r"ArgMax2.*no integer form of ArgMax"),
     "a grid cut to whole numbers": (
         lambda g: g("Cast", relu(g, g.dense(flat(g), 6, 72), step=0.25), to=TensorProto.INT32),
         r"Cast\d+.*rounded to another grid before",

@@ -11,6 +11,7 @@ them (docs/BRIDGE.md).
 """
 
 import contextlib
+import copy
 import io
 import warnings
 from collections.abc import Sequence
@@ -149,16 +150,11 @@ def convert(
     `input_unit` is what the module reads for a byte of 1, by default 1/255.  Raises SignbitError for what has no
     integer form.
     """
-    was_training, file = module.training, io.BytesIO()
-    module.eval()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
-            # the newer exporter writes external data, and needs another package
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module, (sample[:1].cpu(),), file, dynamo=False, opset_version=OPSET, input_names=["input"]
-            )
-    finally:
-        module.train(was_training)
+    # wherever the module is, and whatever mode it is in, it stays there
+    network, file = copy.deepcopy(module).cpu().eval(), io.BytesIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        # the newer exporter writes external data, and needs another package
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (sample[:1].cpu(),), file, dynamo=False, opset_version=OPSET, input_names=["input"])
     options = Options(name, tuple(labels) if labels else None, input_unit, allow_rounding=allow_rounding)
     return import_model(checked(parse(file.getvalue())), options)

@@ -1,6 +1,7 @@
 """`python -m codegen`: the golden header, byte-identical output, hostile texts, and errors of one line."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from signbit.codegen.ctext import check_prefix, string_literal
 from signbit.codegen.package import FORMATS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
+from signbit.codegen.verify import Comparison
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
@@ -80,6 +82,20 @@ def test_export_is_quiet_about_nothing_and_says_what_it_wrote(model_path, tmp_pa
     assert report["layers"][0]["weights"] == 240
 
 
+def test_a_bill_of_materials_names_header_model_and_generator(model_path, tmp_path, capsys):
+    header, bill = tmp_path / "m.h", tmp_path / "m.cdx.json"
+    assert codegen("export", model_path, "-o", header, "--sbom", bill) == 0
+    found, model = json.loads(bill.read_text()), load(model_path)
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    made = found["metadata"]["component"]
+    assert made["name"] == "m.h" and made["hashes"][0]["content"] == hashlib.sha256(header.read_bytes()).hexdigest()
+    assert found["components"][0]["hashes"] == [{"alg": "SHA-256", "content": model.hash}]
+    assert found["metadata"]["tools"]["components"][0]["name"] == "signbit"
+    assert found["dependencies"] == [{"ref": made["bom-ref"], "dependsOn": [f"model:{model.hash}"]}]
+    first = bill.read_bytes()
+    assert codegen("export", model_path, "-o", header, "--sbom", bill) == 0 and bill.read_bytes() == first
+
+
 def test_check_says_whether_the_header_is_fresh(model_path, tmp_path, capsys):
     header = tmp_path / "m.h"
     assert codegen("export", model_path, "-o", header, "--check") == 1
@@ -111,6 +127,15 @@ def test_verify_says_equal_on_the_test_set(tmp_path, capsys):
     assert codegen("verify", tmp_path / "digits.npz", "--data", "digits") == 0
     text = capsys.readouterr().out
     assert "digits test set: 360 inputs, 6480 values compared in 2 layers, C == Python" in text
+
+
+def test_verify_fails_when_one_part_differs(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "m.npz"
+    save(dataclasses.replace(random_model(1, (64, 4, 10)), input_shape=(8, 8, 1)), path)
+    parts = iter([Comparison(1, 1, 1, 0, ""), Comparison(1, 1, 1, 1, "layer 0")])
+    monkeypatch.setattr("signbit.codegen.commands.verify.verify", lambda *_: next(parts))
+    assert codegen("verify", path, "--data", "digits") == 1
+    assert "DIFFERENT: 1 values, first in layer 0" in capsys.readouterr().out
 
 
 def test_verify_takes_only_the_first_inputs_with_limit(tmp_path, capsys):

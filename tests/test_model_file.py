@@ -313,15 +313,23 @@ def test_one_bit_values_are_not_added_or_averaged():
             model.validate()
 
 
-def test_model_that_could_overflow_is_refused():
+@pytest.mark.parametrize(
+    ("multiplier", "bias", "words"),
+    [
+        (32_767, 0, "product can reach 270491585000"),
+        (-32_767, 0, "product can reach -270491585000"),
+        (1, 2**31 - 1, "scaled accumulator can reach 2155738647"),
+        (-1, -(2**31), "scaled accumulator can reach -2155738648"),
+    ],
+)
+def test_model_that_could_overflow_is_refused(multiplier, bias, words):
+    """At either end of int32, by a product or by the sum after it."""
     weights = np.ones((1, 65_000), np.int8)
-    wide = Requantize(np.array([32_767], np.int16), np.array([0], np.int32), 10)
+    wide = Requantize(np.array([multiplier], np.int16), np.array([bias], np.int32), 10)
     narrow = Logits(np.array([1], np.int16), np.array([0], np.int32))
     layers = (Dense(weights, wide), Dense(np.ones((1, 1), np.int8), narrow))
     model = dataclasses.replace(random_model(1, (2, 1)), input_shape=(65_000,), layers=layers)
-    with pytest.raises(
-        SignbitError, match=r"layer 0 \(dense\): product can reach 270491585000, which int32 does not hold"
-    ):
+    with pytest.raises(SignbitError, match=rf"layer 0 \(dense\): {words}, which int32 does not hold"):
         model.validate()
 
 

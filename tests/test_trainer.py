@@ -182,6 +182,30 @@ def test_test_part_is_not_read_before_the_end(digits):
     assert one.scores["test"] != other.scores["test"]
 
 
+EFFECTS = {
+    "class_weights": "balanced",
+    "label_smoothing": 0.2,
+    "input_noise": 8.0,
+    "dropout": 0.2,
+    "optimizer": "sgd",
+    "schedule": "exponential",
+    "binarize": "stochastic",
+    "augment": "affine",
+    "flip": "both",
+    "batch_size": 50,
+    "lr": 0.001,
+    "seed": 3,
+}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_each_option_changes_what_is_trained(digits, name):
+    """Not only what is parsed: after two epochs the latent weights are others."""
+    plain, changed = (run(default_settings(epochs=2, **options), digits) for options in ({}, {name: EFFECTS[name]}))
+    pairs = zip(plain.network.arrays, changed.network.arrays, strict=True)
+    assert any(not np.array_equal(one, other) for one, other in pairs)
+
+
 def test_scores_are_the_networks_and_the_models(digits):
     result = run(default_settings(epochs=3), digits)
     for part in ("validation", "test"):

@@ -1,5 +1,7 @@
 """The wheel: what is in it, and that it works where nothing else of the project is."""
 
+import hashlib
+import json
 import os
 import re
 import shlex
@@ -18,6 +20,8 @@ from signbit.codegen import emulated_core
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.emulate import emulation
 from signbit.places import MODELS
+from signbit.qmodel.command import run_command
+from tools.setup import sbom
 
 NOT_SHIPPED = {"firmware/README.md", "models/README.md", "models/mnist-pi.npz"}
 OTHERS = ("trainer", "codegen", "qmodel", "tools", "models", "firmware")
@@ -87,6 +91,28 @@ def test_a_source_archive_gives_the_same_bytes(archive, wheel, tmp_path):
     (unpacked,) = tmp_path.iterdir()
     (tmp_path / "wheel").mkdir()
     assert build("wheel", unpacked, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+
+
+def test_the_same_files_elsewhere_and_later_give_the_same_bytes(source, wheel, tmp_path):
+    """No time, path, order or mode of files gets into it."""
+    copy = tmp_path / "elsewhere" / "source"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    for path in sorted(copy.rglob("*"), reverse=True):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    (tmp_path / "wheel").mkdir()
+    assert build("wheel", copy, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
+
+
+def test_the_bill_of_materials_names_what_it_requires(wheel, capsys, tmp_path):
+    assert run_command(sbom.main, [str(wheel)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    made = found["metadata"]["component"]
+    assert made["purl"] == "pkg:pypi/signbit@0.1.0"
+    assert made["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}]
+    assert [part["name"] for part in found["components"]] == ["numpy", "jinja2", "rich"]
+    assert f"pkg:pypi/numpy@{numpy.__version__}" in found["dependencies"][0]["dependsOn"]
+    (tmp_path / "no.whl").write_text("no")
+    assert run_command(sbom.main, [str(tmp_path / "no.whl")]) == 2 and "is not a wheel" in capsys.readouterr().err
 
 
 def test_the_metadata_says_who_and_what(wheel):

@@ -25,6 +25,7 @@ COMMANDS = (
     _command("demo", "setup.demo", "the whole way on real data; tools/demo sets up what it needs first"),
     _command("check", "setup.check", "all tests; tools/check sets up what they need first"),
     _command("pin", "setup.pin", "record the versions that all tests passed with, for SIGNBIT_PINNED=1 tools/check"),
+    _command("sbom", "setup.sbom", "a wheel's bill of materials, CycloneDX"),
     _command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
     _command("rivals", "measure.rivals", "count CMSIS-NN and BitNetMCU on the same cores; bench/rivals_counted.json"),
     _command("tables", "measure.tables", "tables beside scikit-learn's classifiers and emlearn's C; bench/tables.json"),

@@ -11,6 +11,7 @@ from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict
 from signbit.codegen.report_page import page_text
+from signbit.codegen.sbom import header_bom
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -22,6 +23,7 @@ def main(arguments: list[str], prog: str) -> int:
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help="header to write; - for stdout")
     add_test_vectors(parser)
     parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
+    parser.add_argument("--sbom", metavar="FILE", help="also write the header's bill of materials, CycloneDX JSON")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if FILE would change")
     options = parser.parse_args(arguments)
     check_header_name(options.out)
@@ -34,6 +36,8 @@ def main(arguments: list[str], prog: str) -> int:
         sys.stdout.buffer.write(text)
         return EXIT_OK
     write_whole(options.out, text)
+    if options.sbom:
+        write_whole(options.sbom, header_bom(plan, Path(options.out).name, text).encode())
     if options.report:
         write_whole(options.report, _report(plan, Path(options.report).suffix).encode())
     print(

@@ -3,11 +3,13 @@
 `python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
 the compilers and the emulator from apt where that is possible, and then runs `python -m tools COMMAND` in that
 environment.  SIGNBIT_VENV names another folder than `.venv`; with SIGNBIT_PINNED=1 the packages have the versions of
-constraints.txt, which all tests were last seen to pass with, and not the newest ones.
+constraints.txt, which all tests were last seen to pass with, and not the newest ones; for the tests they are the very
+files whose hashes are in lock.txt, where it has lines for this Python and machine.
 """
 
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -16,9 +18,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
-EXTRAS = {"demo": "firmware", "check": "firmware,plot,test,bench,cross,browser"}
+CHECK = "firmware,plot,test,bench,cross,browser"
+EXTRAS = {"demo": "firmware", "check": CHECK, "prove": CHECK}
 STAMP = VENV / "signbit-stamp"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
+LOCK = Path(__file__).with_name("lock.txt")
+MARKER = (
+    f'; python_version == "{sys.version_info.major}.{sys.version_info.minor}"'
+    f' and sys_platform == "{sys.platform}" and platform_machine == "{platform.machine()}"'
+)
+"""Of the lock's lines for this Python on this kind of machine."""
 APT_PACKAGES = {
     # command, or file: packages that bring it
     "gcc": ("gcc", "libc6-dev"),
@@ -51,7 +60,7 @@ PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 def main(command: str, arguments: list[str]) -> None:
     """Set up, then become the command."""
-    wanted = APT_PACKAGES | (APT_PACKAGES_TO_CHECK if command == "check" else {})
+    wanted = APT_PACKAGES | ({} if command == "demo" else APT_PACKAGES_TO_CHECK)
     install_apt_packages(wanted)
     make_environment(EXTRAS[command])
     # the environment's commands (pio and friends) come first, also for subprocesses
@@ -90,7 +99,11 @@ def is_there(name: str) -> bool:
 
 def make_environment(extras: str) -> None:
     """The virtual environment with the package and `extras`; what is installed and fits pyproject.toml is kept."""
-    parts = [(ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode(), CONSTRAINTS.read_bytes() if pinned() else b""]
+    parts = [
+        (ROOT / "pyproject.toml").read_bytes(),
+        str(ROOT).encode(),
+        CONSTRAINTS.read_bytes() + LOCK.read_bytes() if pinned() else b"",
+    ]
     stamp = hashlib.sha256(b"".join(parts)).hexdigest()
     made = STAMP.read_text().split() if STAMP.is_file() else []
     if stamp in made[:1] and extras in made[1:]:
@@ -99,7 +112,11 @@ def make_environment(extras: str) -> None:
     say(f"making the Python environment in {VENV} ...")
     if not (VENV / "bin" / "pip").is_file():
         make_venv()
-    pip_install("-e", f"{ROOT}[{extras}]")
+    if extras == CHECK and is_locked():
+        pip_install("--require-hashes", "--no-deps", "--requirement", str(LOCK))
+        pip_install("--no-build-isolation", "--no-deps", "-e", str(ROOT))
+    else:
+        pip_install("-e", f"{ROOT}[{extras}]")
     if not shutil.which("cc") and not shutil.which("gcc") and not shutil.which("clang"):
         say("no C compiler here: installing the one from PyPI (ziglang) for the comparison on this computer ...")
         pip_install("ziglang")
@@ -117,7 +134,7 @@ def make_venv() -> None:
 
 
 def pip_install(*what: str) -> None:
-    constraints = ("--constraint", str(CONSTRAINTS)) if pinned() else ()
+    constraints = ("--constraint", str(CONSTRAINTS)) if pinned() and "--require-hashes" not in what else ()
     complaint = attempt([str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *constraints, *what])
     if complaint:
         fail(f"pip could not install {what[-1]}:\n{complaint}")
@@ -125,6 +142,11 @@ def pip_install(*what: str) -> None:
 
 def pinned() -> bool:
     return bool(os.environ.get("SIGNBIT_PINNED"))
+
+
+def is_locked() -> bool:
+    """Whether the files themselves are pinned, by their hashes."""
+    return pinned() and f" {MARKER} " in LOCK.read_text()
 
 
 def attempt(command: list[str], **variables: str) -> str:

@@ -44,6 +44,7 @@ PIECES = (
         "{{x}}",
         "{%x%}",
         "<script>",
+        "</script>",
         "</title>",
     ),
     *(

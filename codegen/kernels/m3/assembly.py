@@ -108,26 +108,6 @@ def table(bits: int, half: int) -> Listing:
     return Listing("\n".join([*lines, *_entries(bits), POP]))
 
 
-@cache
-def places(bits: int, step_bytes: int, shift: int) -> Listing:
-    """r0 x, r1 table: the pairs are the inputs of two places, `step_bytes` apart."""
-    lines = [PUSH]
-    if step_bytes == 2:
-        left, right = ("", "lsr #8") if shift else (", lsl #1", "lsr #7")
-        lines.append("mov r3, #0x00fe00fe")
-        lines += ["orr r3, #0x01000100"] * (not shift)
-        for first in range(0, bits - 1, 2):
-            lines += [f"ldr r4, [r0, #{first}]", f"and {PAIRS[first]}, r3, r4{left}"]
-            lines.append(f"and {PAIRS[first + 1]}, r3, r4, {right}")
-        if bits % 2:
-            lines += [f"ldr r4, [r0, #{bits - 2}]", f"and {PAIRS[bits - 1]}, r3, r4, {right}"]
-    else:
-        for number, pair in enumerate(PAIRS[:bits]):
-            lines += [f"ldrb r4, [r0, #{number}]", f"ldrb r11, [r0, #{number + step_bytes}]"]
-            lines += [f"orr {pair}, r4, r11, lsl #16", f"and {pair}, #0x00fe00fe" if shift else f"lsl {pair}, #1"]
-    return Listing("\n".join([*lines, *_entries(bits), POP]))
-
-
 def _entries(bits: int) -> list[str]:
     """The table at r1 from its pairs."""
     if bits >= 5:
@@ -162,31 +142,6 @@ def look_up(groups: int, bits: int, registers: int, packed: bool) -> Listing:
             sum_register, high = divmod(item // groups, 2) if packed else (item // groups, 0)
             lines.append(f"add r{8 + sum_register}, r{8 + sum_register}, {register}{', lsl #16' * high}")
     return Listing("\n".join([*lines, store_words("r2", sums, step=True), "cmp r2, r3", "bne 1b", POP]))
-
-
-@cache
-def gather(rows: int, unrolled: int) -> Listing:
-    """r0 weights, r1 sums, r2 their end, r3 bases: the table of each row of the kernel, then the bytes to the place."""
-    bases = [f"r{4 + row}" for row in range(rows)]
-    free = ["r12", "lr", "r11", "r10", "r9", "r8", "r7"]
-    temporaries = free[: min(10 - rows, rows, 4)]
-    lines = [
-        PUSH,
-        load_words("r3", bases, step=True),
-        "ldr r3, [r3]",
-        *(f"add {base}, r3" for base in bases),
-        f".p2align 2{' @* 1' * (rows % 2 != (rows > 4))}",
-        "1: @* blocks",
-    ]
-    for neuron in range(unrolled):
-        for group in _batches(rows, len(temporaries)):
-            used = list(zip(group, temporaries, strict=False))
-            lines += [f"ldrb {register}, {_weight(neuron * rows + row, rows * unrolled)}" for row, register in used]
-            for row, register in used:
-                lines.append(f"ldrh {register if row else 'r3'}, [{bases[row]}, {register}, lsl #2]")
-            lines += [f"add r3, {register}" for row, register in used if row]
-        lines.append("str r3, [r1], #4")
-    return Listing("\n".join([*lines, "cmp r1, r2", "bne 1b", POP]))
 
 
 def _weight(item: int, count: int) -> str:

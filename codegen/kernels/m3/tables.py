@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.base import COSTS, CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.m3 import assembly
-from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, SPEED
 from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.value import WORD_BYTES, size_of
 
@@ -170,8 +170,8 @@ def block_for(neurons: int, packed: bool) -> Block:
     return min(blocks, key=lambda block: block.look_up_run(1, neurons, chunk).instructions)
 
 
-COPY_INSTRUCTIONS = 5
-"""Instructions for each input that is copied so that nothing is read after the last one."""
+COPY_INSTRUCTIONS = COSTS["m3/dense_lut"][SPEED]["cortex-m3"]["copied"]
+"""Instructions for each input that is copied, by C, so that nothing is read after the last one."""
 
 
 @cache

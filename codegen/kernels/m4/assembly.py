@@ -209,55 +209,6 @@ def bit_rows(counter: list[str], chunks: int, leaves_counts: bool, activation: A
     return _statement([*lines, "ldr r3, [sp, #28]", "cmp r1, r3", "bne 1b", "add sp, sp, #32"])
 
 
-def table_outputs(activation: Activation) -> Listing:
-    """Outputs of all sums; arguments: sums, out, multiplier, bias, end of sums, sum of x."""
-    lines = ["ldm %[arguments], {r1-r6}", "1: ldr r8, [r1], #4 @* neurons", "ldrsh r9, [r3], #2", "ldr r10, [r4], #4"]
-    lines += ["sub r8, r8, r6", scale("r8", activation, "r9", "r10"), _store(activation, "r8", "r2")]
-    return _statement([*lines, "cmp r1, r5", "bne 1b"])
-
-
-def tables(shifted: bool) -> Listing:
-    """Tables of 128 sums of 2x over seven inputs each; arguments: x, tables, start of the sum, shift, where it goes.
-
-    r4-r11 hold 16 entries, the sums of inputs 0 to 3, two to a word; each next block adds one difference: inputs 4, 5,
-    6 counted in binary.
-    """
-    inputs = ("r4", "r5", "r6", "r8", "r2", "r3", "r7")
-    lines = ["ldm %[arguments], {r0-r4}", "push {r3, r4}", "mov lr, r2 @ shift, where the sum goes", "1: @* tables"]
-    lines += [f"ldrb {register}, [r0], #1" for register in inputs]
-    if shifted:
-        lines += ["ldr r12, [sp]", *(f"lsr {register}, {register}, r12" for register in inputs)]
-    lines += [
-        "mov r12, #0x00020002",
-        "lsl r4, r4, #17",
-        *(f"mul {register}, {register}, r12" for register in inputs[1:6]),
-    ]
-    lines += ["mul r12, r7, r12", "sub r12, r12, r3", "sub r12, r12, r2", "sub r3, r3, r2"]
-    lines += ["add r5, r5, r4", "add r7, r6, r5", "add r6, r6, r4", "add r9, r8, r5", "add r10, r8, r6"]
-    lines += ["add r11, r8, r7", "add r8, r8, r4", "stm r1!, {r4-r11}"]
-    for difference in ("r2", "r3", "r2", "r12", "r2", "r3", "r2"):
-        lines += [*(f"add r{entry}, r{entry}, {difference}" for entry in range(4, 12)), "stm r1!, {r4-r11}"]
-    lines += ["add lr, lr, r11, lsr #16", "adds lr, lr, #0x10000000", "bcc 1b"]
-    return _statement([*lines, "ldr r0, [sp, #4]", "str lr, [r0]", "add sp, sp, #8"])
-
-
-def look_up(words: int) -> Listing:
-    """Add the entries of 4 tables per word; arguments: weights, tables, sums, end of sums."""
-    lines = [
-        "ldm %[arguments], {r0-r3}",
-        "1: @* sums",
-        f"ldm r0!, {{r4-r{3 + words}}}" if words > 1 else "ldr r4, [r0], #4",
-    ]
-    lines.append("ldr r12, [r2]")
-    entries = ("r8", "r9", "r10", "r11")
-    for word in range(words):
-        for byte, entry in enumerate(entries):
-            lines.append(f"uxtab {entry}, r1, r{4 + word}{f', ror #{8 * byte}' * (byte > 0)}")
-        lines += [f"ldrh {entry}, [{entry}, #{1024 * word + 256 * byte}]" for byte, entry in enumerate(entries)]
-        lines += ["add r8, r8, r9", "add r10, r10, r11", "add r12, r12, r8", "add r12, r12, r10"]
-    return _statement([*lines, "str r12, [r2], #4", "cmp r2, r3", "bne 1b"])
-
-
 def pixels(walk, full_scale: int, planes: int, neurons: int, pixel_count: int, activation: Activation) -> Listing:
     """Two pixels, all their outputs; arguments: the pixels' inputs, out, multiplier, bias, end of weights, weights."""
     lines = [

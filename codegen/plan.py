@@ -366,8 +366,7 @@ def make_plan(
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions needs a core; choose one with --target")
     held = _held(model)
-    taken = list(held.values())
-    jobs = [_job(model, index, in_use(taken, index), target, optimize) for index in range(len(model.layers))]
+    jobs = jobs_of(model, target, optimize)
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
 
@@ -392,6 +391,12 @@ def make_plan(
         over = plan.scratch_bytes - limits.ram_bytes
         raise SignbitError(f"the layers need {plan.scratch_bytes:,} bytes of RAM together, {over:,} more than allowed")
     return plan
+
+
+def jobs_of(model: QuantizedModel, target: str, optimize: str) -> list[Job]:
+    """The model's layers, each in its place."""
+    taken = list(_held(model).values())
+    return [_job(model, index, in_use(taken, index), target, optimize) for index in range(len(model.layers))]
 
 
 def _plan(

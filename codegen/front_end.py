@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from signbit.codegen.kernels.base import COSTS, CArray
+from signbit.codegen.kernels.base import CArray, measured_costs
 from signbit.qmodel import spectrum
 from signbit.qmodel.front_end import STATISTICS, FrontEnd, Statistics
 from signbit.qmodel.model import QuantizedModel
@@ -209,7 +209,7 @@ class FrontEndPlan:
     @property
     def instructions(self) -> float | None:
         """Predicted for one input; None where a compiler decides."""
-        costs = COSTS.get(FRONT_END, {}).get(self.optimize, {}).get(self.target)
+        costs = measured_costs(FRONT_END, self.optimize, self.target)
         return None if costs is None else sum(costs.get(term, 0.0) * count for term, count in self.terms().items())
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from signbit.codegen.kernels.listing import Listing, Run
+from signbit.codegen.kernels.targets import TWINS
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Sign
 from signbit.qmodel.layer import Layer
@@ -20,6 +21,12 @@ BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, En
 
 COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "costs.json").read_text())
 """COSTS[kernel][optimize][target][term]: instructions as gcc compiles C, measured by `python -m tools fit_costs`."""
+
+
+def measured_costs(name: str, optimize: str, target: str) -> dict[str, float] | None:
+    """Instructions of each term of a kernel's C, those of the target's twin where it has none of its own."""
+    targets = COSTS.get(name, {}).get(optimize, {})
+    return targets.get(target, targets.get(TWINS.get(target)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +257,7 @@ class Kernel(ABC):
         """Predicted cost: assembly as its text says, compiled C by coefficients that were measured."""
         runs = self.runs(job)
         assembly = sum(run.instructions for run in runs)
-        coefficients = COSTS.get(self.name, {}).get(job.optimize, {}).get(job.target, {} if runs else None)
+        coefficients = measured_costs(self.name, job.optimize, job.target) or ({} if runs else None)
         instructions = None
         if coefficients is not None:
             compiled = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())

@@ -106,3 +106,5 @@ CORTEX_DSP = frozenset({"cortex-m4", "cortex-m7", "cortex-m33"})
 CORTEX_M55 = frozenset({"cortex-m55"})
 RISCV32 = frozenset({"riscv32", "riscv32e"})
 EVERY_TARGET = frozenset(TARGETS)
+TWINS = {"cortex-m0plus": "cortex-m0", "cortex-m7": "cortex-m4", "cortex-m33": "cortex-m4"}
+"""Cores of equal instructions, for which compilers write nearly the same code."""

@@ -23,7 +23,7 @@ from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
 from tools.measure.bench_layers import LAYERS
-from tools.measure.fit_costs import non_negative_least_squares
+from tools.measure.fit_costs import non_negative_least_squares, table
 from tools.networks.forced import models_for
 from tools.networks.random import FRONT_ENDS, front_end_model
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     fitted = json.loads(CODE_BYTES.read_text())
     fitted |= {target: {optimize: fit(target, optimize) for optimize in (SIZE, SPEED)} for target in targets}
     fitted["cortex-m0plus"] = fitted["cortex-m0"]
-    write_whole(CODE_BYTES, (json.dumps(fitted, indent=1) + "\n").encode())
+    write_whole(CODE_BYTES, table(fitted))
 
 
 def fit(target: str, optimize: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ assembly are fitted by non-negative least squares to the terms that the kernel p
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, base
 from signbit.codegen.kernels.base import Kernel
-from signbit.codegen.kernels.targets import LEVELS, TARGETS
+from signbit.codegen.kernels.targets import LEVELS, TARGETS, TWINS
 from signbit.codegen.plan import Plan, make_plan
 from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
@@ -33,8 +34,6 @@ INPUTS_A_MODEL = 2
 SEED = 7
 SMALLEST = 2_000
 ITERATIONS = 5000
-TWINS = {"cortex-m0plus": "cortex-m0", "cortex-m7": "cortex-m4", "cortex-m33": "cortex-m4"}
-"""Cores of equal instructions, for which compilers write nearly the same code."""
 
 
 def main(arguments: list[str]) -> None:
@@ -60,7 +59,13 @@ def main(arguments: list[str]) -> None:
         levels = costs.setdefault(name, {})
         for optimize in LEVELS:
             levels[optimize] = levels.get(optimize, {}) | fit(name, *sources[name], optimize, options.cores)
-    write_whole(COSTS, (json.dumps(costs, indent=1) + "\n").encode())
+    write_whole(COSTS, table(costs))
+
+
+def table(values: dict) -> bytes:
+    """JSON with a line for each row of figures."""
+    text = json.dumps(values, indent=1)
+    return (re.sub(r"\{\s+([^{}]+?)\s+\}", lambda row: "{" + " ".join(row[1].split()) + "}", text) + "\n").encode()
 
 
 Samples = Iterator[tuple[dict[str, float], int, int]]
@@ -74,7 +79,7 @@ def fit(
     optimize: str,
     names_of_cores: Iterable[str],
 ) -> dict[str, dict[str, float]]:
-    """Coefficients by target, from the samples of target, core and optimization; twins have the measured core's."""
+    """Coefficients by target, from the samples of target, core and optimization; twins need none."""
     fitted = {}
     for core in names_of_cores:
         target = CORES[core].target.name
@@ -92,7 +97,7 @@ def fit(
         median, most = 100 * np.median(error), 100 * error.max()
         print(f"{name} on {core}, {optimize}: error {median:.1f} % median, {most:.1f} % at most", flush=True)
         fitted[target] = {name: round(float(value), 3) for name, value in zip(names, values, strict=True) if value}
-    return fitted | {twin: fitted[target] for twin, target in TWINS.items() if target in fitted}
+    return fitted
 
 
 def _front_ends(target: str, core: str, optimize: str) -> Samples:

@@ -53,7 +53,7 @@ def first_weights(layer: LayerPlan) -> np.ndarray | None:
         return None
     weights = layer.layer.weights[:NEURONS_MAX].astype(int)
     if isinstance(layer.layer, Dense):
-        shape = layer.job.input_shape
+        shape = layer.inputs[0].shape
         weights = weights.reshape(len(weights), *(shape if len(shape) == 3 else (1, *shape, 1)))
     if weights.ndim < 4:
         return weights

@@ -7,13 +7,14 @@ import numpy as np
 
 from signbit import __version__
 from signbit.codegen import code_size
-from signbit.codegen.arena import Buffer, aligned, in_use, place
+from signbit.codegen.arena import Buffer, aligned, place
 from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
+from signbit.codegen.jobs import held_values, jobs_of
 from signbit.codegen.kernels import candidates
-from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, Source, output_step
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, output_step
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
 from signbit.qmodel.decision import Decision
@@ -21,7 +22,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, Layer
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.ranges import LayerRange
-from signbit.qmodel.value import WORD_BYTES, Encoding
+from signbit.qmodel.value import WORD_BYTES, Encoding, Value
 
 TEST_VECTORS_MAX = 256
 COUNT_BYTES = 2
@@ -39,6 +40,8 @@ class LayerPlan:
     index: int
     symbol: str
     job: Job
+    inputs: tuple[Value, ...]
+    output: Value
     kernel: Kernel
     arrays: tuple[CArray, ...]
     values: dict[str, int]
@@ -64,8 +67,8 @@ class LayerPlan:
 
     def shapes(self, times: str, arrow: str) -> str:
         """Shapes of the inputs and of the output, such as 7x7x16 + 7x7x8 -> 7x7x24."""
-        inputs = " + ".join(times.join(map(str, value.shape)) for value in self.job.inputs)
-        return f"{inputs} {arrow} {times.join(map(str, self.job.output_shape))}"
+        inputs = " + ".join(times.join(map(str, value.shape)) for value in self.inputs)
+        return f"{inputs} {arrow} {times.join(map(str, self.output.shape))}"
 
     @property
     def output_ctype(self) -> str:
@@ -240,7 +243,7 @@ class Plan:
     @property
     def input_layout(self) -> str:
         """Size and order of the inputs in words."""
-        *sides, channels = self.layers[0].job.input_shape
+        *sides, channels = self.layers[0].inputs[0].shape
         if self.input_copy is not None:
             size, what = f"{self.input_size} bytes of packed signs", "comparisons"
         else:
@@ -365,7 +368,7 @@ def make_plan(
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions needs a core; choose one with --target")
-    held = _held(model)
+    held = held_values(model)
     jobs = jobs_of(model, target, optimize)
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
@@ -393,12 +396,6 @@ def make_plan(
     return plan
 
 
-def jobs_of(model: QuantizedModel, target: str, optimize: str) -> list[Job]:
-    """The model's layers, each in its place."""
-    taken = list(_held(model).values())
-    return [_job(model, index, in_use(taken, index), target, optimize) for index in range(len(model.layers))]
-
-
 def _plan(
     model: QuantizedModel,
     prefix: str,
@@ -419,6 +416,8 @@ def _plan(
             index=index,
             symbol=f"{prefix}_layer{index}",
             job=job,
+            inputs=model.inputs_of(index),
+            output=model.values[index + 1],
             kernel=kernel,
             arrays=kernel.arrays(job),
             values=kernel.values(job),
@@ -462,30 +461,6 @@ def _scratch_bytes(arena_bytes: int, front_end: FrontEndPlan | None) -> int:
     if front_end is None:
         return arena_bytes
     return max(arena_bytes, front_end.scratch_bytes) + aligned(COUNT_BYTES * front_end.counts_size)
-
-
-def _held(model: QuantizedModel) -> dict[int, Buffer]:
-    """The values that live in the arena, each until its last reader has run.
-
-    One-bit inputs are among them, as a copy: a caller's bytes may have any alignment.
-    """
-    first = 0 if model.values[0].encoding is Encoding.BIT else 1
-    return {
-        number: Buffer(model.values[number].size_bytes, max(number - 1, 0), model.graph.last_readers[number])
-        for number in range(first, len(model.values))
-    }
-
-
-def _job(model: QuantizedModel, index: int, values_bytes: int, target: str, optimize: str) -> Job:
-    sources = tuple(
-        Source(
-            model.values[source],
-            shift=0 if source else model.input_shift,
-            from_caller=source == 0 and model.values[0].encoding is Encoding.UINT8,
-        )
-        for source in model.graph.sources[index]
-    )
-    return Job(model.layers[index], sources, model.values[index + 1], values_bytes, target, optimize)
 
 
 def _forced(kernels: list[Kernel], name: str | None) -> list[Kernel]:

@@ -51,6 +51,11 @@ class Window:
         cut = acc[:, : rows * height, : columns * width]
         return cut.reshape(len(acc), rows, height, columns, width, -1).max(axis=(2, 4))
 
+    def transposed(self) -> "Window":
+        """The window for images whose rows are this one's columns."""
+        top, bottom, left, right = self.padding
+        return Window(self.stride[::-1], (left, right, top, bottom), self.pool[::-1])
+
     def check(self, input_shape: Shape, kernel: tuple[int, int]) -> None:
         if len(input_shape) != 3:
             raise SignbitError(f"needs an image (height, width, channels), but gets {input_shape}")

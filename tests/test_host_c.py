@@ -9,8 +9,12 @@ from signbit.codegen.host import Host, find_compiler
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare, edge_inputs, expected_output, verify
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
+from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import Encoding, Value
+from signbit.qmodel.window import Window
 from tests.c_programs import STRICT, STRICT_CPP, inputs_for, plans_for, run_here
-from tools.networks.random import random_model, random_network
+from tools.networks.random import random_activation, random_model, random_network, random_weights
 
 MODELS_A_PROGRAM = 50
 INPUTS_A_MODEL = 8
@@ -62,6 +66,31 @@ def test_widest_layer_agrees(tmp_path):
     model = random_model(3, (65_793, 3), input_shift=0)
     result = verify(model, make_plan(model), edge_inputs(model), Host())
     assert result.equal, result.first
+
+
+SERIES = {
+    "a stride and a pool": ((7, 1), Window((2, 1), (3, 3, 0, 0), (2, 1)), True),
+    "a kernel wider than the image": ((3, 3), Window((1, 1), (1, 0, 1, 1)), True),
+    "outputs wider than the image": ((3, 1), Window((1, 1), (0, 0, 1, 0)), False),
+}
+
+
+@pytest.mark.parametrize("kind", [Conv2D, DepthwiseConv2D])
+@pytest.mark.parametrize("name", SERIES)
+def test_image_of_one_column_is_computed_as_a_row(name, kind):
+    """Kernels work along rows: a network for accelerations took 79,000 instructions on M0, and then 45,000."""
+    kernel, window, turns = SERIES[name]
+    rng = np.random.default_rng(1)
+    weights = random_weights(rng, (5, *kernel, 5) if kind is Conv2D else (5, *kernel))
+    layer = kind(weights, random_activation(rng, weights.reshape(5, -1), (0, 127), 127, "requantize"), window)
+    value = layer.output(Value((20, 1, 5), Encoding.UINT8, 0, 127))
+    last = random_weights(rng, (3, value.size))
+    closing = Dense(last, random_activation(rng, last, (0, 127), 127, "logits"))
+    model = QuantizedModel("series", (20, 1, 5), 1, (layer, closing), ("a", "b", "c"), 8).validate()
+    plan = make_plan(model, target="cortex-m0")
+    assert plan.layers[0].job.input_shape == ((1, 20, 5) if turns else (20, 1, 5))
+    assert plan.layers[0].shapes("x", "->").startswith("20x1x5 -> ")
+    assert verify(model, plan, edge_inputs(model), find_compiler()).equal
 
 
 @pytest.mark.parametrize("place", range(4))

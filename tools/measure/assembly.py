@@ -22,7 +22,8 @@ def expected(model: QuantizedModel, plan: Plan, x: np.ndarray) -> Iterator[float
 
     arrays = [first, *model.graph.outputs(first, run)]
     for index, layer in enumerate(plan.layers):
-        inputs = [arrays[source] for source in model.graph.sources[index]]
+        sources = zip(model.graph.sources[index], layer.job.inputs, strict=True)
+        inputs = [arrays[source].reshape(1, *value.shape) for source, value in sources]
         met = _met(layer, inputs, list(layer.job.inputs))
         for_these = (replace(run, counts=run.counts | met) for run in layer.kernel.runs(layer.job))
         yield sum(run.instructions for run in for_these)

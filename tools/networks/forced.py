@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from signbit.codegen.jobs import jobs_of
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.targets import SPEED
-from signbit.codegen.plan import Plan, jobs_of, make_plan
+from signbit.codegen.plan import Plan, make_plan
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense
 from signbit.qmodel.merge import Merge
@@ -76,12 +77,15 @@ def _dense_layers(rng):
 def _conv_layers(rng):
     channels = int(rng.choice((1, 1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 20, 24, 32, 33)))
     neurons = int(rng.choice((1, 2, 3, 4, 5, 8, 15, 16, 17, 20, 24, 32, 33)))
-    kernel = [(3, 3), (3, 3), (5, 5), (1, 1), (2, 3), (1, 4), (4, 4)][rng.integers(7)]
-    shape = (*(int(side + rng.integers(0, 9)) for side in kernel), channels)
+    kernel = [(3, 3), (3, 3), (5, 5), (1, 1), (2, 3), (1, 4), (4, 4), (7, 1)][rng.integers(8)]
+    is_series = kernel == (7, 1)
+    room = (60, 1) if is_series else (9, 9)
+    shape = (*(int(side + rng.integers(0, more)) for side, more in zip(kernel, room, strict=True)), channels)
     stride = (1, 1) if rng.random() < 0.6 else tuple(int(n) for n in rng.integers(1, 4, 2))
     padding = tuple(int(n) for n in rng.integers(0, 3, 4)) if rng.random() < 0.3 else (0, 0, 0, 0)
     places = Window(stride, padding).accumulator_shape(shape, kernel)
-    pool = (2, 2) if min(places) >= 2 and rng.random() < 0.5 else (1, 1)
+    pool = (2, 1 if is_series else 2)
+    pool = pool if all(np.greater_equal(places, pool)) and rng.random() < 0.5 else (1, 1)
     window = Window(stride, padding, pool)
     return shape, lambda inputs, shape, kind, high: _conv(rng, (neurons, *kernel, channels), inputs, kind, high, window)
 

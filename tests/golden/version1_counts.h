@@ -5,7 +5,7 @@
  * layer 0    dense 20x1x3 -> 8, 480 weights, 112 bytes
  * layer 1    dense 8 -> 3, 24 weights, 30 bytes
  * flash      142 bytes of weights and parameters, 18 for motion_quantize_input(), and the code
- * RAM        20 bytes of scratch, owned by the caller
+ * RAM        64 bytes of scratch, owned by the caller
  * made by    python -m codegen export MODEL -o FILE --prefix motion --target portable --optimize speed
  *
  * Include this file wherever the model is used.  Exactly one C or C++ file of the program also has its code:
@@ -53,12 +53,12 @@ extern "C" {
 #define MOTION_LAYER_COUNT 2
 #define MOTION_INPUT_SHIFT 1 /* infer shifts each input right by this */
 #define MOTION_LOGIT_SHIFT 12 /* a logit is worth logits / 2^12 */
-#define MOTION_SCRATCH_BYTES 20
+#define MOTION_SCRATCH_BYTES 64
 #define MOTION_TEST_VECTORS 0
 
 /** Memory that inference needs while it runs; its content is meaningless before and after. */
 typedef struct {
-    uint32_t words[5];
+    uint32_t words[16];
 } motion_scratch_t;
 
 /** Inputs from int16 sensor counts in the same order.  `counts` and `input` must not overlap. */
@@ -121,14 +121,14 @@ MOTION_STATIC_ASSERT(integers_wrap, (int32_t)0xffffffffu == -1);
 /* Layer 0: dense 20x1x3 -> 8.
  * Accumulators in -6477..7366, products in -9490075..15358110, sums in -7809786..8077914. */
 static const MOTION_FLASH uint32_t motion_layer0_weights[16] = {
-    0x00080800u, 0x00000000u, 0x02e82405u, 0x0a010000u, 0xffff7ee6u, 0xf7bffeb0u, 0x23471a37u, 0x65ee2640u,
-    0x00200000u, 0x80080080u, 0xeaa86bbcu, 0x3ccc92a0u, 0x16ecc061u, 0xf6cc8bd0u, 0x10001421u, 0x31090400u
+    0x00101000u, 0x00000000u, 0xa0241740u, 0x00008050u, 0x677effffu, 0x0d7ffdefu, 0xec58e2c4u, 0x026477a6u,
+    0x00000400u, 0x01001001u, 0x3dd61557u, 0x0549333cu, 0x86033768u, 0x0bd1336fu, 0x84280008u, 0x0020908cu
 };
 static const MOTION_FLASH int16_t motion_layer0_multiplier[8] = {
     2085, -1182, -1412, -875, 795, 1701, 724, -1525
 };
 static const MOTION_FLASH int32_t motion_layer0_bias[8] = {
-    -7280196, 3562692, -2609387, 1330942, -2733898, 593345, 1062663, 4206984
+    -7809786, 5364060, 6536137, 4553567, -3137758, -6103492, -1695777, 6337409
 };
 
 /* Layer 1: dense 8 -> 3.
@@ -182,6 +182,50 @@ static const MOTION_FLASH motion_logits_t motion_layer1_activation = {
     motion_layer1_multiplier, motion_layer1_bias, 3u
 };
 
+/* Bits in which weights and inputs differ, over one row of words (SPEC 5). */
+static int32_t motion_bits_row(const uint32_t *x, uint32_t words, const MOTION_FLASH uint32_t *row)
+{
+    uint32_t different = 0;
+    for (; words > 0u; words--) {
+        uint32_t v = *x++ ^ *row++;
+        v -= (v >> 1) & 0x55555555u;
+        v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+        v = (v + (v >> 4)) & 0x0f0f0f0fu;
+        v += v >> 8;
+        different += (v + (v >> 16)) & 0x3fu;
+    }
+    return (int32_t)different;
+}
+
+/* The inputs' lowest `bits` bits after the shift, each bit of all inputs packed into words as weights are. */
+static void motion_planes(const uint8_t *x, uint32_t count, uint32_t shift, uint32_t bits, uint32_t *planes)
+{
+    const uint32_t words = (count + 31u) / 32u;
+    for (uint32_t word = 0; word < words; word++) {
+        const uint32_t left = count - 32u * word < 32u ? count - 32u * word : 32u;
+        for (uint32_t bit = 0; bit < bits; bit++) {
+            uint32_t plane = 0;
+            for (uint32_t index = 0; index < left; index++) {
+                plane |= ((uint32_t)x[index] >> (shift + bit) & 1u) << index;
+            }
+            planes[bit * words + word] = plane;
+        }
+        x += left;
+    }
+}
+
+/* Sum of w * x over a row, plus a constant of the row's: for weights w = 1 - 2r and a plane p the sum of w * p is the
+ * number of bits in which r and p differ, minus the number of bits set in r. */
+static int32_t motion_planes_row(
+    const uint32_t *planes, uint32_t words, uint32_t bits, const MOTION_FLASH uint32_t *row)
+{
+    int32_t sum = 0;
+    while (bits-- > 0u) {
+        sum = 2 * sum + motion_bits_row(planes + bits * words, words, row);
+    }
+    return sum;
+}
+
 /* Sum of w * x over a row is sum x - 2 * (sum of the x whose weight is -1) (SPEC 3).  Here a row's first weight is its
  * first word's highest bit, so that an arithmetic shift makes a mask of it. */
 static int32_t motion_total(const uint8_t *x, uint32_t count, uint32_t shift)
@@ -208,13 +252,14 @@ static int32_t motion_negative(const uint8_t *x, uint32_t count, uint32_t shift,
     return (int32_t)sum;
 }
 
-/* Layer 0: dense 20x1x3 -> 8, kernel c99/dense_rows: Row by row, one bit of weight at a time. */
-static void motion_layer0(const uint8_t *x, uint8_t *out)
+/* Layer 0: dense 20x1x3 -> 8, kernel c99/dense_planes: Bit b of all inputs is a plane of ones and zeros: acc = sum of
+ * 2^b * popcount(weights ^ plane b) - constant. */
+static void motion_layer0(const uint8_t *x, uint8_t *out, uint32_t *scratch)
 {
-    const int32_t total = motion_total(x, 60u, 1u);
+    motion_planes(x, 60u, 1u, 7u, scratch);
     for (uint32_t index = 0; index < 8u; index++) {
-        const int32_t negative = motion_negative(x, 60u, 1u, motion_layer0_weights + index * 2u);
-        motion_store_requantize(&motion_layer0_activation, index, total - 2 * negative, out);
+        motion_store_requantize(&motion_layer0_activation, index,
+            motion_planes_row(scratch, 2u, 7u, motion_layer0_weights + index * 2u), out);
     }
 }
 
@@ -232,7 +277,7 @@ void motion_infer(const uint8_t input[MOTION_INPUT_SIZE], int32_t logits[MOTION_
 {
     uint32_t *const arena = scratch->words;
 
-    motion_layer0(input, (uint8_t *)arena);
+    motion_layer0(input, (uint8_t *)arena, arena + 2);
     MOTION_TRACE(0, arena, 8u);
     motion_layer1((const uint8_t *)arena, logits);
     MOTION_TRACE(1, logits, 12u);
@@ -258,7 +303,7 @@ void motion_quantize_input(const int16_t counts[MOTION_COUNTS_SIZE], uint8_t inp
 
 uint32_t motion_predict(const uint8_t input[MOTION_INPUT_SIZE], motion_scratch_t *scratch)
 {
-    int32_t *const logits = (int32_t *)(scratch->words + 2);
+    int32_t *const logits = (int32_t *)(scratch->words + 13);
     motion_infer(input, logits, scratch);
     return motion_argmax(logits);
 }

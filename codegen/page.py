@@ -87,9 +87,7 @@ def facts(model: QuantizedModel, plan: Plan) -> dict:
         "sensor_size": plan.sensor_size,
         "rejects": plan.reject is not None,
         "input": None if kind == PICTURE else _value(f"input, {shape}", model.input_value),
-        "layers": [
-            _value(f"{layer.index} {layer.title}, {shape_text(layer)}", layer.output) for layer in plan.layers
-        ],
+        "layers": [_value(f"{layer.index} {layer.title}, {shape_text(layer)}", layer.output) for layer in plan.layers],
         "weights": None if weights is None else _packed(weights),
         **({"centring": centring(model)} if kind == PICTURE else {}),
         **({"channels": channels(model)} if kind in (VALUES, RECORDING) else {}),

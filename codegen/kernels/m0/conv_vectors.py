@@ -25,7 +25,6 @@ from signbit.qmodel.value import WORD_BYTES
 INDEX_MAX = 255
 LANE_MAX = 0xFFFF
 BOTH_LANES = 0x10001
-GROUP_INPUTS_MAX = 6
 LOOKUPS_MAX = 90
 """What a branch back over a pass of Thumb-1 reaches."""
 OFFSET_MAX = 4095
@@ -123,6 +122,9 @@ class ConvVectors(Kernel):
     scratch_bytes_max: ClassVar[int] = 6656
     """What no gain in time is worth: cores of 16 KB are to hold networks of this kind."""
     chunks: ClassVar[int] = 1
+    """In how many the groups are cut, or at least, where each group is one."""
+    one_by_one: ClassVar[bool] = False
+    group_inputs_max: ClassVar[int] = 6
     keeps_tables: ClassVar[bool] = False
     """Whether tables of all rows under the kernel are in memory, and not sums of all outputs under way."""
 
@@ -143,9 +145,9 @@ class ConvVectors(Kernel):
 
     def _layouts(self, job: Job) -> Iterator[Layout]:
         for frame in _frames(job):
-            least = max(self.chunks, -(-frame.inputs // GROUP_INPUTS_MAX))
+            least = max(self.chunks, -(-frame.inputs // self.group_inputs_max))
             for groups in range(least, min(frame.inputs + 1, -(-frame.inputs // 2) + self.chunks)):
-                layout = Layout.of(frame, groups, self.chunks)
+                layout = Layout.of(frame, groups, groups if self.one_by_one else self.chunks)
                 if self._holds(job, layout):
                     yield layout
 
@@ -440,6 +442,15 @@ class ConvVectorsHalves(ConvVectors):
     chunks = 2
 
 
+class ConvVectorsGroups(ConvVectors):
+    """Tables of vectors of signed sums of three inputs, one in memory at a time: little more than the sums."""
+
+    variant = "_groups"
+    chunks = 3
+    one_by_one = True
+    group_inputs_max = 3
+
+
 class ConvVectorsRows(ConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
@@ -494,4 +505,4 @@ def _symbol(name: str, *parts: int | str) -> str:
     return "_".join(["vectors", name, *map(str, parts)])
 
 
-KERNELS = (ConvVectors(), ConvVectorsHalves(), ConvVectorsRows())
+KERNELS = (ConvVectors(), ConvVectorsHalves(), ConvVectorsGroups(), ConvVectorsRows())

@@ -1,6 +1,6 @@
 """Convolutions by vector tables on cores of Thumb-2."""
 
-from signbit.codegen.kernels.m0.conv_vectors import ConvVectors, ConvVectorsHalves, ConvVectorsRows
+from signbit.codegen.kernels.m0.conv_vectors import ConvVectors, ConvVectorsGroups, ConvVectorsHalves, ConvVectorsRows
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3
 
 
@@ -18,10 +18,16 @@ class WideConvVectorsHalves(ConvVectorsHalves, WideConvVectors):
     variant = "_halves"
 
 
+class WideConvVectorsGroups(ConvVectorsGroups, WideConvVectors):
+    """Tables of vectors of signed sums of three inputs, one in memory at a time: little more than the sums."""
+
+    variant = "_groups"
+
+
 class WideConvVectorsRows(ConvVectorsRows, WideConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
     variant = "_rows"
 
 
-KERNELS = (WideConvVectors(), WideConvVectorsHalves(), WideConvVectorsRows())
+KERNELS = (WideConvVectors(), WideConvVectorsHalves(), WideConvVectorsGroups(), WideConvVectorsRows())

@@ -106,6 +106,18 @@ def test_the_fewest_bytes_within_one_error_of_the_best(monkeypatch, names, taken
     assert auto.Race(table(1500)).choose([default_settings(n, "logistic") for n in names]).settings.data == taken
 
 
+def test_very_few_samples_are_chosen_by_the_lowest_loss(monkeypatch):
+    """Of candidates that are not clearly worse than the best."""
+    losses = {"a": 0.3, "b": 0.2, "c": 0.4, "d": 0.1}
+    monkeypatch.setattr(auto.Race, "_untrained", lambda self, settings: scored(settings.data))
+    monkeypatch.setattr(
+        auto.Race, "_scored", lambda self, found, share: replace(found, loss=losses[found.settings.data])
+    )
+    for samples, taken in ((450, "b"), (900, "c"), (1500, "c")):
+        chosen = auto.Race(table(samples)).choose([default_settings(name, "logistic") for name in "abcd"])
+        assert chosen.settings.data == taken
+
+
 def test_only_better_encodings_meet_all_networks(monkeypatch):
     runs = []
 

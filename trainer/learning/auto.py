@@ -24,7 +24,8 @@ HIDDEN = ((64,), (), (32,), (128,), (64, 64), (64, 128), (128, 64))
 """The first of them tells good encodings from others."""
 ENCODINGS = ("affine", "thermometer:7", "thermometer:15", "thermometer:31")
 FEW_SAMPLES, VERY_FEW_SAMPLES = 1000, 400
-"""With few, scores differ by luck: more folds leave more samples to train on, and there is no last round."""
+"""With few, scores differ by luck: more folds leave more samples to train on, and there is no last round.  With very
+few the loss decides in place of the accuracy, since it also counts how sure each answer is."""
 FEW_HIDDEN = ((32,), (), (64,), (64, 64))
 FEW_ENCODINGS = ("affine", "thermometer:7", "thermometer:15")
 VERY_FEW_ENCODINGS = ("affine", "pieces:4")
@@ -38,8 +39,6 @@ TABLE_HIDDEN = (64, 64)
 """Hidden layers of `--model mlp`.  On few features one layer of one-bit rows has few directions to look in."""
 SIZE_MAX = 5400
 """Bytes of a candidate: with about 600 bytes of code the classifier stays below 6 KiB."""
-BYTES_APART = 1024
-"""With very few samples, sizes that differ by less count as the same: a page of flash on small parts."""
 
 RUNS = 4
 """Work of all candidates, in units of the chosen one's run; with that run, choosing and training are five."""
@@ -130,7 +129,7 @@ def settings_for(data: Dataset, given: dict, step: Step = lambda done, most: Non
 
 def _entries(values: dict, given: dict, data: Dataset) -> list[Settings]:
     """The settings that compete; what is `given` is the same for all."""
-    has_few, has_very_few = _has_few(data), _samples(data) < VERY_FEW_SAMPLES
+    has_few, has_very_few = _samples(data) < FEW_SAMPLES, _samples(data) < VERY_FEW_SAMPLES
     sizes = [given["hidden"]] if "hidden" in given else FEW_HIDDEN if has_few else HIDDEN
     encodings = VERY_FEW_ENCODINGS if has_very_few else FEW_ENCODINGS if has_few else ENCODINGS
     encodings = [given["input_encoding"]] if "input_encoding" in given else encodings if data.has_counts else ["affine"]
@@ -148,34 +147,30 @@ class Race:
 
     def __init__(self, data: Dataset, step: Step = lambda done, most: None):
         self._data = data
-        self._folds = _folds(data, FEW_FOLDS if _has_few(data) else FOLDS)
+        self._has_few, self._has_very_few = _samples(data) < FEW_SAMPLES, _samples(data) < VERY_FEW_SAMPLES
+        self._folds = _folds(data, FEW_FOLDS if self._has_few else FOLDS)
         self._prepared: dict[tuple[int, str], Dataset] = {}
         self._waiting: list[Candidate] = []
         self._racing: list[Candidate] = []
         """The best first, without those that are clearly worse."""
         self._out: list[Candidate] = []
-        self._losses: dict[str, float] = {}
-        """By encoding, with the first network."""
         self._step, self._done, self._most = step, 0, 0
         self._work = 0.0
 
     def choose(self, entries: Iterable[Settings]) -> Choice:
         """Of those within one standard error of the best, the smallest.
 
-        With very few samples, of several within BYTES_APART the encoding decides that had the lower loss with the first
-        network, then width, which makes the luck of a single one-bit row matter less.
+        With very few samples, of all that are not clearly worse than the best the one with the lowest loss.
         """
         candidates = self._waiting = self._fitting(entries)
         self._most = len(candidates) + FINALISTS
-        has_few = _has_few(self._data)
-        share = FEW_SHARE if has_few else FIRST_SHARE
+        share = FEW_SHARE if self._has_few else FIRST_SHARE
         first = candidates[0].settings.hidden
         self._run([c for c in candidates if c.settings.hidden == first], share)
-        self._losses = {c.settings.input_encoding: c.loss for c in self._racing}
-        encodings = list(self._losses)[:ENCODINGS_KEPT]
+        encodings = [c.settings.input_encoding for c in self._racing[:ENCODINGS_KEPT]]
         self._waiting = [c for e in encodings for c in self._waiting if c.settings.input_encoding == e]
         self._run(self._waiting, share)
-        finalists, share = ([], 0.0) if has_few else self._last_round(LAST_FACTOR * share)
+        finalists, share = ([], 0.0) if self._has_few else self._last_round(LAST_FACTOR * share)
         if finalists:
             self._out = [c for c in self._racing if c not in finalists] + self._out
             self._waiting, self._racing = finalists, []
@@ -187,12 +182,16 @@ class Race:
 
     def _taken(self) -> Candidate:
         """By the scores so far."""
-        good = [c for c in self._racing if c.is_within(1, self._racing[0])]
-        least = min(c.size_bytes for c in good)
-        if _samples(self._data) >= VERY_FEW_SAMPLES:
-            return next(c for c in good if c.size_bytes == least)
-        close = [c for c in good if c.size_bytes < least + BYTES_APART]
-        return min(close, key=lambda c: (self._losses[c.settings.input_encoding], -c.size_bytes))
+        if self._has_very_few:
+            return self._racing[0]
+        return min((c for c in self._racing if c.is_within(1, self._best)), key=lambda c: c.size_bytes)
+
+    @property
+    def _best(self) -> Candidate:
+        return max(self._racing, key=lambda c: c.right)
+
+    def _rank(self, candidate: Candidate) -> tuple[float, int]:
+        return candidate.loss if self._has_very_few else -candidate.right, candidate.size_bytes
 
     def _fitting(self, entries: Iterable[Settings]) -> list[Candidate]:
         """A candidate for each that stays within SIZE_MAX; where none does, for the smallest."""
@@ -223,10 +222,10 @@ class Race:
                 break
             self._waiting = [c for c in self._waiting if c is not candidate]
             self._work += self._work_of(candidate, share)
-            self._racing = sorted([*self._racing, self._scored(candidate, share)], key=_rank)
-            out = [c for c in self._racing if not c.is_within(CLEARLY, self._racing[0])]
+            self._racing = sorted([*self._racing, self._scored(candidate, share)], key=self._rank)
+            out = [c for c in self._racing if not c.is_within(CLEARLY, self._best)]
             self._racing = [c for c in self._racing if c not in out]
-            self._out = sorted([*self._out, *out], key=_rank)
+            self._out = sorted([*self._out, *out], key=self._rank)
             self._done += 1
             self._step(self._done, self._most)
 
@@ -284,16 +283,8 @@ class Race:
         return candidate.step_work * candidate.settings.epochs * (steps + EPOCH_STEPS)
 
 
-def _rank(candidate: Candidate) -> tuple[int, int]:
-    return -candidate.right, candidate.size_bytes
-
-
 def _samples(data: Dataset) -> int:
     return len(data.train) + len(data.validation)
-
-
-def _has_few(data: Dataset) -> bool:
-    return _samples(data) < FEW_SAMPLES
 
 
 def _folds(data: Dataset, count: int) -> list[Dataset]:

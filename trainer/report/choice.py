@@ -4,7 +4,7 @@ from rich.console import Console
 
 from signbit.console import Column, console, print_table
 from signbit.qmodel.data.dataset import Dataset
-from signbit.trainer.learning.auto import BYTES_APART, Choice, settings_for
+from signbit.trainer.learning.auto import Choice, settings_for
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.report.progress import Steps
 
@@ -39,7 +39,7 @@ def print_choice(screen: Console, choice: Choice) -> None:
     ]
     print_table(screen, columns, rows)
     screen.print(
-        "taken: the smallest of those within one standard error of the best; with very few samples, up to "
-        f"{BYTES_APART:,} bytes more go into width.  Choosing was {choice.work:.1f} times the work of the run.",
+        "taken: the smallest within one standard error of the best, or with very few samples the one with the lowest "
+        f"loss.  Choosing was {choice.work:.1f} times the work of the run.",
         highlight=False,
     )

@@ -30,7 +30,8 @@ CORES = [
     CoreResult(core, core, "mps2-an385", 10_000, 9_751_960, 123, 20, 3, 1234.5, 444, 24_224, 3_728, 12.3)
     for core in MACHINES
 ]
-HOST = {"random and extreme": {"inputs": 10_000, "values": 9_751_960, "different": 0}}
+ROWS = [demo.Row(core.title, 10_000, 9_751_960, 123, ("20/20", "24,224", "3,728")) for core in CORES]
+EMULATED = demo.Emulated(ROWS, ("UART", "flash bytes", "RAM bytes"))
 MODELS = ROOT / "models"
 
 
@@ -47,7 +48,7 @@ PRINTED = {
     "models": lambda: run_command(lambda words: models.main(words, "signbit models"), []),
     "device list": command(device.main, "list"),
     "emulate": lambda: print_results(console(), CORES),
-    "demo": lambda: demo._print_agreement(console(), demo.Outcome({}, "", HOST, "", "", None, CORES, None)),
+    "demo": lambda: demo._print_agreement(console(), demo.Outcome({}, "", ROWS[0], "", "", None, EMULATED, None)),
     "bench": lambda: bench_tables.print_rows(console(), json.loads(bench_tables.RESULTS.read_text())),
 }  # fmt: skip
 

@@ -94,7 +94,7 @@ def test_recording_replaces_the_lines_of_one_python():
 def test_the_recorded_versions_fit_the_project(repository):
     """Every requirement of tools/check has a version for each Python that is recorded, and it is an allowed one."""
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    extras = environment.EXTRAS["check"].split(",")
+    extras = environment.CHECK.split(",")
     wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     recorded = {}
     for line in environment.CONSTRAINTS.read_text().splitlines()[1:]:

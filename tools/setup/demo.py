@@ -2,7 +2,8 @@
 
 Trains a network on the 1,797 handwritten digits of the package, exports it as a C header, compares the C with Python
 on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again, and writes a
-page that runs the C in a browser.
+page that runs the C in a browser.  Without GCC for Arm and QEMU, packages from PyPI run the model's code on five
+emulated cores.
 """
 
 import json
@@ -11,21 +12,55 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from signbit.codegen import wasm
+from signbit.codegen import emulated_core, wasm
+from signbit.codegen.emulated_core import EmulatedCore
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.plan import make_plan
+from signbit.codegen.verify import verify
 from signbit.console import Column, console, print_table
-from signbit.emulate.emulation import CoreResult, emulate, missing
+from signbit.emulate.emulation import emulate, missing
+from signbit.emulate.machines import MACHINES
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
 
 FOLDER = Path("build") / "demo"
 CALLER_DIR = "SIGNBIT_CALLER_DIR"
 """Where tools/demo was called from; it works in the checkout."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a machine computed, compared with Python; `figures` are columns of one emulator, and None is NOT RUN."""
+
+    title: str
+    inputs: int | None
+    values: int = 0
+    different: int = 0
+    figures: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[str]:
+        if self.inputs is None:
+            return [self.title, "NOT RUN", "", "", *self.figures]
+        return [self.title, *(f"{count:,}" for count in (self.inputs, self.values, self.different)), *self.figures]
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """The emulated cores; `headings` are those of their figures, and `remark` says what these are."""
+
+    rows: list[Row]
+    headings: tuple[str, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,17 +69,16 @@ class Outcome:
 
     training: dict
     export: str
-    host: dict | None
+    host: Row
     host_not_run: str
     page: str
     page_not_run: str | None
-    cores: list[CoreResult]
+    emulated: Emulated
     not_run: str | None
 
     @property
     def equal(self) -> bool:
-        host = self.host is None or all(part["equal"] for part in self.host.values())
-        return host and all(core.equal for core in self.cores)
+        return not any(row.different for row in (self.host, *self.emulated.rows))
 
 
 def main(arguments: list[str]) -> int:
@@ -70,16 +104,52 @@ def run_steps(model: Path, header: Path, page: Path, progress: Console) -> Outco
     training = json.loads(_step(progress, "train", "--data", "digits", "--out", str(model), "--json"))
     export = _step(progress, "export", str(model), "-o", str(header), "--test-vectors", "4")
     try:
-        host, host_not_run = json.loads(_step(progress, "verify", str(model), "--json")), ""
+        parts, host_not_run = json.loads(_step(progress, "verify", str(model), "--json")).values(), ""
+        host = Row("this computer", *(sum(part[key] for part in parts) for key in ("inputs", "values", "different")))
     except SignbitError as error:
-        host, host_not_run = None, str(error)
-    page_not_run, not_run = wasm.missing(), missing()
+        host, host_not_run = Row("this computer", None), str(error)
+    page_not_run = wasm.missing()
     written = "" if page_not_run else _step(progress, "page", str(model), "-o", str(page))
-    cores = []
+    on_qemu, from_pypi = missing(), emulated_core.missing(TARGETS["cortex-m4"])
+    emulated, not_run = Emulated([]), f"{on_qemu}; or {from_pypi}" if on_qemu and from_pypi else None
     if not not_run:
         with progress.status("") as status:
-            cores = emulate(model, load_dataset("digits").test.x, progress=status.update)
-    return Outcome(training, export, host, host_not_run, written, page_not_run, cores, not_run)
+            run_all = run_on_unicorn if on_qemu else run_on_qemu
+            emulated = run_all(model, load_dataset("digits").test.x, status.update)
+    return Outcome(training, export, host, host_not_run, written, page_not_run, emulated, not_run)
+
+
+def run_on_qemu(model: Path, inputs: np.ndarray, progress: Callable[[str], None]) -> Emulated:
+    """The real firmware on every core, with its UART."""
+    rows = []
+    for core in emulate(model, inputs, progress=progress):
+        trips = f"{core.uart_trips - core.uart_different}/{core.uart_trips}"
+        figures = trips, f"{core.flash_bytes:,}", f"{core.ram_bytes:,}"
+        rows.append(Row(core.title, core.inputs, core.values, core.different + core.uart_different, figures))
+    remark = (
+        "Sizes are those of the whole firmware, model and UART included, without the stack.\n"
+        "The cores are emulated by QEMU; no physical board took part."
+    )
+    return Emulated(rows, ("UART", "flash bytes", "RAM bytes"), remark)
+
+
+def run_on_unicorn(path: Path, inputs: np.ndarray, progress: Callable[[str], None]) -> Emulated:
+    """The model's code on the cores that packages from PyPI can emulate."""
+    model, rows, remarks = load(path), [], []
+    for target in (machine.target for machine in MACHINES.values()):
+        if reason := emulated_core.missing(target):
+            rows.append(Row(target.title, None, figures=("",)))
+            remarks.append(f"{target.title}: NOT RUN, {reason}.")
+            continue
+        progress(f"{target.title}: {len(inputs)} inputs")
+        plan, core = make_plan(model, target=target.name), EmulatedCore(target)
+        result, counts = verify(model, plan, inputs, core), core.count(plan, inputs[:1])
+        rows.append(Row(target.title, result.inputs, result.values, result.different, (f"{sum(counts):,}",)))
+    remarks += [
+        "Instructions are those of one inference, by the core's own code as Zig compiles it.",
+        "The cores are emulated by Unicorn; no physical board took part.",
+    ]
+    return Emulated(rows, ("instructions",), "\n".join(remarks))
 
 
 def show(screen: Console, outcome: Outcome, model: Path, header: Path, page: Path, seconds: float) -> None:
@@ -97,8 +167,7 @@ def show(screen: Console, outcome: Outcome, model: Path, header: Path, page: Pat
     if outcome.not_run:
         screen.print(f"Emulated Cortex-M cores: NOT RUN, {outcome.not_run}\n")
     else:
-        screen.print("Sizes are those of the whole firmware, model and UART included, without the stack.")
-        screen.print("The cores are emulated by QEMU; no physical board took part.\n")
+        screen.print(f"{outcome.emulated.remark}\n", soft_wrap=True)
     screen.print("Next:")
     caller = os.environ.get(CALLER_DIR)
     for command, purpose in (
@@ -118,17 +187,9 @@ def show(screen: Console, outcome: Outcome, model: Path, header: Path, page: Pat
 
 
 def _print_agreement(screen: Console, outcome: Outcome) -> None:
-    headings = ("inputs", "values", "different", "UART", "flash bytes", "RAM bytes")
-    if outcome.host is None:
-        rows = [("this computer", "NOT RUN", *[""] * 5)]
-    else:
-        parts = outcome.host.values()
-        totals = [sum(part[key] for part in parts) for key in ("inputs", "values", "different")]
-        rows = [("this computer", *(f"{total:,}" for total in totals), "", "", "")]
-    for core in outcome.cores:
-        trips = f"{core.uart_trips - core.uart_different}/{core.uart_trips}"
-        sizes = f"{core.flash_bytes:,}", f"{core.ram_bytes:,}"
-        rows.append((core.title, f"{core.inputs:,}", f"{core.values:,}", f"{core.different:,}", trips, *sizes))
+    headings = ("inputs", "values", "different", *outcome.emulated.headings)
+    rows = [outcome.host.cells + [""] * len(outcome.emulated.headings)]
+    rows += [row.cells for row in outcome.emulated.rows]
     print_table(screen, [Column("C == Python", left=True), *map(Column, headings)], rows)
 
 

@@ -1,10 +1,10 @@
 """Set up the project's environment and run a command in it.  Standard library only: it runs before all installs.
 
 `python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
-the compilers and the emulator from apt where that is possible, and then runs `python -m tools COMMAND` in that
-environment.  SIGNBIT_VENV names another folder than `.venv`; with SIGNBIT_PINNED=1 the packages have the versions of
-constraints.txt, which all tests were last seen to pass with, and not the newest ones; for the tests they are the very
-files whose hashes are in lock.txt, where it has lines for this Python and machine.
+the compilers and the emulator from apt where that is possible, else from PyPI, and then runs `python -m tools COMMAND`
+in that environment.  SIGNBIT_VENV names another folder than `.venv`; with SIGNBIT_PINNED=1 the packages have the
+versions of constraints.txt, which all tests were last seen to pass with, and not the newest ones; for the tests they
+are the very files whose hashes are in lock.txt, where it has lines for this Python and machine.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
 CHECK = "firmware,plot,test,bench,cross,browser"
-EXTRAS = {"demo": "firmware", "check": CHECK, "prove": CHECK}
+HOST_COMPILERS = ("cc", "gcc", "clang")
+FIRMWARE_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
 STAMP = VENV / "signbit-stamp"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 LOCK = Path(__file__).with_name("lock.txt")
@@ -62,7 +63,7 @@ def main(command: str, arguments: list[str]) -> None:
     """Set up, then become the command."""
     wanted = APT_PACKAGES | ({} if command == "demo" else APT_PACKAGES_TO_CHECK)
     install_apt_packages(wanted)
-    make_environment(EXTRAS[command])
+    make_environment(extras_for_demo() if command == "demo" else CHECK)
     # the environment's commands (pio and friends) come first, also for subprocesses
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -77,11 +78,18 @@ def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
         apt_install(*missing)
 
 
+def extras_for_demo() -> str:
+    """The firmware's, where there are its compiler and emulator; where any is missing, PyPI's compiler and emulator."""
+    has_firmware_tools = all(map(is_there, FIRMWARE_TOOLS))
+    has_all = has_firmware_tools and any(map(is_there, HOST_COMPILERS))
+    return ",".join(["firmware"] * has_firmware_tools + ["cross"] * (not has_all))
+
+
 def apt_install(*packages: str) -> None:
     """Install packages, or say why not and how to."""
     install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        say(f"not installed: {', '.join(packages)}. What needs them will be NOT RUN. To install them:")
+        say(f"not installed: {', '.join(packages)}. Packages from PyPI do what they can instead; to install all:")
         say(f"    sudo {shlex.join(install)}")
         return
     say(f"installing {', '.join(packages)} with apt-get ...")
@@ -117,9 +125,6 @@ def make_environment(extras: str) -> None:
         pip_install("--no-build-isolation", "--no-deps", "-e", str(ROOT))
     else:
         pip_install("-e", f"{ROOT}[{extras}]")
-    if not shutil.which("cc") and not shutil.which("gcc") and not shutil.which("clang"):
-        say("no C compiler here: installing the one from PyPI (ziglang) for the comparison on this computer ...")
-        pip_install("ziglang")
     STAMP.write_text(" ".join([stamp, *known, extras]))
 
 

@@ -133,6 +133,16 @@ def test_ternary_weights_and_a_scale_for_each_output():
     assert imported.model.layers[0].ternary and differences(imported)[1] == 0
 
 
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_the_factors_of_gemm_count(is_transposed):
+    """alpha * x @ w + beta * bias."""
+    graph, weights = Graph(12), signs(12, 6)
+    matrix = weights.T.copy() if is_transposed else weights
+    x = graph("Gemm", "x", matrix, ramp(6, -2, 2), alpha=0.5, beta=3.0, transB=int(is_transposed))
+    imported = graph.imported(graph.dense(relu(graph, x, step=0.11), 3, 6))
+    assert differences(imported)[0] < 0.01
+
+
 def test_weights_are_folded_constants():
     """As exporters leave them: a sign of latent weights, transposed."""
     graph = Graph(12)

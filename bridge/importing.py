@@ -24,7 +24,7 @@ from signbit.bridge.graph.library import ModelProto, TensorProto, numpy_helper
 from signbit.bridge.graph.node import Known, Node, Operator
 from signbit.bridge.graph.reading import OPSET_MIN, OWN_DOMAIN, attributes, read
 from signbit.bridge.graph.source import InputSlot, Slot
-from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, cause
+from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, made_of
 from signbit.bridge.operators import elementwise, merges, own, pools, quantizers, shapes, weighted
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_name
@@ -179,7 +179,9 @@ class _Walk:
 
     def _run(self, node: Node) -> Known:
         """What the node gives; Unmappable is only refused where the network's output needs it."""
-        if node.kind not in TAKE_UNMAPPABLE and (given := cause(node.inputs)) is not None:
+        if node.kind == "Identity" and node.has(0):
+            return node.inputs[0]
+        if node.kind not in TAKE_UNMAPPABLE and (given := made_of(node.inputs)) is not None:
             return given
         try:
             if node.is_constant:
@@ -246,8 +248,8 @@ class _Walk:
         name = found.graph.output[0].name
         logits = self.ends.get(name, name)
         final = self.known.get(logits)
-        if (found_cause := cause([final])) is not None:
-            raise SignbitError(found_cause.reason)
+        if (given := made_of([final])) is not None:
+            raise SignbitError(given.reason)
         if isinstance(final, Difference):
             raise SignbitError(f"the network's output {elementwise.NO_DIFFERENCE}")
         if not isinstance(final, Tensor):

@@ -245,9 +245,20 @@ def test_a_surrogate_without_an_integer_form_cancels_out(kind):
         hard = step_where(graph, x)
         if soft:
             y = graph("Tanh", x) if kind == "Tanh" else graph("Add", graph("Mul", x, x), x)
-            hard = graph("Add", *(y, graph("Sub", hard, y)) if soft == "first" else (graph("Sub", hard, y), y))
+            same = graph("Identity", y)
+            hard = graph("Add", *(y, graph("Sub", hard, same)) if soft == "first" else (graph("Sub", hard, y), same))
         hashes.append(graph.imported(graph.dense(hard, 3, 6)).model.hash)
     assert len(hashes) == 3 and len(set(hashes)) == 1
+
+
+def test_another_surrogate_does_not_cancel_out():
+    graph = Graph(12)
+    x = graph.dense("x", 6, 12)
+    soft = graph("Tanh", x)
+    twice = graph("Mul", soft, np.float32(2))
+    straight = graph("Add", twice, graph("Identity", graph("Sub", step_where(graph, x), graph("Identity", soft))))
+    with pytest.raises(SignbitError, match=r"Tanh1.*no integer form of Tanh"):
+        graph.imported(graph.dense(straight, 3, 6))
 
 
 def test_what_nothing_reads_need_not_have_an_integer_form():

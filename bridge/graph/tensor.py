@@ -156,10 +156,13 @@ class Unmappable:
     reason: str
 
 
-def cause(values: Iterable) -> Unmappable | None:
-    """The first of the values, or of what differences are of, that has no integer form."""
+def made_of(values: Iterable) -> Unmappable | None:
+    """What is made of values, or of differences of values, one of which has no integer form; else None.
+
+    It is another value than they are, which do not cancel it out.
+    """
     for value in values:
-        found = cause((value.left, value.right)) if isinstance(value, Difference) else value
+        found = made_of((value.left, value.right)) if isinstance(value, Difference) else value
         if isinstance(found, Unmappable):
-            return found
+            return Unmappable(found.reason)
     return None

@@ -9,7 +9,7 @@ from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.library import TensorProto
 from signbit.bridge.graph.node import Node, Operator
 from signbit.bridge.graph.stairs import Rounding, Step
-from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, cause
+from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, made_of
 from signbit.bridge.operators.merges import add_tensors
 from signbit.qmodel.errors import SignbitError
 
@@ -22,7 +22,7 @@ def add(node: Node, builder: Builder) -> Tensor | Unmappable:
     for each, other in (node.inputs, node.inputs[::-1]):
         if isinstance(other, Difference) and each is other.right:
             return other.left
-    if (found := cause(node.inputs)) is not None:
+    if (found := made_of(node.inputs)) is not None:
         return found
     if any(isinstance(each, Difference) for each in node.inputs):
         raise SignbitError(NO_DIFFERENCE)
@@ -35,7 +35,7 @@ def add(node: Node, builder: Builder) -> Tensor | Unmappable:
 def subtract(node: Node, builder: Builder) -> Tensor | Difference | Unmappable:
     if not any(isinstance(each, np.ndarray) for each in node.inputs):
         return _joined(node, np.subtract) or Difference(*node.inputs)
-    if (found := cause(node.inputs)) is not None:
+    if (found := made_of(node.inputs)) is not None:
         return found
     tensor, other = _sides(node)
     return tensor.affine(-1.0, other) if isinstance(node.inputs[1], Tensor) else tensor.affine(1.0, -other)
@@ -235,7 +235,6 @@ OPERATORS: dict[str, Operator] = {
     "Floor": floor,
     "Greater": comparison(np.greater),
     "GreaterOrEqual": comparison(np.greater_equal),
-    "Identity": same,
     "Less": comparison(np.less),
     "LessOrEqual": comparison(np.less_equal),
     "Max": maximum,

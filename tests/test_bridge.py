@@ -91,6 +91,15 @@ def test_a_max_pool_after_the_activation_is_one_before_it(gains):
     assert differences(imported) == (pytest.approx(0, abs=0.3), 0)
 
 
+def test_a_max_pool_after_a_falling_sign_is_one_before_it():
+    graph = Graph(2, 6, 6)
+    bits = graph("Where", graph("Greater", conv(graph, "x"), np.float32(0.5)), np.float32(-1), np.float32(1))
+    x = graph("MaxPool", bits, kernel_shape=[2, 2], strides=[2, 2])
+    imported = graph.imported(to_logits(graph, x, 16))
+    assert [layer.kind for layer in imported.model.layers] == ["conv2d", "dense"]
+    assert differences(imported) == (0.0, 0)
+
+
 def test_an_image_with_channels_last_gives_the_same_model():
     """The bytes of the model are HWC, whatever the graph's order."""
     first, last = Graph(2, 6, 6), Graph(6, 6, 2)
@@ -354,9 +363,11 @@ def test_a_bare_sign_says_what_becomes_of_0():
 
 
 @pytest.mark.parametrize("value", [-1.0, 1.0])
-def test_one_bit_values_are_padded_with_either_sign(value):
+@pytest.mark.parametrize("offset", [0.0, 1e12, -1e12])
+def test_one_bit_values_are_padded_with_either_sign(value, offset):
+    """Signs that always or never are +1 among them."""
     graph = Graph(2, 6, 6)
-    x = step_where(graph, conv(graph, "x"))
+    x = step_where(graph, graph("Add", conv(graph, "x"), np.float32([0, offset, 0, 0]).reshape(4, 1, 1)))
     x = graph("Mul", x, np.float32(0.5))
     x = graph("Pad", x, np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(value))
     imported = graph.imported(to_logits(graph, step_where(graph, conv(graph, x, 4, 4, seed=5)), 64))

@@ -154,8 +154,8 @@ def threshold(gain: np.ndarray, offset: np.ndarray, is_strict: np.ndarray) -> Si
     size = np.where(gain == 0, 1.0, np.abs(gain))
     exact = -offset / size
     reached = np.where(is_strict, np.floor(exact) + 1, np.ceil(exact))
-    # the range of every accumulator lies within int32
-    reached = np.clip(reached, INT32_MIN + 1, INT32_MAX)
+    # no accumulator is near int32's ends; 1 - T, the threshold of the opposite sign, is within them, too
+    reached = np.clip(reached, INT32_MIN + 2, INT32_MAX)
     always = np.where(is_strict, offset > 0, offset >= 0)
     reached = np.where(gain == 0, np.where(always, INT32_MIN, INT32_MAX), reached)
     return Sign(reached.astype(np.int32), np.where(gain < 0, -1, 1).astype(np.int8))

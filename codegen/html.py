@@ -1,5 +1,7 @@
 """What the project's HTML pages share: a strict environment, one look, and the first layer's weights."""
 
+import base64
+import hashlib
 import json
 import re
 from functools import cache
@@ -37,6 +39,12 @@ def source(suffix: str, *names: str) -> str:
     text = "".join(path.read_text() for path in paths if path.is_file())
     text = MARGIN.sub("", COMMENT.sub("", text))
     return marked_safe(CSS_BLANKS.sub(r"\1", text) if suffix == ".css" else text)
+
+
+def hash_source(text: str) -> str:
+    """The source expression of a content security policy that allows an inline script or style."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return marked_safe(f"'sha256-{base64.b64encode(digest).decode()}'")
 
 
 def json_text(value: dict) -> str:

@@ -5,12 +5,11 @@ names, WebAssembly, and no request.
 """
 
 import base64
-import hashlib
 import zlib
 
 import numpy as np
 
-from signbit.codegen.html import environment, first_weights, json_text, marked_safe, source
+from signbit.codegen.html import environment, first_weights, hash_source, json_text, source
 from signbit.codegen.inputs import described
 from signbit.codegen.plan import Plan
 from signbit.codegen.report import shape_text
@@ -55,9 +54,9 @@ def live_page(model: QuantizedModel, plan: Plan) -> str:
             title=TITLES[kind],
             kind=kind,
             style=style,
-            style_hash=_hash(style),
+            style_hash=hash_source(style),
             scripts=scripts,
-            script_hashes=[_hash(script) for script in scripts],
+            script_hashes=[hash_source(script) for script in scripts],
             module_bytes=len(module),
             flash_bytes=plan.data_bytes + plan.table_bytes,
             facts=json_text(facts(model, plan) | {"module": _base64(zlib.compress(module, 9))}),
@@ -153,11 +152,6 @@ def slider_ends(quantization: InputQuantization) -> list[tuple[int, int]]:
     parts = np.split(changes, np.cumsum(bits)[:-1], axis=1)
     places = [np.flatnonzero(part.any(axis=1)) for part in parts]
     return [(int(counts[at[0]]), int(counts[at[-1] + 1])) if len(at) else (0, 1) for at in places]
-
-
-def _hash(text: str) -> str:
-    """The source expression that allows an inline script or style."""
-    return marked_safe(f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'")
 
 
 def _base64(data: bytes) -> str:

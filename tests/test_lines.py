@@ -8,7 +8,7 @@ import pytest
 
 from signbit.codegen.layout import COLUMNS
 
-SUFFIXES = {".py", ".c", ".h", ".j2", ".ld"}
+SUFFIXES = {".py", ".c", ".h", ".j2", ".ld", ".js", ".css"}
 
 
 def is_code(path: Path) -> bool:

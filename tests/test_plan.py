@@ -1,9 +1,7 @@
 """The plan: the arena, the choice of kernels, what the compiler measures, and the reports."""
 
-import base64
 import itertools
 import json
-import re
 import struct
 import zlib
 from math import ceil
@@ -203,17 +201,6 @@ edge: { sourcename: "f" targetname: "x.c:g" label: "x.c:5:5" }
 edge: { sourcename: "x.c:g" targetname: "__aeabi_uidiv" label: "x.c:5:5" }
 """
     assert measure._deepest_path(graph, "f") == 40
-
-
-def test_page_is_one_file_with_pictures(tmp_path):
-    save(random_network(3, layers=2), tmp_path / "m.npz")
-    page = tmp_path / "m.html"
-    arguments = ["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "m.h"), "--report", str(page)]
-    assert run_command(main, arguments) == 0
-    text = page.read_text()
-    assert not re.search(r"""(src|href)=(?!"data:)""", text)
-    pictures = [base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", text)]
-    assert pictures and all(picture.startswith(b"\x89PNG") for picture in pictures)
 
 
 def test_png_holds_the_pixels():

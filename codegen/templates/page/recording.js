@@ -10,7 +10,8 @@ function makeSource(place, changed) {
   const plot = makePlot(place, channels, rows, (start) => changed(window(start)));
   const paste = element("div", { className: "paste" });
   place.append(paste);
-  textSource(paste, `Paste CSV: ${rows} rows or more of ${facts.channels.map(({ name }) => name).join(", ")}`, (text) => {
+  const names = facts.channels.map(({ name }) => name).join(", ");
+  textSource(paste, `Paste CSV: ${rows} rows or more of ${names}`, (text) => {
     const read = readTable(text);
     if (read.rows.length < rows) {
       throw new Error(`there are ${read.rows.length} rows, but a window has ${rows}`);

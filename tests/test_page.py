@@ -51,7 +51,8 @@ def in_node(tmp_path):
         page.write_text(text or live_page(model, make_plan(model)))
         done = subprocess.run(["node", HARNESS, page], input=inputs.tobytes(), capture_output=True)
         assert done.returncode == 0, done.stderr.decode()
-        return compare(model, inputs, done.stdout)
+        # a page answers each window alone
+        return compare(replace(model, decision=None), inputs, done.stdout)
 
     return run
 

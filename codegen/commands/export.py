@@ -11,8 +11,8 @@ from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.codegen.report import as_dict
 from signbit.codegen.report_page import page_text
-from signbit.codegen.sbom import header_bom
 from signbit.codegen.run import RunRecord, read_run
+from signbit.codegen.sbom import header_bom
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError

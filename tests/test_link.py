@@ -2,12 +2,14 @@
 
 import random
 import struct
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from signbit.line.link import DeviceError, Link, LinkError
-from signbit.line.protocol import ErrorCode, Frame, Request, decode, encode
+from signbit.line.protocol import ANSWER, ErrorCode, Frame, Request, decode, encode
 from tests.host_device import HostDevice
 
 OFFSET_0 = struct.pack("<I", 0)
@@ -68,6 +70,56 @@ def test_a_stale_answer_is_not_taken(host_device, host_model):
     host_device.sent = old
     x = bytes(100)
     assert link.infer(x).logits == tuple(host_model.run(np.zeros((1, 100), np.uint8))[0])
+
+
+def changing(device, kind, change):
+    """Let `change` make other payloads of the device's answers to requests of that kind; they arrive intact."""
+    send = device.write
+
+    def write(data):
+        send(data)
+        frames = [decode(part) for part in device.sent.split(b"\0") if part]
+        changed = [
+            replace(each, payload=change(each.payload)) if each.type == kind | ANSWER else each for each in frames
+        ]
+        device.sent = b"".join(map(encode, changed))
+
+    device.write = write
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        (Request.INFER, lambda payload: payload[:15] + bytes(4) + payload[19:], "answered for another input"),
+        (Request.INFER, lambda payload: payload[:19] + bytes(4), "not those of this inference"),
+        (Request.LOGITS, lambda payload: payload[:-1] + bytes([payload[-1] ^ 1]), "not those of this inference"),
+    ],
+    ids=["input", "sum of the logits", "logits"],
+)
+def test_an_intact_answer_of_another_inference_is_refused(host_device, kind, change, words):
+    link = Link(host_device)
+    link.info()
+    changing(host_device, kind, change)
+    with pytest.raises(LinkError, match=words):
+        link.infer(bytes(range(100)))
+
+
+def test_an_answer_to_an_earlier_request_of_the_same_kind_is_not_taken(host_device, host_model):
+    """It has the same type, and only its sequence number is old."""
+    link = Link(host_device)
+    x = bytes(range(100))
+    link.infer(x)
+    sequence = (link._sequence - 5) & 0xFFFF
+    stale = host_device.serve(encode(Frame(Request.INFER, sequence, struct.pack("<I", zlib.crc32(x)))))
+    send = host_device.write
+
+    def write(data):
+        if len(data) > 1 and decode(data[:-1]).type == Request.INFER:
+            host_device.sent = stale
+        send(data)
+
+    host_device.write = write
+    assert link.infer(bytes(100)).logits == tuple(host_model.run(np.zeros((1, 100), np.uint8))[0])
 
 
 def test_every_layer_can_be_seen(host_device, host_model):

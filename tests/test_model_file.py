@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -184,10 +185,28 @@ def test_entry_that_lies_about_its_size_is_refused(model):
     """The central directory says 152 bytes, the stream unpacks to more: never read past what was checked."""
     data = file.to_bytes(model)
     honest = zipfile.ZipFile(io.BytesIO(data)).getinfo("layer0.bias.npy").file_size
-    bomb = rewrite(data, replace={"layer0.bias.npy": b"\0" * 1_000_000})
-    lying = bomb.replace((1_000_000).to_bytes(4, "little"), honest.to_bytes(4, "little"))
+    bomb = rewrite(data, replace={"layer0.bias.npy": b"\0" * 50_000_000})
+    lying = bomb.replace((50_000_000).to_bytes(4, "little"), honest.to_bytes(4, "little"))
+    tracemalloc.start()
     with pytest.raises(SignbitError):
         file.from_bytes(lying)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def test_an_entry_twice_is_refused(model):
+    """One of the two could be what was checked, and the other what is read."""
+    buffer = io.BytesIO(file.to_bytes(model))
+    with zipfile.ZipFile(buffer, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("layer0.bias.npy", npy(np.zeros(6, np.int32)))
+    with pytest.raises(SignbitError, match="an entry twice"):
+        file.from_bytes(buffer.getvalue())
+
+
+def test_a_header_beyond_its_limit_is_refused_before_it_is_unpacked(model):
+    long = npy(np.frombuffer(b"{" + b" " * (2 << 20) + b"}", np.uint8))
+    with pytest.raises(SignbitError, match="the header is too large"):
+        file.from_bytes(rewrite(file.to_bytes(model), replace={"header.npy": long}))
 
 
 @given(st.data())

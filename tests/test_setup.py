@@ -105,3 +105,33 @@ def test_the_recorded_versions_fit_the_project(repository):
         for requirement in map(Requirement, wanted):
             assert requirement.name in versions, f"{requirement}: record it with python -m tools pin"
             assert requirement.specifier.contains(versions[requirement.name]), requirement
+
+
+def test_the_lock_has_a_hash_for_each_version_that_is_pinned():
+    """For the Pythons that it has lines for."""
+    lines = [re.fullmatch(LOCKED, line) for line in environment.LOCK.read_text().splitlines()[1:]]
+    assert lines and all(lines)
+    locked = {(match["python"], match["name"], match["version"]) for match in lines}
+    pythons = {python for python, _, _ in locked}
+    pinned = re.findall(r'^(\S+)==(\S+) ; python_version == "([\d.]+)"$', environment.CONSTRAINTS.read_text(), re.M)
+    assert locked == {(python, name, version) for name, version, python in pinned if python in pythons}
+
+
+LOCKED = (
+    r'(?P<name>\S+)==(?P<version>\S+) ; python_version == "(?P<python>[\d.]+)" and sys_platform == "\w+"'
+    r' and platform_machine == "\w+" --hash=sha256:[0-9a-f]{64}'
+)
+
+
+def test_pinned_tests_take_the_files_of_the_lock(monkeypatch, tmp_path):
+    called = []
+    monkeypatch.setattr(environment, "pip_install", lambda *words: called.append(words))
+    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(environment, "make_venv", lambda: None)
+    monkeypatch.setattr(environment, "LOCK", tmp_path / "lock.txt")
+    for text, first in ((f"a==1 {environment.MARKER} --hash=sha256:0", "--require-hashes"), ("", "-e")):
+        environment.LOCK.write_text(text)
+        monkeypatch.setenv("SIGNBIT_PINNED", "1")
+        environment.make_environment(environment.CHECK)
+        assert called[0][0] == first
+        called.clear()

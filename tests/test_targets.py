@@ -1,4 +1,4 @@
-"""Headers for a core: gcc and clang take them for that core, and no compiler takes them for another."""
+"""Headers for a core: no compiler takes them for another.  `python -m tools prove compilers` shows who takes them."""
 
 import shutil
 import subprocess
@@ -9,14 +9,8 @@ from signbit.codegen.kernels.targets import ARM, RISCV, TARGETS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
 from signbit.qmodel.file import load
-from tools.networks.random import random_network
 
 CORES = [target for target in TARGETS.values() if target.flags]
-# clang has no -mcpu for every core under Thumb's generic name
-CLANG = {ARM: ("clang", "--target=thumbv6m-none-eabi"), RISCV: ("clang", "--target=riscv32")}
-# clang before 20 has no RV32E
-NO_CLANG = {"riscv32e"}
-OPTIMIZATIONS = ("-O0", "-Os", "-O2", "-O3")
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 
 
@@ -32,26 +26,6 @@ def compiled(command, source) -> subprocess.CompletedProcess:
         packages = {tools.compiler: tools.package for tools in (ARM, RISCV)}
         pytest.skip(f"{command[0]} is missing: apt install {packages.get(command[0], command[0])}")
     return subprocess.run([*command, "-c", source, "-o", f"{source}.o"], capture_output=True, text=True)
-
-
-@pytest.mark.parametrize(
-    "compiler, target",
-    [
-        *(pytest.param((target.toolchain.compiler,), target, id=f"gcc-{target.name}") for target in CORES),
-        *(
-            pytest.param(CLANG[target.toolchain], target, id=f"clang-{target.name}")
-            for target in CORES
-            if target.name not in NO_CLANG
-        ),
-    ],
-)
-def test_both_compilers_take_the_code(compiler, target, repository, tmp_path):
-    models = [load(repository / "models" / "digits-mlp.npz"), *(random_network(seed, layers=3) for seed in range(4))]
-    for model in models:
-        source = header(tmp_path, target, model)
-        for optimization in OPTIMIZATIONS:
-            done = compiled([*compiler, "-ffreestanding", *target.flags, *WARNINGS, optimization], source)
-            assert done.returncode == 0, f"{optimization}: {done.stderr[:2000]}"
 
 
 @pytest.mark.parametrize("target", CORES, ids=lambda target: target.name)

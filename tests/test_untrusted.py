@@ -124,6 +124,13 @@ def test_entries_are_stored_or_deflated(repository, tmp_path, method):
         archive.plain_arrays(zipped({"x.npy": npy(np.arange(3))}, method), 1000)
 
 
+def test_arrays_that_unpack_to_more_than_their_reader_allows_are_refused():
+    content = zipped({"x.npy": npy(np.zeros(1000)), "y.npy": npy(np.zeros(1000))})
+    assert set(archive.plain_arrays(content, 20_000)) == {"x", "y"}
+    with pytest.raises(SignbitError, match="unpacks to more than 10,000 bytes"):
+        archive.plain_arrays(content, 10_000)
+
+
 def test_a_header_without_finite_numbers_is_refused(repository, tmp_path):
     with zipfile.ZipFile(repository / "models" / "digits-mlp.npz") as file:
         entries = {name: file.read(name) for name in file.namelist()}

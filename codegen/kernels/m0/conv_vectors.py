@@ -407,7 +407,7 @@ class ConvVectors(Kernel):
             "table": strips * self._rows_read(job) * len(layout.groups),
             "pass": strips * (image["rows"] if self.keeps_tables else self._rows_inside(job) * len(layout.chunks)),
             "outputs": strips * image["rows"],
-            "copied": strips * bytes_copied,
+            "copied in strips" if strips > 1 else "copied": strips * bytes_copied,
             "start": self._memory(job, layout)["neuron_rows"] * bool(np.ndim(self._lowest(job, self.layout(job)))),
         }
 

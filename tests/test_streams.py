@@ -135,6 +135,7 @@ def test_what_can_not_be_decided_is_refused_in_one_line(trained, words, trainer,
     for arguments, expected in (
         (("decide", trained, "--data", words, "-o", tmp_path / "x.npz"), "--out needs a rate"),
         (("decide", "digits-mlp", "--data", "digits"), "has no streams to decide on"),
+        (("evaluate", trained, "--data", words, "--minutes", "5"), "--minutes is the length of composed sounds"),
         (("evaluate", trained, "--data", words, "--stream"), "words has no decision; choose one with: signbit decide"),
     ):
         code, _, err = trainer(*arguments)

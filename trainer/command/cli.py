@@ -16,7 +16,7 @@ from signbit.qmodel.model import check_name
 from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
-from signbit.trainer.command.decide import evaluate_stream
+from signbit.trainer.command.decide import check_minutes, evaluate_stream
 from signbit.trainer.command.keeper import Keeper, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
@@ -79,6 +79,7 @@ def evaluate_command(arguments: list[str], prog: str) -> None:
     if options.stream is not None:
         evaluate_stream(model, options)
         return
+    check_minutes(options)
     data = dataset_for(model, options.data, options.data_dir)
     confusion = evaluate(model, data)
     part = "of all inputs" if data.is_whole else "of the test part"

@@ -31,6 +31,8 @@ from signbit.trainer.report.results import UNDEFINED
 RATES = (0.5, 1.0, 3.0, 10.0)
 """False alarms an hour that are tried where none is chosen."""
 MINUTES = 60
+COMPOSED = ""
+"""What `--stream` is without a PATH."""
 
 
 def main(arguments: list[str], prog: str) -> None:
@@ -42,7 +44,7 @@ def main(arguments: list[str], prog: str) -> None:
     model = load(options.model)
     if model.front_end is None or isinstance(model.front_end, Statistics):
         raise SignbitError(f"{model.name} has no streams to decide on; train it with --front-end logmel or spectrum")
-    sounds = _composed(dataset_for(model, options.data), options.minutes, is_chosen=True)
+    sounds = _composed(dataset_for(model, options.data), options.minutes or MINUTES, is_chosen=True)
     rates = RATES if options.false_alarms is None else (options.false_alarms,)
     choices = []
     for rate in rates:
@@ -78,9 +80,10 @@ def evaluate_stream(model: QuantizedModel, options) -> None:
     """Print what `model` names in the recordings at `options.stream`, or in sounds composed of its test part."""
     if model.decision is None:
         raise SignbitError(f"{model.name} has no decision; choose one with: signbit decide")
-    if options.stream == "":
-        sounds = _composed(dataset_for(model, options.data), options.minutes, is_chosen=False)
+    if options.stream == COMPOSED:
+        sounds = _composed(dataset_for(model, options.data), options.minutes or MINUTES, is_chosen=False)
     else:
+        check_minutes(options)
         sounds = _recordings(model, Path(options.stream))
     found: dict[str, Heard] = {}
     for name, sound in sounds.items():
@@ -165,10 +168,15 @@ def _parser(prog: str) -> Parser:
     return parser
 
 
+def check_minutes(options) -> None:
+    """Raises SignbitError where nothing is composed."""
+    if options.minutes is not None:
+        raise SignbitError("--minutes is the length of composed sounds; give it with --stream without a PATH")
+
+
 def add_minutes(parser) -> None:
     parser.add_argument(
         "--minutes",
         **number("MINUTES", 0, 6000, "()").argument(),
-        default=MINUTES,
         help=f"length of the sound that is composed of unknown words and noise (default: {MINUTES})",
     )

@@ -6,7 +6,7 @@ from signbit.qmodel.command import Parser
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.shipped import add_model
-from signbit.trainer.command.decide import add_minutes
+from signbit.trainer.command.decide import COMPOSED, add_minutes
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network import architecture
 
@@ -87,7 +87,7 @@ def evaluate_parser(prog: str) -> Parser:
     parser.add_argument(
         "--stream",
         nargs="?",
-        const="",
+        const=COMPOSED,
         metavar="PATH",
         help="count what a model with a decision names in a recording or a folder of them, whose words NAME.csv beside "
         "each gives as rows of second and word; without PATH, in sounds composed of the test part",

@@ -24,7 +24,7 @@ OTHER_DISTANCES_DB = (0, 10, 20)
 STEPS_A_WINDOW = 6
 """Answers in the time of a window."""
 ANSWERS = (2, 3, 4, 6, 8)
-PER_MILLE = range(400, 1000, 20)
+PER_MILLE = (400, 600, 700, 800, 850, 900, 930, 950, 970, 980, 990, 995, 998, 999, 1000)
 WINDOWS_AT_ONCE = 1000
 
 

@@ -185,6 +185,12 @@ STRANGE = {
         (0, 0.5),
         "'time (ms)': it rises",
     ),
+    "a time that begins anew": (
+        "t,x,y,c\n" + rows_of(lambda n: f"{n % 30 / 10},{n % 3}"),
+        ("x", "y"),
+        (0, 0.5),
+        "'t': it rises",
+    ),
     "a number with gaps": (
         "id,y,c\n" + rows_of(lambda n: f"{900 + n * n}"),
         ("y",),
@@ -198,6 +204,12 @@ STRANGE = {
         "the label is column '1': the first column",
     ),
     "thousands": ('x,y,c\n"1,234.5",2,a\n"-12,345,678",3,b\n', ("x", "y"), (1234.5, 2), None),
+    "thousands by blanks": (
+        "x;y;c\n1\u00a0234,5;2;a\n\u22121\u202f234;3;b\n",
+        ("x", "y"),
+        (1234.5, 2),
+        "decimal comma",
+    ),
     "thousands by points": ("x;y;c\n1.234,5;2;a\n12.345.678;3;b\n", ("x", "y"), (1234.5, 2), "decimal comma"),
 }
 
@@ -223,6 +235,8 @@ def test_a_repeated_header_ends_a_recording(parts):
         ("x;y;c\n1.5;2;a\n2,5;3;b\n", {"decimal": "comma"}, "'1.5' is not a number"),
         ("x,y,c\n0,1,a\nno,2,b\n3.5,3,a\n", {}, "row 3, column 'x': 'no' is not a number"),
         ("x,y,c\n" + rows_of(lambda n: "5", lambda n: "7"), {}, "same values, so there is nothing to learn from"),
+        (b"x,y,c\n1,2,a\n3,\0\0\0", {}, "line 3 has zero bytes in it; remove that line, or save the file as UTF-8"),
+        ("x,c\n1,a\n2,b\n".encode("utf-16-le"), {}, "line 1 has zero bytes"),
         (b"PK\x03\x04 and so on", {}, "is a workbook or an archive; save its table as .csv"),
     ],
 )

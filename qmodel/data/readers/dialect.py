@@ -16,6 +16,11 @@ GROUPED_BY_COMMAS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})*,[0-9]{3}(\.[0-9]+|,
 """1,234.5 and 1,234,567; but 1,234 may be meant with a decimal comma."""
 GROUPED_BY_POINTS = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?", re.ASCII)
 """Where the decimal sign is a comma."""
+GROUPED_BY_SIGNS = re.compile(r"[+-]?[0-9]{1,3}([\u00a0\u202f ’'][0-9]{3})+([.,][0-9]+)?")
+"""By blanks of three kinds or apostrophes, whatever the decimal sign is."""
+GROUP_SIGNS = dict.fromkeys(map(ord, "\u00a0\u202f ’'"))
+MINUS = "\u2212"
+"""As spreadsheets and tables for print have it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Dialect:
 
     def number(self, text: str) -> float:
         """NaN for what is not a number, or not finite.  Thousands may be in groups if that can mean nothing else."""
+        text = text.replace(MINUS, "-")
+        if GROUPED_BY_SIGNS.fullmatch(text):
+            text = text.translate(GROUP_SIGNS)
         if self.decimal == ".":
             return number(text.replace(",", "") if GROUPED_BY_COMMAS.fullmatch(text) else text)
         if GROUPED_BY_POINTS.fullmatch(text):

@@ -30,6 +30,8 @@ PARTS = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "dev"
 """Words of a split column, and the part that each means."""
 COUNTING_MIN = 0.99
 """Part of a counter's values that follow the one before."""
+RISING_MIN = 0.9
+"""The same of values that are higher than the one before; a time may begin anew with each recording."""
 COUNTER_NAME = re.compile(
     r"1|#|unnamed.*|__index_level_[0-9]+__|(row|serial|sample|record)?[ _]*(index|idx|id|no|nr|number|row)[.:]?", re.I
 )
@@ -134,7 +136,7 @@ def counters(
         steps = np.diff(values[:, place])
         if is_number and (steps == 1).mean() >= COUNTING_MIN:
             found[index] = "it counts the rows"
-        elif (steps > 0)[~starts[1:]].sum() >= COUNTING_MIN * max(1, np.count_nonzero(~starts[1:])):
+        elif (steps > 0)[~starts[1:]].sum() >= RISING_MIN * max(1, np.count_nonzero(~starts[1:])):
             found[index] = "it rises from row to row, as a number or time of the row does"
     return found
 

@@ -22,7 +22,13 @@ def lines(path: Path) -> Iterator[str]:
                 raise SignbitError(f"{path.name}: is a workbook or an archive; save its table as .csv")
             encoding = "utf-16" if stream.peek(2)[:2] in UTF_16 else "utf-8-sig"
             text = io.TextIOWrapper(stream, encoding, newline="")
+            number = 0
             while line := text.readline(LINE_CHARACTERS_MAX):
+                number += 1
+                if "\0" in line:
+                    raise SignbitError(
+                        f"{path.name}: line {number} has zero bytes in it; remove that line, or save the file as UTF-8"
+                    )
                 if len(line) == LINE_CHARACTERS_MAX:
                     raise SignbitError(f"{path.name}: has a line of {LINE_CHARACTERS_MAX:,} characters; is it a table?")
                 yield line

@@ -77,12 +77,13 @@ def test_a_computer_without_a_compiler_is_not_run(steps, model, tmp_path, monkey
 @pytest.mark.parametrize(
     ("installed", "extras"),
     [
-        ({"cc", "arm-none-eabi-gcc", "qemu-system-arm"}, "firmware"),
+        ({"clang", "wasm-ld", "arm-none-eabi-gcc", "qemu-system-arm"}, "firmware"),
         ({"arm-none-eabi-gcc", "qemu-system-arm"}, "firmware,cross"),
+        ({"cc", "clang", "arm-none-eabi-gcc", "qemu-system-arm"}, "firmware,cross"),
         ({"cc", "qemu-system-arm"}, "cross"),
         (set(), "cross"),
     ],
-    ids=["all", "no host compiler", "no Arm compiler", "nothing"],
+    ids=["all", "no host compiler", "no linker for the page", "no Arm compiler", "nothing"],
 )
 def test_pypi_takes_the_place_of_what_apt_did_not_bring(monkeypatch, installed, extras):
     monkeypatch.setattr(environment, "is_there", lambda name: name in installed)

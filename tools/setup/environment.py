@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
 CHECK = "firmware,plot,test,bench,cross,browser"
-HOST_COMPILERS = ("cc", "gcc", "clang")
+PAGE_TOOLS = ("clang", "wasm-ld")
+"""The first compiles for this computer, too."""
 FIRMWARE_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
 STAMP = VENV / "signbit-stamp"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
@@ -79,9 +80,9 @@ def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
 
 
 def extras_for_demo() -> str:
-    """The firmware's, where there are its compiler and emulator; where any is missing, PyPI's compiler and emulator."""
+    """The firmware's, where there are its compiler and emulator; where any tool is missing, PyPI's take its place."""
     has_firmware_tools = all(map(is_there, FIRMWARE_TOOLS))
-    has_all = has_firmware_tools and any(map(is_there, HOST_COMPILERS))
+    has_all = has_firmware_tools and all(map(is_there, PAGE_TOOLS))
     return ",".join(["firmware"] * has_firmware_tools + ["cross"] * (not has_all))
 
 

@@ -19,7 +19,6 @@ from signbit.bridge.constants import computed
 from signbit.bridge.export_onnx import OUTPUT
 from signbit.bridge.graph.builder import Builder
 from signbit.bridge.graph.fold import Certificate
-from signbit.bridge.graph.layers import Built
 from signbit.bridge.graph.library import ModelProto, TensorProto, numpy_helper
 from signbit.bridge.graph.node import Known, Node, Operator
 from signbit.bridge.graph.reading import OPSET_MIN, OWN_DOMAIN, attributes, read
@@ -27,6 +26,7 @@ from signbit.bridge.graph.source import InputSlot, Slot
 from signbit.bridge.graph.tensor import Difference, Tensor, Unmappable, made_of
 from signbit.bridge.operators import elementwise, merges, own, pools, quantizers, shapes, weighted
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layer import Layer
 from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_name
 from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import Encoding, Value, size_of
@@ -97,7 +97,7 @@ class Imported:
 
     @property
     def certificate(self) -> Certificate:
-        return sum((each for each in self.certificates if each), Certificate(0, 0))
+        return _total(self.certificates)
 
 
 def import_file(path: str | os.PathLike, options: Options, external_data: bool = False) -> Imported:
@@ -148,17 +148,15 @@ class _Walk:
             rest = found if isinstance(found, Unmappable) else Unmappable(f"{node.place}: {FIRST_ONLY}")
             self.known |= dict.fromkeys(others, rest)
             self._follow_end(node, first)
-        model, logits = self._finish()
+        output = self.proto.graph.output[0].name
+        logits = self.ends.get(output, output)
+        shift = self._logit_shift(self.known.get(logits))
         built = self.builder.needed()
-        return Imported(
-            model,
-            tuple(each.certificate for each in built),
-            tuple(dict.fromkeys(self.builder.notes)),
-            self.proto,
-            self.input.source.places,
-            logits,
-            float(self.input.gain),
-        )
+        certificates = tuple(each.certificate for each in built)
+        model = self._model(tuple(each.layer for each in built), certificates, shift)
+        notes = tuple(dict.fromkeys((*self.builder.notes, *([ONE_OUTPUT] if model.output_size == 1 else ()))))
+        places, unit = self.input.source.places, float(self.input.gain)
+        return Imported(model, certificates, notes, self.proto, places, logits, unit)
 
     def _node(self, proto) -> Node:
         name = shown(proto.name or "".join(proto.output[:1]))
@@ -243,11 +241,8 @@ class _Walk:
         self.known[name] = tensor
         return tensor
 
-    def _finish(self) -> tuple[QuantizedModel, str]:
-        found = self.proto
-        name = found.graph.output[0].name
-        logits = self.ends.get(name, name)
-        final = self.known.get(logits)
+    def _logit_shift(self, final: Known | None) -> int:
+        """What a logit is worth, as a power of 2; ends the layers with those of `final`."""
         if (given := made_of([final])) is not None:
             raise SignbitError(given.reason)
         if isinstance(final, Difference):
@@ -255,17 +250,11 @@ class _Walk:
         if not isinstance(final, Tensor):
             raise SignbitError("the graph's output does not depend on its input")
         is_own = isinstance(final.source, Slot) and final.source.value.encoding is Encoding.INT32
-        shift = own.logit_shift(found) if is_own else self.builder.logits(final)
-        layers = tuple(each.layer for each in self.builder.needed())
-        model = self._model(layers, shift)
-        if model.output_size == 1:
-            self.builder.notes.append(ONE_OUTPUT)
-        return model, logits
+        return own.logit_shift(self.proto) if is_own else self.builder.logits(final)
 
-    def _model(self, layers: Sequence, shift: int) -> QuantizedModel:
-        found, options = self.proto, self.options
+    def _model(self, layers: Sequence[Layer], certificates: Sequence[Certificate | None], shift: int) -> QuantizedModel:
+        found, options, certificate = self.proto, self.options, _total(certificates)
         labels = options.labels or own.labels(found) or tuple(map(str, range(layers[-1].neurons)))
-        certificate = _total(self.builder.needed())
         record = {
             **({"sha256": options.sha256} if options.sha256 else {}),
             "producer": shown(f"{found.producer_name} {found.producer_version}".strip()),
@@ -293,8 +282,8 @@ def _usual(places: np.ndarray, layout: str | None) -> np.ndarray | None:
     return np.moveaxis(places[0], 0, 2) if layout == "NCHW" or shape[0] == 1 else None
 
 
-def _total(built: Sequence[Built]) -> Certificate:
-    return sum((each.certificate for each in built if each.certificate), Certificate(0, 0))
+def _total(certificates: Sequence[Certificate | None]) -> Certificate:
+    return sum((each for each in certificates if each), Certificate(0, 0))
 
 
 def _array(tensor: TensorProto) -> np.ndarray:

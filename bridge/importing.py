@@ -230,6 +230,11 @@ class _Walk:
                 f"input {shown(name)} has the shape {tuple(sides)} (0: unknown); export it with a batch and 1 to 3 "
                 "known sides"
             )
+        if sides[0] > 1:
+            raise SignbitError(
+                f"input {shown(name)} has a batch of {sides[0]:,}; export it with a batch of 1, or an open one "
+                "(dynamic_axes)"
+            )
         if math.prod(shape) > INPUT_SIZE_MAX:
             raise SignbitError(f"input {shown(name)} has more than {INPUT_SIZE_MAX:,} numbers")
         places = np.arange(size_of(shape), dtype=np.int32).reshape(1, *shape)

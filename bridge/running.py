@@ -25,8 +25,7 @@ class Runner:
         names = {each.name for each in proto.graph.initializer}
         self._input = next(each for each in source if each.name not in names)
         batch = self._input.type.tensor_type.shape.dim[0]
-        self.batch = BATCH if batch.dim_param or not batch.dim_value else batch.dim_value
-        self._is_open = bool(batch.dim_param or not batch.dim_value)
+        self._batch = BATCH if batch.dim_param or not batch.dim_value else 1
         if self._input.type.tensor_type.elem_type == TensorProto.INT16:
             raise SignbitError("the network takes a sensor's counts, and data sets hold bytes; leave out --data")
         uses_qonnx = any(node.domain in QONNX_DOMAINS for node in proto.graph.node)
@@ -40,9 +39,8 @@ class Runner:
         kind = self._input.type.tensor_type
         shape = [side.dim_value for side in kind.shape.dim][1:]
         places, unit = self._imported.input_places, self._imported.unit
-        size = self.batch if self._is_open else 1
-        for start in range(0, len(inputs), size):
-            batch = inputs[start : start + size]
+        for start in range(0, len(inputs), self._batch):
+            batch = inputs[start : start + self._batch]
             graph = np.empty_like(batch)
             graph[:, places] = batch
             graph = graph.reshape(len(batch), *shape)

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("onnx", reason="onnx is missing: pip install onnx")
 
 from signbit.bridge.graph.library import TensorProto
+from signbit.bridge.graph.reading import checked
 from signbit.bridge.importing import Options, import_file, import_model
 from signbit.qmodel.errors import SignbitError
 from tests.onnx_graphs import Graph, conv, ramp, relu, signs, step_where, to_logits
@@ -476,6 +477,14 @@ def test_inputs_of_other_types(name):
     output = make(graph)
     with pytest.raises(SignbitError, match=text):
         graph.imported(output)
+
+
+def test_a_batch_of_more_than_one():
+    graph = Graph(12)
+    proto = graph.proto(graph.dense("x", 3, 12))
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    with pytest.raises(SignbitError, match=r"^input x has a batch of 4; export it with a batch of 1, or an open one"):
+        import_model(checked(proto), Options())
 
 
 def test_a_mean_over_a_side_of_more_than_255():

@@ -105,6 +105,12 @@ def test_what_is_missing_is_not_run_and_fails(proofs, monkeypatch, capsys):
     assert prove() == 1 and capsys.readouterr().out == "numbers: NOT RUN: apt install it\n"
 
 
+@pytest.mark.parametrize("words", [("--minutes", "1"), ("--long", "--cases", "1"), ("--long", "--first", "4"), ("no",)])
+def test_options_that_do_nothing_together_are_refused(proofs, capsys, words):
+    path = proofs(numbers())
+    assert prove(*words) == 2 and capsys.readouterr().err.count("\n") == 1 and not path.exists()
+
+
 def test_long_runs_add_up_while_the_code_is_the_same(proofs, monkeypatch, capsys):
     path = proofs(numbers())
     assert prove("--long") == 0
@@ -114,7 +120,7 @@ def test_long_runs_add_up_while_the_code_is_the_same(proofs, monkeypatch, capsys
     assert (found["cases"], found["counts"]) == (20, {"sum": 190, "most seen": 16})
     assert [run["first"] for run in found["runs"]] == [0] and found["runs"][0]["cases"] == 20
     assert "| `numbers` | nothing | 20 cases | 20 |" in record.DOCUMENT.read_text()
-    assert "1 commands, 20 cases, 0 findings" in record.README.read_text()
+    assert "1 proofs, 20 cases, 0 findings" in record.README.read_text()
     monkeypatch.setattr(record, "code_hash", lambda row: "another")
     assert prove("--long") == 0 and json.loads(path.read_text())["numbers"]["cases"] == 8
 

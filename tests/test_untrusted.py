@@ -310,11 +310,8 @@ def test_too_little_memory_is_one_line(capsys):
     )
 
 
-# --- damaged files
-
-
 def test_good_files_are_read(tmp_path):
-    """The faults below are those of the files, and not of what reads them."""
+    """What `python -m tools prove bad-files` finds is the damage's, and not the readers'."""
     for name in ("csv", "npz", "toml", "checkpoint", "model digits-mlp"):
         kind = bad_files.formats()[name]
         (tmp_path / kind.name).write_bytes(kind.make())

@@ -1,4 +1,4 @@
-"""`python -m tools prove [NAME ...]`: every promise's proof, a line each; the short form of all by default.
+"""`python -m tools prove [NAME ...]`: Run promises' proofs, a line each; the short form of all by default.
 
 A proof is a number of cases, and some planted bugs that it must find.  With --long the cases go on where the record
 of the same code ends, bench/proofs.json, until all are done or the minutes are over, and are added to the record.
@@ -7,31 +7,36 @@ of the same code ends, bench/proofs.json, until all are done or the minutes are 
 import multiprocessing
 import os
 import time
-from argparse import RawDescriptionHelpFormatter
+from argparse import Namespace, RawDescriptionHelpFormatter
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from math import inf
+from textwrap import fill
 
 from rich.progress import Progress
 
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import choice, number, whole
 from tools.prove import record
 from tools.prove.row import Outcome, Row
 from tools.prove.rows import ROWS
 
+COLUMNS = 80
+
 
 def main(arguments: list[str]) -> int:
     """Returns 1 when a proof has findings, found a planted bug not, or could not be run."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     rows = [row for row in ROWS if not options.names or row.name in options.names]
     failed = 0
     start = time.monotonic()
     for index, row in enumerate(rows):
-        left = options.minutes * 60 - (time.monotonic() - start)
+        left = (inf if options.minutes is None else options.minutes * 60) - (time.monotonic() - start)
         if reason := row.missing():
             print(f"{row.name}: NOT RUN: {reason}", flush=True)
             failed += 1
@@ -83,7 +88,7 @@ def run_step(name: str, first: int, count: int) -> Outcome:
     return next(row for row in ROWS if row.name == name).run(first, count)
 
 
-def _run(row: Row, first: int, count: int, seconds: float = float("inf")) -> Iterator[tuple[int, Outcome]]:
+def _run(row: Row, first: int, count: int, seconds: float = inf) -> Iterator[tuple[int, Outcome]]:
     """Cases in processes of their own, one per core, in order, until all are done or no more are begun."""
     end, workers = time.monotonic() + seconds, os.cpu_count() or 1
     steps = iter(row.steps(first, count))
@@ -121,9 +126,25 @@ def _say(row: Row, first: int, count: int, outcome: Outcome, blind: list[str], s
     )
 
 
+def _options(arguments: list[str]) -> Namespace:
+    """Raises SignbitError for options that do nothing together."""
+    options = _parser().parse_args(arguments)
+    if not options.long and options.minutes is not None:
+        raise SignbitError("--minutes is for --long; the short form runs --cases")
+    if options.long and (options.first or options.cases):
+        raise SignbitError("--first and --cases are for the short form; --long goes on where the record ends")
+    return options
+
+
 def _parser() -> Parser:
-    width = max(len(row.name) for row in ROWS)
-    rows = "\n".join(f"  {row.name:<{width}}  {row.promise}: {row.short:,} of {row.total:,} {row.unit}" for row in ROWS)
+    rows = "\n".join(
+        fill(
+            f"  {row.name:<18}{row.short:,} of {row.total:,} {row.unit}: {row.promise}",
+            COLUMNS,
+            subsequent_indent=20 * " ",
+        )
+        for row in ROWS
+    )
     parser = Parser(
         prog="python -m tools prove",
         description=__doc__.partition(": ")[2],
@@ -136,7 +157,7 @@ def _parser() -> Parser:
     form.add_argument("--short", action="store_true", help="the short form (default)")
     form.add_argument("--long", action="store_true", help="go on where the record ends, and add to it")
     parser.add_argument(
-        "--minutes", **number("N", 0).argument(), default=float("inf"), help="for all with --long (default: no limit)"
+        "--minutes", **number("N", 0).argument(), help="for all proofs together, with --long (default: no limit)"
     )
     parser.add_argument("--first", **whole(0).argument(), default=0, help="the short form's first case (default: 0)")
     parser.add_argument("--cases", **whole(1).argument(), help="how many the short form runs")

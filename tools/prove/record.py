@@ -117,6 +117,6 @@ def line(records: dict[str, Record], rows: tuple[Row, ...]) -> str:
     findings = sum(len(record.findings) for record in records.values())
     cases = sum(record.cases for record in records.values())
     return (
-        f"- **Each promise has a proof that can fail:** {len(rows)} commands, {cases:,} cases, {findings} findings,\n"
+        f"- **Each promise has a proof that can fail:** {len(rows)} proofs, {cases:,} cases, {findings} findings,\n"
         "  [in one table](docs/SECURITY.md#proofs)."
     )

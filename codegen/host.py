@@ -47,6 +47,13 @@ def zig() -> list[str] | None:
     return [sys.executable, "-m", "ziglang", "cc"] if importlib.util.find_spec("ziglang") else None
 
 
+def fast_flags(compiler: list[str]) -> tuple[str, ...]:
+    """FLAGS, and the one for all instructions of this computer if the compiler knows it."""
+    native = "-march=native"
+    probe = [*compiler, native, "-E", "-x", "c", os.devnull]
+    return FLAGS if subprocess.run(probe, capture_output=True, timeout=TIMEOUT_S).returncode else (*FLAGS, native)
+
+
 @dataclass(frozen=True)
 class Host:
     """A machine that runs plans as compiled by `compiler` with `flags`; of a core's kernels it runs the plain C.
@@ -75,12 +82,18 @@ class Host:
             if done.returncode:
                 compiler = shlex.join(self.compiler)
                 raise SignbitError(f"{compiler} could not compile the header: {first_line(done.stderr)}")
-            stdin = b"".join(x.tobytes() for x in inputs)
-            done = subprocess.run([*self.emulator, str(program)], input=stdin, capture_output=True, timeout=TIMEOUT_S)
-        if done.returncode:
-            words = first_line(done.stderr.decode(errors="replace"))
-            raise SignbitError(f"the compiled model stopped with exit code {done.returncode}: {words}")
-        return done.stdout
+            stdin, stdout = program.with_suffix(".in"), program.with_suffix(".out")
+            stdin.write_bytes(b"".join(x.tobytes() for x in inputs))
+            # files, since pipes of this size take longer to read than some models to run
+            with stdin.open("rb") as source, stdout.open("wb") as sink:
+                command = [*self.emulator, str(program)]
+                done = subprocess.run(
+                    command, stdin=source, stdout=sink, stderr=subprocess.PIPE, timeout=TIMEOUT_S, text=True
+                )
+            if done.returncode:
+                words = first_line(done.stderr)
+                raise SignbitError(f"the compiled model stopped with exit code {done.returncode}: {words}")
+            return stdout.read_bytes()
 
 
 def first_line(text: str) -> str:

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from signbit.codegen.host import Host, find_compiler
+from signbit.codegen.host import FLAGS, Host, fast_flags, find_compiler
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare, edge_inputs, expected_output, verify
 from signbit.qmodel.errors import SignbitError
@@ -138,3 +138,12 @@ def test_broken_kernel_is_found(correct, wrong, monkeypatch):
 def test_missing_compiler_is_one_clear_line():
     with pytest.raises(SignbitError, match="C compiler 'no-such-cc' was not found"):
         find_compiler("no-such-cc")
+
+
+def test_instructions_of_this_computer_are_for_compilers_that_know_it(tmp_path):
+    old = tmp_path / "old-cc"
+    old.write_text('#!/bin/sh\ncase "$*" in *native*) exit 1;; esac\n')
+    old.chmod(0o755)
+    assert fast_flags([str(old)]) == FLAGS
+    old.write_text("#!/bin/sh\n")
+    assert fast_flags([str(old)]) == (*FLAGS, "-march=native")

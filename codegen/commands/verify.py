@@ -6,7 +6,7 @@ import numpy as np
 
 from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.emulated_core import EmulatedCore, missing
-from signbit.codegen.host import Host, find_compiler
+from signbit.codegen.host import Host, fast_flags, find_compiler
 from signbit.codegen.plan import Plan
 from signbit.codegen.verify import Comparison, edge_inputs, edge_samples, reads_of, verify, verify_input, verify_stream
 from signbit.console import console
@@ -28,7 +28,8 @@ def main(arguments: list[str], prog: str) -> int:
             return EXIT_NOT_RUN
         machine = EmulatedCore.named(plan.target, options.cc)
     else:
-        machine = Host(find_compiler(options.cc))
+        compiler = find_compiler(options.cc)
+        machine = Host(compiler, fast_flags(compiler))
     dataset = dataset_for(model, options.data, options.data_dir)
     test = np.asarray(dataset.test.x if model.front_end is None else dataset.test.samples)[: options.limit]
     with console(stderr=True).status(f"running {plan.target.title}" if options.emulate else ""):

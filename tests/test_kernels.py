@@ -13,8 +13,8 @@ import pytest
 
 from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, candidates
-from signbit.codegen.kernels.base import COSTS
-from signbit.codegen.kernels.targets import CORTEX_M3, LEVELS, TARGETS
+from signbit.codegen.kernels.base import COSTS, measured_costs
+from signbit.codegen.kernels.targets import CORTEX_M3, LEVELS, SPEED, TARGETS, TWINS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare_all
 from signbit.qmodel.activations import Logits, Sign
@@ -141,6 +141,15 @@ def test_kernel_is_named_once(repository):
     files = modules | {kernel.template for kernel in KERNELS}
     assert [file for file in sorted(files) if not (codegen / file).is_file()] == []
     assert len(set(names)) == len(names) and COSTS.keys() - {FRONT_END} == set(names)
+
+
+@pytest.mark.parametrize(("twin", "core"), TWINS.items())
+def test_a_core_without_figures_of_its_own_has_its_twin_s(twin, core):
+    """Its kernels would else be taken for free where only their assembly is counted."""
+    for kernel in KERNELS:
+        own, measured = COSTS[kernel.name].get(SPEED, {}), measured_costs(kernel.name, SPEED, core)
+        if measured is not None and twin in kernel.targets:
+            assert measured_costs(kernel.name, SPEED, twin) == own.get(twin, measured), kernel.name
 
 
 def test_every_target_has_a_kernel_for_every_layer():

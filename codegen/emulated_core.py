@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen import bare_metal
-from signbit.codegen.host import split_compiler, zig
+from signbit.codegen.host import ZIG, split_compiler
 from signbit.codegen.kernels.targets import LEVELS, Target
 from signbit.codegen.plan import Plan
 from signbit.codegen.program import STREAM_ON_CORE, Reads, write_program
@@ -108,7 +108,7 @@ class EmulatedCore:
         if self.compiler:
             self._link(self.compiler, source, elf, *self.target.flags, "-nostdlib", *options, "-lgcc")
             return
-        command = [*zig(), *ZIG_FLAGS, f"-mcpu={CORES[self.target.name][0]}"]
+        command = [*ZIG, *ZIG_FLAGS, f"-mcpu={CORES[self.target.name][0]}"]
         try:
             self._link(command, source, elf, *options, "-nostdlib")
         except SignbitError as error:

@@ -17,6 +17,8 @@ from signbit.codegen.program import STREAM_HERE, Reads, write_program
 from signbit.qmodel.errors import SignbitError
 
 COMPILERS = ("cc", "gcc", "clang")
+ZIG = [sys.executable, "-m", "ziglang", "cc"]
+"""PyPI's C compiler, where `has_zig`."""
 FLAGS = ("-std=c99", "-O3", "-Wall", "-Wextra", "-Werror")
 TIMEOUT_S = 600
 
@@ -29,8 +31,8 @@ def find_compiler(named: str | None = None) -> list[str]:
     for name in COMPILERS:
         if shutil.which(name):
             return [name]
-    if command := zig():
-        return command
+    if has_zig():
+        return ZIG
     raise SignbitError("no C compiler was found; install one (apt install gcc) or name it with --cc")
 
 
@@ -42,9 +44,8 @@ def split_compiler(text: str) -> list[str]:
     return command
 
 
-def zig() -> list[str] | None:
-    """The command of PyPI's C compiler, if it is installed here."""
-    return [sys.executable, "-m", "ziglang", "cc"] if importlib.util.find_spec("ziglang") else None
+def has_zig() -> bool:
+    return importlib.util.find_spec("ziglang") is not None
 
 
 def fast_flags(compiler: list[str]) -> tuple[str, ...]:

@@ -1,19 +1,17 @@
 """A plan's header as a WebAssembly module, by clang with lld or by zig from PyPI."""
 
-import importlib.util
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from signbit.codegen.host import first_line
+from signbit.codegen import host
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text, render
 from signbit.qmodel.errors import SignbitError
 
 CLANG = ("clang", "--target=wasm32")
-ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-fno-sanitize=all")
+ZIG = (*host.ZIG, "-target", "wasm32-freestanding", "-fno-sanitize=all")
 FLAGS = ("-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-fvisibility=hidden")
 LINK = ("-Wl,--no-entry", "-Wl,--strip-all")
 INSTALL = "apt install clang lld, or pip install 'signbit[cross]'"
@@ -28,7 +26,7 @@ def find_compiler() -> tuple[str, ...] | None:
     """clang where it has its linker, else zig."""
     if shutil.which("clang") and shutil.which("wasm-ld"):
         return CLANG
-    return ZIG if importlib.util.find_spec("ziglang") else None
+    return ZIG if host.has_zig() else None
 
 
 def build(plan: Plan, compiler: tuple[str, ...] | None = None) -> bytes:
@@ -43,5 +41,6 @@ def build(plan: Plan, compiler: tuple[str, ...] | None = None) -> bytes:
         command = [*compiler, *FLAGS, *LINK, "module.c", "-o", "model.wasm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            raise SignbitError(f"{compiler[0]} could not compile the model to WebAssembly: {first_line(done.stderr)}")
+            words = host.first_line(done.stderr)
+            raise SignbitError(f"{compiler[0]} could not compile the model to WebAssembly: {words}")
         return (folder / "model.wasm").read_bytes()

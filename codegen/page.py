@@ -120,27 +120,18 @@ def centring(model: QuantizedModel) -> str | None:
 
 
 def channels(model: QuantizedModel) -> list[dict]:
-    """Name and unit of each value, what a count is worth, and the counts between which the inputs change."""
+    """Name of each value, what a count is worth, and where its slider ends, if it has one."""
     count = (model.sensor_shape or model.input_shape)[-1]
     known = described(model, count)
-    ends = _ends(model, count)
-    return [
-        {
-            "name": known[index].name if known else f"value {index + 1}",
-            "worth": known[index].worth if known else 1,
-            "ends": ends[index],
-        }
-        for index in range(count)
+    found = [{"name": channel.name, "worth": channel.worth} for channel in known] or [
+        {"name": f"value {index + 1}", "worth": 1} for index in range(count)
     ]
-
-
-def _ends(model: QuantizedModel, count: int) -> list[tuple[int, int]]:
-    """Where the sliders of `count` channels end."""
-    if model.sensor_shape is None:
-        return [(0, 255)] * count
-    if model.front_end is not None or count > SLIDERS_MAX:
-        return [(INT16_MIN, INT16_MAX)] * count
-    return slider_ends(model.input_quantization)
+    is_row = model.front_end is None and len(model.input_shape) == 1
+    if is_row and count <= SLIDERS_MAX:
+        quantization = model.input_quantization
+        ends = [(0, 255)] * count if quantization is None else slider_ends(quantization)
+        return [channel | {"ends": end} for channel, end in zip(found, ends, strict=True)]
+    return found
 
 
 def slider_ends(quantization: InputQuantization) -> list[tuple[int, int]]:

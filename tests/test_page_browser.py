@@ -16,7 +16,7 @@ from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import Affine
 from tests.test_page import HOSTILE
 from tools.measure import page as tool
-from tools.networks.random import FRONT_ENDS, front_end_model, random_model
+from tools.networks.random import FRONT_ENDS, front_end_model, random_model, random_network
 
 PHONE = {"width": 360, "height": 740}
 SEEN = """() => { const {width, height} = seen;
@@ -113,6 +113,16 @@ def test_a_loaded_picture_of_the_right_size_is_taken_byte_for_byte(show, shipped
         assert answer(page) == expected(model, pixels)
 
 
+def test_a_coloured_picture_is_taken_byte_for_byte(show, tmp_path):
+    model = next(model for model in map(random_network, range(99)) if model.input_shape[2:] == (3,))
+    pixels = np.random.default_rng(0).integers(0, 256, model.input_shape, dtype=np.uint8)
+    (tmp_path / "colours.png").write_bytes(png(pixels))
+    page = show(model)
+    page.set_input_files("#file", tmp_path / "colours.png")
+    eventually(page, "#class").not_to_have_text("–")
+    assert answer(page) == expected(model, pixels.reshape(-1))
+
+
 def test_ink_on_paper_is_inverted_and_centred(show, shipped, mnist, tmp_path):
     model = shipped("mnist-4k.npz")
     page = show(model)
@@ -174,6 +184,15 @@ def test_a_table_is_pasted_loaded_and_set_by_sliders(show, tmp_path):
     assert "a row needs 4 numbers" in page.inner_text("#message")
     page.fill("#paste", "1;2;3;4,5")
     assert page.input_value("#value-3") == "4"
+
+
+def test_a_wide_row_is_pasted(show):
+    model = random_model(1, (100, 9, 4))
+    page = show(model)
+    inputs = np.random.default_rng(0).integers(0, 256, 100, dtype=np.uint8)
+    page.fill("#paste", ",".join(map(str, inputs)))
+    assert answer(page) == expected(model, inputs)
+    assert page.inner_text("#message").endswith("column 8, …") and page.locator("input[type=range]").count() == 0
 
 
 def test_a_window_moves_over_a_recording(show, shipped, tmp_path):

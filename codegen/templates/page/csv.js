@@ -1,5 +1,8 @@
 /* Tables of numbers, pasted or loaded, as counts. */
 
+const NAMES_SHOWN = 8;
+const listed = (names) => names.slice(0, NAMES_SHOWN).join(", ") + (names.length > NAMES_SHOWN ? ", …" : "");
+
 /** Cells of a line; a cell in quotes may hold the separator. */
 function cellsOf(line, separator) {
   const cells = [];
@@ -44,7 +47,7 @@ function readTable(text) {
     columns = columns.slice(0, names.length);
   }
   if (columns.length < names.length) {
-    throw new Error(`a row needs ${names.length} numbers: ${names.slice(0, 8).join(", ")}${names[8] ? ", …" : ""}`);
+    throw new Error(`a row needs ${names.length} numbers: ${listed(names)}`);
   }
   const rows = table.map((cells, row) => columns.map((column, index) => {
     const value = number(cells[column]);

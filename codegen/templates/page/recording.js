@@ -10,14 +10,14 @@ function makeSource(place, changed) {
   const plot = makePlot(place, channels, rows, (start) => changed(window(start)));
   const paste = element("div", { className: "paste" });
   place.append(paste);
-  const names = facts.channels.map(({ name }) => name).join(", ");
+  const names = listed(facts.channels.map(({ name }) => name));
   textSource(paste, `Paste CSV: ${rows} rows or more of ${names}`, (text) => {
     const read = readTable(text);
     if (read.rows.length < rows) {
       throw new Error(`there are ${read.rows.length} rows, but a window has ${rows}`);
     }
     recording = type.from(read.rows.flat());
-    say(`${read.rows.length.toLocaleString("en")} rows; columns ${read.columns.join(", ")}`);
+    say(`${read.rows.length.toLocaleString("en")} rows; columns ${listed(read.columns)}`);
     plot.show(recording);
     changed(window(0));
   });

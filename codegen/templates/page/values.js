@@ -1,7 +1,5 @@
 /* A row of values: a slider for each, or CSV. */
 
-const SLIDERS_MAX = 64;
-
 /** The number with the fewest digits that is this count. */
 function shortest(count, worth) {
   let digits = 1;
@@ -15,7 +13,7 @@ function makeSource(place, changed) {
   const counts = facts.shape.reduce((product, side) => product * side, 1);
   const values = facts.sensor_size ? new Int16Array(counts) : new Uint8Array(counts);
   const isTable = facts.shape.length === 1;
-  const sliders = isTable && counts <= SLIDERS_MAX ? facts.channels.map(slider) : [];
+  const sliders = facts.channels[0].ends ? facts.channels.map(slider) : [];
   const rowNumber = element("input", { type: "number", id: "row", min: 1, value: 1 });
   const rowPart = element("label", { hidden: true }, "Row ", rowNumber);
   let table = [];
@@ -55,11 +53,11 @@ function makeSource(place, changed) {
 
   const paste = element("div", { className: "paste" });
   place.append(element("div", { className: "sliders" }, ...sliders.map(({ part }) => part)), paste);
-  textSource(paste, isTable ? "Or paste CSV" : `Paste ${facts.shape.join(" × ")} numbers`, (text) => {
+  textSource(paste, isTable ? "Paste CSV" : `Paste ${facts.shape.join(" × ")} numbers`, (text) => {
     if (isTable) {
       const read = readTable(text);
       table = read.rows;
-      say(`${table.length} ${table.length === 1 ? "row" : "rows"}; columns ${read.columns.join(", ")}`);
+      say(`${table.length} ${table.length === 1 ? "row" : "rows"}; columns ${listed(read.columns)}`);
     } else {
       const numbers = text.split(/[\s,;]+/).filter(Boolean).map(Number);
       if (numbers.length !== counts || numbers.some(Number.isNaN)) {

@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("onnx", reason="onnx is missing: pip install onnx")
 
+from signbit.bridge.export_onnx import export
 from signbit.bridge.graph import reading
 from signbit.bridge.graph.library import ModelProto, helper, numpy_helper, onnx
 from signbit.bridge.graph.reading import checked, parse, read
 from signbit.bridge.importing import Options, import_file, import_model
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
 from tests.golden.onnx.hashes import HERE
 from tests.onnx_graphs import Graph, signs
 
@@ -154,6 +156,22 @@ def test_an_input_without_a_usable_shape_is_refused(shape, text):
     graph = Graph(*shape)
     with pytest.raises(SignbitError, match=text):
         graph.imported(graph("Flatten", "x"))
+
+
+@pytest.mark.parametrize("text", [b"Flatten_output", b"pytorch"])
+def test_text_that_is_not_utf_8_is_refused(text):
+    data = GOOD.read_bytes()
+    assert text in data
+    with pytest.raises(SignbitError, match="holds text that is not UTF-8"):
+        checked(parse(data.replace(text, b"\xff" + text[1:])))
+
+
+def test_an_exported_layer_of_too_many_values_is_refused_before_it_is_made(repository):
+    proto = export(load(repository / "models" / "digits-conv.npz"))
+    for side in proto.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        side.dim_value = 1000
+    with pytest.raises(SignbitError, match=r"node layer0 .* gives [\d,]+ values; at most 4,194,304"):
+        import_model(checked(proto), Options())
 
 
 def test_a_layer_of_too_many_values_is_refused_before_it_is_made():

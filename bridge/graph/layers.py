@@ -4,8 +4,12 @@ from dataclasses import dataclass, field, replace
 
 from signbit.bridge.graph.fold import Certificate
 from signbit.bridge.graph.source import InputSlot, Slot
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import Layer
-from signbit.qmodel.value import Value
+from signbit.qmodel.value import Shape, Value, size_of
+
+VALUES_MAX = 1 << 22
+"""Of a layer's output."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class Layers:
     def emit(self, layer: Layer, reads: tuple[Slot, ...], certificate: Certificate | None = None) -> Slot:
         """Append a layer; returns its output."""
         value = layer.output(*(slot.value for slot in reads))
+        check_size(value.shape)
         self.built.append(Built(layer, reads, certificate, value))
         return Slot(len(self.built), value)
 
@@ -50,3 +55,9 @@ class Layers:
             inputs = tuple(places[slot.number] - places[number] for slot in built.reads)
             result.append(replace(built, layer=replace(built.layer, inputs=inputs)))
         return result
+
+
+def check_size(shape: Shape) -> None:
+    """Raises SignbitError for an output that would fill the memory."""
+    if size_of(shape) > VALUES_MAX:
+        raise SignbitError(f"gives {size_of(shape):,} values; at most {VALUES_MAX:,} have an integer form")

@@ -54,8 +54,9 @@ def checked(model: ModelProto, folder: Path | None = None) -> ModelProto:
     `folder` is where external data may lie; None allows none.
     """
     graph = model.graph
-    _bound("nodes", len(graph.node) + sum(len(function.node) for function in model.functions), NODES_MAX)
+    _bound("nodes", len(_nodes(model)), NODES_MAX)
     _bound("tensors", len(graph.initializer), TENSORS_MAX)
+    _check_texts(model)
     _check_opsets(model)
     if graph.sparse_initializer:
         raise SignbitError("has sparse tensors; export it with plain ones")
@@ -78,6 +79,24 @@ def _bound(what: str, count: int, most: int) -> None:
         raise SignbitError(f"has {count:,} {what}; at most {most:,} are read")
 
 
+def _check_texts(model: ModelProto) -> None:
+    """protobuf gives text that is not UTF-8 as bytes."""
+    graph, nodes = model.graph, _nodes(model)
+    named = (*graph.initializer, *graph.input, *graph.output, *model.functions, *nodes)
+    texts = [each.name for each in (*named, *(attribute for node in nodes for attribute in node.attribute))]
+    texts += [each.domain for each in (*model.opset_import, *model.functions, *nodes)]
+    texts += [text for node in nodes for text in (node.op_type, *node.input, *node.output)]
+    texts += [text for each in model.metadata_props for text in (each.key, each.value)]
+    texts += [text for each in graph.initializer for entry in each.external_data for text in (entry.key, entry.value)]
+    if not all(isinstance(text, str) for text in (*texts, model.producer_name, model.producer_version)):
+        raise SignbitError("holds text that is not UTF-8")
+
+
+def _nodes(model: ModelProto) -> list[NodeProto]:
+    """Of the graph and of its functions."""
+    return [*model.graph.node, *(node for function in model.functions for node in function.node)]
+
+
 def _check_opsets(model: ModelProto) -> None:
     opsets = [*model.opset_import, *(opset for function in model.functions for opset in function.opset_import)]
     local = {function.domain for function in model.functions}
@@ -88,7 +107,7 @@ def _check_opsets(model: ModelProto) -> None:
                 f"uses opset {opset.version}; {OPSET_MIN} to {newest} are known. Export it with opset 17, or install a "
                 "newer onnx"
             )
-    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+    for node in _nodes(model):
         if node.domain not in DOMAINS | local:
             raise SignbitError(
                 f"node {shown(node.name or node.op_type)} is of domain {shown(node.domain)!r}, which is unknown; "

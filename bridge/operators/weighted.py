@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from signbit.bridge.graph.builder import Builder
+from signbit.bridge.graph.layers import check_size
 from signbit.bridge.graph.node import Node, Operator
 from signbit.bridge.graph.source import Pending, canonical
 from signbit.bridge.graph.stairs import ON_GRID
@@ -16,13 +17,11 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
-from signbit.qmodel.value import Encoding, size_of
+from signbit.qmodel.value import Encoding
 from signbit.qmodel.window import Window
 
 SAME_MAGNITUDE = 1e-6
 """Relative difference between weights that float32 was meant to hold as one number."""
-VALUES_MAX = 1 << 22
-"""Of a layer's output."""
 
 
 def matmul(node: Node, builder: Builder) -> Tensor:
@@ -178,8 +177,7 @@ def _opposite(tensor: Tensor, builder: Builder) -> Tensor:
 
 def _pending(layer: Layer, tensor: Tensor, gain: np.ndarray, offset: np.ndarray) -> Tensor:
     pending = Pending((tensor.source,), layer).checked()
-    if size_of(pending.shape) > VALUES_MAX:
-        raise SignbitError(f"gives {size_of(pending.shape):,} values; at most {VALUES_MAX:,} have an integer form")
+    check_size(pending.shape)
     result = Tensor(pending, canonical(pending.shape))
     return replace(result, gain=_axis(result, gain), offset=_axis(result, offset))
 

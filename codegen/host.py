@@ -86,10 +86,10 @@ class Host:
             stdin, stdout = program.with_suffix(".in"), program.with_suffix(".out")
             stdin.write_bytes(b"".join(x.tobytes() for x in inputs))
             # files, since pipes of this size take longer to read than some models to run
-            with stdin.open("rb") as source, stdout.open("wb") as sink:
+            with stdin.open("rb") as given, stdout.open("wb") as written:
                 command = [*self.emulator, str(program)]
                 done = subprocess.run(
-                    command, stdin=source, stdout=sink, stderr=subprocess.PIPE, timeout=TIMEOUT_S, text=True
+                    command, stdin=given, stdout=written, stderr=subprocess.PIPE, timeout=TIMEOUT_S, errors="replace"
                 )
             if done.returncode:
                 words = first_line(done.stderr)

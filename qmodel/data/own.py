@@ -306,7 +306,9 @@ def _check(path: Path, inputs: Inputs) -> None:
         raise SignbitError(f"{path.name}: all samples are of class {shown(labels[0])!r}; it takes two classes")
     check_labels(labels, len(labels))
     values = inputs.samples.values
-    if len(values) and not any((column != column[0]).any() for column in values.reshape(len(values), -1).T):
+    if values.dtype.kind == "f" and not any(
+        (column != column[0]).any() for column in values.reshape(len(values), -1).T
+    ):
         raise SignbitError(f"{path.name}: all samples have the same values, so there is nothing to learn from")
     if size_of(inputs.shape) > INPUT_SIZE_MAX:
         raise SignbitError(f"{path.name}: inputs of {inputs.shape} have more than {INPUT_SIZE_MAX} values")

@@ -17,6 +17,8 @@ from signbit.qmodel.layers import Dense, Weighted
 
 COMMENT = re.compile(r"^\s*/\*(?s:.*?)\*/$|(?:^|\s)\s*// .*$", re.MULTILINE)
 MARGIN = re.compile(r"^\s+", re.MULTILINE)
+SCRIPT_BREAKS = re.compile(r"(?<=[{(\[,;])\n|\n(?=[}\])])")
+"""Line breaks that end no statement."""
 CSS_BLANKS = re.compile(r"([{};:,])\s+| (?={)")
 NEURONS_MAX = 64
 """Of which the weights are shown."""
@@ -33,12 +35,12 @@ def environment() -> Environment:
 
 
 def source(suffix: str, *names: str) -> str:
-    """Scripts (.js) or styles (.css) of templates/page, one after the other, without comments and indentation."""
+    """Scripts (.js) or styles (.css) of templates/page, one after the other, without comments and needless blanks."""
     folder = resources.files("signbit.codegen") / "templates" / "page"
     paths = [folder / (name + suffix) for name in names]
     text = "".join(path.read_text() for path in paths if path.is_file())
     text = MARGIN.sub("", COMMENT.sub("", text))
-    return marked_safe(CSS_BLANKS.sub(r"\1", text) if suffix == ".css" else text)
+    return marked_safe(CSS_BLANKS.sub(r"\1", text) if suffix == ".css" else SCRIPT_BREAKS.sub("", text))
 
 
 def hash_source(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from signbit.codegen.choose import Limits
 from signbit.codegen.kernels.rv32 import conv_layout
-from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, SmallConvVectors
+from signbit.codegen.kernels.rv32.conv_vectors import ConvVectors, ConvVectorsSmall
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare_all
 from signbit.emulate.machines import RISCV
@@ -29,7 +29,7 @@ CORES = pytest.mark.parametrize(
         for reason in [cores.missing([core])]
     ],
 )
-KERNELS = (ConvVectors(), SmallConvVectors())
+KERNELS = (ConvVectors(), ConvVectorsSmall())
 COMPILERS_DIFFER = 0.1
 """All but the inner loop of a convolution is compiled."""
 # height, width, channels, neurons, kernel, window

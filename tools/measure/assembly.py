@@ -25,8 +25,10 @@ def expected(model: QuantizedModel, plan: Plan, x: np.ndarray) -> Iterator[float
         sources = zip(model.graph.sources[index], layer.job.inputs, strict=True)
         inputs = [arrays[source].reshape(1, *value.shape) for source, value in sources]
         met = _met(layer, inputs, list(layer.job.inputs))
-        for_these = (replace(run, counts=run.counts | met) for run in layer.kernel.runs(layer.job))
-        yield sum(run.instructions for run in for_these)
+        runs = layer.kernel.runs(layer.job)
+        if met.get("eights") == 0:  # the function that counts a list is not called for an empty one
+            runs = [run for run in runs if "eights" not in run.counts]
+        yield sum(replace(run, counts=run.counts | met).instructions for run in runs)
 
 
 def _met(layer: LayerPlan, inputs: list[np.ndarray], values: list[Value]) -> dict[str, float]:

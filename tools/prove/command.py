@@ -34,14 +34,15 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     rows = [row for row in ROWS if not options.names or row.name in options.names]
     failed = 0
-    start = time.monotonic()
+    # before the record changes the checkout
+    start, commit = time.monotonic(), record.commit()
     for index, row in enumerate(rows):
         left = (inf if options.minutes is None else options.minutes * 60) - (time.monotonic() - start)
         if reason := row.missing():
             print(f"{row.name}: NOT RUN: {reason}", flush=True)
             failed += 1
         elif options.long:
-            failed += not prove_long(row, max(left, 0) / (len(rows) - index))
+            failed += not prove_long(row, max(left, 0) / (len(rows) - index), commit)
         else:
             count = options.cases or row.short
             failed += not prove(row, options.first // row.step * row.step, count)
@@ -57,12 +58,12 @@ def prove(row: Row, first: int, count: int) -> bool:
     return not (outcome.findings or blind)
 
 
-def prove_long(row: Row, seconds: float) -> bool:
-    """Cases after the recorded ones, for about so long, added to the record; prints how far it is."""
+def prove_long(row: Row, seconds: float, commit: str) -> bool:
+    """Cases after the recorded ones, for about so long, added to the record as the commit's; prints how far it is."""
     records = record.load()
     found = record.record_of(row, records)
     records[row.name] = found
-    start, first, commit = time.monotonic(), found.cases, record.commit()
+    start, first = time.monotonic(), found.cases
     blind, done, outcome = [], 0, Outcome()
     if found.cases < row.total:
         blind = blind_controls(row)

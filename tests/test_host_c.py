@@ -90,7 +90,7 @@ def test_image_of_one_column_is_computed_as_a_row(name, kind):
     plan = make_plan(model, target="cortex-m0")
     assert plan.layers[0].job.input_shape == ((1, 20, 5) if turns else (20, 1, 5))
     assert plan.layers[0].shapes("x", "->").startswith("20x1x5 -> ")
-    assert verify(model, plan, edge_inputs(model), find_compiler()).equal
+    assert verify(model, plan, edge_inputs(model), Host()).equal
 
 
 @pytest.mark.parametrize("place", range(4))

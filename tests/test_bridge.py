@@ -58,6 +58,11 @@ def test_there_is_a_file_of_each_framework():
     assert {name.partition("_")[0] for name in NAMES} == {"torch", "brevitas", "larq"}
 
 
+def test_files_of_frameworks_name_no_place_on_their_maker_s_computer():
+    """PyTorch writes a stack trace into each node."""
+    assert [name for name in NAMES if b"site-packages" in (HERE / name).read_bytes()] == []
+
+
 @pytest.mark.parametrize("name", ["torch_residual.onnx", "torch_joined.onnx", "larq_conv.onnx", "brevitas_sign.onnx"])
 def test_a_framework_s_network_and_the_integers_agree_on_the_digits(name, digits):
     imported = import_file(HERE / name, Options(), external_data=True)

@@ -24,6 +24,7 @@ from signbit.codegen.kernels.m3.tables import (
     parameters,
     split,
     sums_of,
+    table_indices,
 )
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES, size_of
@@ -94,18 +95,13 @@ class ConvLut(FinishingKernel):
         return [full] * (count > 0) + [rest] * (rest is not None)
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        full, count, rest = self.split(job)
         frame = self.frame(job)
         padded = self.block(job).padded(job.neurons)
         height = job.layer.kernel[0]
         rows = job.rows.reshape(job.planes, job.neurons, height, frame.taps, frame.inputs)
         positive = np.zeros((job.planes, height, frame.taps, padded, frame.inputs), bool)
         positive[..., : job.neurons, :] = rows.transpose(0, 2, 3, 1, 4)[:, :, frame.order] > 0
-        parts = [full.indices(positive[..., n * full.inputs :][..., : full.inputs]) for n in range(count)]
-        if rest:
-            parts.append(rest.indices(positive[..., count * full.inputs :]))
-        indices = np.concatenate([part.reshape(-1) for part in parts])
-        return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
+        return (table_indices(self.split(job), positive), *parameters(job, sums_of(job)))
 
     def values(self, job: Job) -> dict[str, Any]:
         full, count, rest = self.split(job)

@@ -17,6 +17,7 @@ from signbit.codegen.kernels.m3.tables import (
     parameters,
     split,
     sums_of,
+    table_indices,
 )
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
@@ -54,15 +55,10 @@ class DenseLut(FinishingKernel):
         return [full] * (count > 0) + [rest] * (rest is not None)
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
-        full, count, rest = self.split(job)
         padded = self.block(job).padded(job.neurons)
         positive = np.zeros((job.planes, padded, job.layer.fan_in), bool)
         positive[:, : job.neurons] = job.rows.reshape(job.planes, job.neurons, -1) > 0
-        parts = [full.indices(positive[..., n * full.inputs :][..., : full.inputs]) for n in range(count)]
-        if rest:
-            parts.append(rest.indices(positive[..., count * full.inputs :]))
-        indices = np.concatenate([part.reshape(-1) for part in parts])
-        return (CArray("weights", "uint8_t", indices), *parameters(job, sums_of(job)))
+        return (table_indices(self.split(job), positive), *parameters(job, sums_of(job)))
 
     def values(self, job: Job) -> dict[str, Any]:
         full, count, rest = self.split(job)

@@ -206,6 +206,15 @@ def split(inputs: int, uses: int, bits: tuple[int, ...]) -> tuple[Chunk, int, Ch
     return min((whole(size) for size in bits), key=lambda option: option[0])[1:]
 
 
+def table_indices(chunks: tuple[Chunk, int, Chunk | None], positive: np.ndarray) -> CArray:
+    """Packed weights: indices of `positive` (bool, (..., inputs), True where +1), chunk by chunk as `split` says."""
+    full, count, rest = chunks
+    parts = [full.indices(positive[..., n * full.inputs :][..., : full.inputs]) for n in range(count)]
+    if rest:
+        parts.append(rest.indices(positive[..., count * full.inputs :]))
+    return CArray("weights", "uint8_t", np.concatenate([part.reshape(-1) for part in parts]))
+
+
 def can_finish(job: Job) -> bool:
     """Whether the assembly finish serves the job's activation: logits, or a requantize with a high of 2^n - 1."""
     activation = job.layer.activation

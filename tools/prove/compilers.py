@@ -85,9 +85,8 @@ def _warnings(compiler: Compiler) -> tuple[str, ...]:
 @cache
 def headers(target: str) -> tuple[str, ...]:
     models = [load(MODELS / f"{name}.npz") for name in SHIPPED]
-    models += [random_network(seed, layers=3) for seed in range(NETWORKS)] + [
-        hard_network(seed) for seed in range(NETWORKS)
-    ]
+    models += [random_network(seed, layers=3) for seed in range(NETWORKS)]
+    models += [hard_network(seed) for seed in range(NETWORKS)]
     return tuple(header_text(make_plan(model, "model", target)) for model in models)
 
 

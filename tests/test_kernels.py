@@ -25,6 +25,7 @@ from tests.c_programs import STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
+from tools.networks.hard import hard_network
 from tools.networks.random import random_model
 
 MODELS = 32
@@ -95,6 +96,18 @@ def test_gcc_makes_no_helium_of_weights_known_to_it(target):
     for optimize in ("-O2", "-O3"):
         output = cores.run([plan], [inputs], "m55", optimize=optimize).output
         assert [result.first for result in compare_all([model], [inputs], output) if not result.equal] == []
+
+
+def test_gcc_warns_of_no_read_beyond_weights_of_one_row():
+    """A kernel of one row that strides over rows: an offset that is always 0 looked as if it could pass the end."""
+    if cores.missing(["m0"]):
+        pytest.skip(cores.missing(["m0"]))
+    models = [hard_network(seed) for seed in (2176, 4042)]
+    plans = [make_plan(model, f"m{index}", "cortex-m0") for index, model in enumerate(models)]
+    assert all("m0/conv_vectors_groups" in [layer.kernel.name for layer in plan.layers] for plan in plans)
+    inputs = [inputs_for(model, INPUTS_A_MODEL, seed=0) for model in models]
+    output = cores.run(plans, inputs, "m0", optimize="-O2").output
+    assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
 
 
 def test_kernels_of_m3_compete_where_there_are_dsp_instructions():

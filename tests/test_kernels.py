@@ -62,7 +62,7 @@ def test_plain_c_of_the_kernel_agrees(pair):
         pytest.skip("gcc is not installed (apt install gcc)")
     models, plans, inputs = material(kernel, target, seed=1)
     portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
-    command = ["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE, *portable]
+    command = ["gcc", "-std=c99", "-O0", *STRICT, *SANITIZE, *portable]
     results = run_here(models, plans, inputs, command)
     assert [result.first for result in results if not result.equal] == []
 

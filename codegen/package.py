@@ -1,51 +1,123 @@
-"""A plan as a library for other people's projects: files by their path in the package's folder."""
+"""A model as a library for other people's projects: each format is a table of files and their templates."""
 
+import re
+from dataclasses import dataclass, field
+
+from signbit.codegen import core_names
+from signbit.codegen.example import Sensor, answer_of
+from signbit.codegen.kernels.targets import LEVELS, TARGETS
 from signbit.codegen.plan import Plan
+from signbit.codegen.publication import Publication
 from signbit.codegen.render import header_text, render
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.model import QuantizedModel
 
+HOME = "https://github.com/signbit/signbit"
+HEADER = "model.h.j2"
 IMPLEMENTATION = "package/implementation.c.j2"
+STDIN, BOARD = "package/stdin.c.j2", "package/board.c.j2"
+KEYWORDS = ["machine learning", "neural network", "classification", "tinyml", "one-bit"]
 
 
-def arduino(plan: Plan) -> dict[str, str]:
-    """An Arduino library (the library specification's format 1.5) with an example sketch."""
-    name = plan.prefix
-    return {
-        "library.properties": render("package/arduino/library.properties.j2", plan),
-        f"src/{name}.h": header_text(plan),
-        f"src/{name}.c": render(IMPLEMENTATION, plan),
-        "examples/Classify/Classify.ino": render("package/arduino/example.ino.j2", plan),
+@dataclass(frozen=True)
+class Format:
+    """A kind of library.
+
+    `files` gives the template of each path, in which {name} is the prefix of every C symbol; one without a folder is
+    in that of the format.  `cores` is what the format calls the cores that run a target's code, by the target's name;
+    it can't have a target that is not there.
+    """
+
+    title: str
+    files: dict[str, str]
+    cores: dict = field(default_factory=lambda: dict.fromkeys(TARGETS))
+
+
+EVERY_FILE = {"README.md": "package/README.md.j2", "LICENSE": "package/LICENSE.j2"}
+LIBRARY = {"include/{name}.h": HEADER, "src/{name}.c": IMPLEMENTATION}
+FORMATS = {
+    "arduino": Format(
+        "an Arduino library, of the library specification's format 1.5",
+        {
+            "library.properties": "library.properties.j2",
+            "keywords.txt": "keywords.txt.j2",
+            "src/{name}.h": HEADER,
+            "src/{name}.c": IMPLEMENTATION,
+            "examples/Classify/Classify.ino": "example.ino.j2",
+        },
+        core_names.ARDUINO,
+    ),
+    "platformio": Format(
+        "a PlatformIO library, for a project's `lib` folder",
+        {
+            "library.json": "library.json.j2",
+            **LIBRARY,
+            "examples/classify/platformio.ini": "platformio.ini.j2",
+            "examples/classify/src/main.c": BOARD,
+        },
+    ),
+    "cmake": Format(
+        "a CMake library, for add_subdirectory or find_package",
+        {"CMakeLists.txt": "CMakeLists.txt.j2", **LIBRARY, "example/main.c": STDIN},
+    ),
+    "zephyr": Format(
+        "a Zephyr module with a sample, for the manifest or EXTRA_ZEPHYR_MODULES",
+        {
+            "zephyr/module.yml": "module.yml.j2",
+            "Kconfig": "Kconfig.j2",
+            "CMakeLists.txt": "CMakeLists.txt.j2",
+            **LIBRARY,
+            "samples/classify/CMakeLists.txt": "sample/CMakeLists.txt.j2",
+            "samples/classify/prj.conf": "sample/prj.conf.j2",
+            "samples/classify/sample.yaml": "sample/sample.yaml.j2",
+            "samples/classify/src/main.c": BOARD,
+        },
+        core_names.ZEPHYR,
+    ),
+}
+
+
+def package_files(kind: str, model: QuantizedModel, plan: Plan, publication: Publication) -> dict[str, bytes]:
+    """The files of a package, by their paths in its folder; raises SignbitError where the format can't have the core.
+
+    `plan` is of `model`, and `kind` is one of FORMATS.
+    """
+    chosen = FORMATS[kind]
+    if plan.target.name not in chosen.cores:
+        names = ", ".join(chosen.cores)
+        raise SignbitError(f"{kind} knows no {plan.target.title}; choose a --target that it knows: {names}")
+    sensor = Sensor(plan)
+    names = {
+        "format": kind,
+        "publication": publication,
+        "home": HOME,
+        "keywords": KEYWORDS,
+        "sentence": f"A network with one-bit weights: {sensor.quantity} in, {plan.output_size} classes out.",
+        "core": chosen.cores[plan.target.name],
+        # the ABI is the whole program's, and so is no flag of a library
+        "core_flags": [flag for flag in plan.target.flags if not flag.startswith(("-mfloat-abi", "-mabi"))],
+        "level": LEVELS[plan.optimize],
+        "sensor": sensor,
+        "answer": answer_of(model, sensor),
+        "api": api_of(plan),
     }
+    texts = {}
+    for path, template in (EVERY_FILE | chosen.files).items():
+        place = template if template.startswith("package/") else f"package/{kind}/{template}"
+        text = header_text(plan) if template == HEADER else render(place, plan, **names)
+        texts[path.format(name=plan.prefix)] = text.encode()
+    return texts
 
 
-def platformio(plan: Plan) -> dict[str, str]:
-    """A PlatformIO library, for the project's `lib` folder."""
-    name = plan.prefix
-    return {
-        "library.json": render("package/platformio/library.json.j2", plan),
-        f"include/{name}.h": header_text(plan),
-        f"src/{name}.c": render(IMPLEMENTATION, plan),
+def api_of(plan: Plan) -> dict[str, list[str]]:
+    """The header's types, functions and constants, by the Arduino editor's words for them."""
+    declared = header_text(plan).partition(f"#endif /* {plan.macro_prefix}_H */")[0]
+    patterns = {
+        "KEYWORD1": rf"\}} ({plan.prefix}_\w+_t);",
+        "KEYWORD2": rf"^\S.*?\b({plan.prefix}_\w+)\(.*[;,]$",
+        "LITERAL1": rf"^#define ({plan.macro_prefix}_\w+) ",
     }
-
-
-def cmake(plan: Plan) -> dict[str, str]:
-    """A CMake INTERFACE target; built on its own it gives an example program."""
     return {
-        "CMakeLists.txt": render("package/cmake/CMakeLists.txt.j2", plan),
-        f"include/{plan.prefix}.h": header_text(plan),
-        "example/main.c": render("package/cmake/main.c.j2", plan),
+        keyword: list(dict.fromkeys(re.findall(pattern, declared, re.MULTILINE)))
+        for keyword, pattern in patterns.items()
     }
-
-
-def zephyr(plan: Plan) -> dict[str, str]:
-    """A Zephyr module, for the manifest or ZEPHYR_EXTRA_MODULES."""
-    name = plan.prefix
-    return {
-        "zephyr/module.yml": render("package/zephyr/module.yml.j2", plan),
-        "Kconfig": render("package/zephyr/Kconfig.j2", plan),
-        "CMakeLists.txt": render("package/zephyr/CMakeLists.txt.j2", plan),
-        f"include/{name}.h": header_text(plan),
-        f"src/{name}.c": render(IMPLEMENTATION, plan),
-    }
-
-
-FORMATS = {"arduino": arduino, "platformio": platformio, "cmake": cmake, "zephyr": zephyr}

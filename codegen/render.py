@@ -5,7 +5,8 @@ A line of a template that ends in `{# -#}` goes on in the next one; in `{#- -#}`
 A `plan` is a `plan.Plan`, which this module can't import: planning renders code to estimate its size.
 """
 
-from functools import cache, lru_cache
+import json
+from functools import cache, lru_cache, partial
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -44,7 +45,13 @@ def _environment() -> Environment:
         autoescape=False,  # C, not HTML; all user text has gone through signbit.codegen.ctext
     )
     environment.filters |= layout.FILTERS
-    environment.filters |= {"values": values, "hex": hexadecimal, "title": title, "range_text": range_text}
+    environment.filters |= {
+        "json": partial(json.dumps, ensure_ascii=False),
+        "values": values,
+        "hex": hexadecimal,
+        "title": title,
+        "range_text": range_text,
+    }
     return environment
 
 

@@ -333,7 +333,7 @@ def test_readme_has_the_tables_of_the_results():
     rows, timings = (json.loads(path.read_text()) for path in (bench_tables.RESULTS, bench_tables.HOST))
     counted = bench_tables.read_counted()
     assert block(bench_tables.BLOCK) == bench_tables.readme_text(rows, timings, counted)
-    assert block(rivals.BLOCK) == rivals.tables_text(counted)
+    assert block(rivals.BLOCK) == rivals.tables_text(counted, json.loads(rivals.ZOO.read_text()))
     assert {(row["layer"], row["core"]) for row in rows} >= {
         (layer, core) for layer in bench_layers.LAYERS for core in MACHINES
     }

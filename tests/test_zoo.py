@@ -29,6 +29,7 @@ from signbit.trainer.learning.evaluate import evaluate
 from tools.cores import emulated as cores
 from tools.documents.blocks import README, ROOT, block
 from tools.documents.pictures import picture
+from tools.measure import rivals
 from tools.zoo import command as zoo
 from tools.zoo import runs as zoo_runs
 from tools.zoo import tables as zoo_tables
@@ -199,8 +200,8 @@ def test_accuracy_within_cycles(percent):
 
 
 def test_documents_are_those_of_the_rows():
-    rivals = zoo_tables.read_rivals()
-    assert block(zoo_tables.BLOCK) == zoo_tables.tables_text(ROWS, rivals)
+    marks = zoo_tables.read_rivals()
+    assert block(zoo_tables.BLOCK) == zoo_tables.tables_text(ROWS, marks)
     assert (MODELS / "README.md").read_text() == zoo_tables.models_text(ROWS)
     for name, text in zoo_tables.first_page(ROWS).items():
         assert block(name, README) == text
@@ -241,7 +242,7 @@ def test_picture_is_the_same_each_time_and_small(name):
 def places(tmp_path):
     """A zoo of its own, with two recipes that take seconds."""
     (tmp_path / "models").mkdir()
-    blocks = (zoo_tables.BLOCK, zoo_tables.PROMISE_BLOCK, zoo_tables.MODELS_BLOCK)
+    blocks = (zoo_tables.BLOCK, zoo_tables.PROMISE_BLOCK, zoo_tables.MODELS_BLOCK, rivals.BLOCK)
     document = tmp_path / "README.md"
     document.write_text("".join(f"before\n<!-- {name} -->\n<!-- /{name} -->\nafter\n" for name in blocks))
     return zoo.Places(TINY, tmp_path / "models", tmp_path / "runs", document, document, tmp_path / "img")

@@ -50,14 +50,14 @@ def main(arguments: list[str]) -> int:
     for name, option in ((rival_cmsis_nn.NAME, "--cmsis-nn"), (rival_bitnetmcu.NAME, "--bitnetmcu")):
         if name not in [rival for rival, _, _ in given]:
             screen.print(f"NOT RUN: {name} keeps its rows; {option} DIR names a checkout", soft_wrap=True)
-    replace_block(BLOCK, tables_text(rows))
+    replace_block(BLOCK, tables_text(rows, json.loads(ZOO.read_text())))
     bench_tables.write_block()
     screen.print(f"bench/README.md is written{', and bench/' + bench_tables.COUNTED.name if given else ''}")
     return EXIT_OK
 
 
-def tables_text(rows: Sequence[dict]) -> str:
-    """The block of bench/README.md: CMSIS-NN by compiler and width, and BitNetMCU's networks beside ours."""
+def tables_text(rows: Sequence[dict], models: Sequence[dict]) -> str:
+    """The block of bench/README.md: CMSIS-NN by compiler and width, and BitNetMCU's networks beside our models."""
     kernels = [row for row in rows if row["rival"].startswith(rival_cmsis_nn.NAME)]
     return "\n\n".join(
         [
@@ -65,7 +65,7 @@ def tables_text(rows: Sequence[dict]) -> str:
             f"Exact instructions per multiply-accumulate of CMSIS-NN's own kernels, requantization included; each "
             f"output was compared with what its rounding gives. Built with {' '.join(rival_cmsis_nn.FLAGS)}, the "
             f"level of its CMakeLists.txt. {sources_text(kernels)}",
-            networks_table([row for row in rows if row["rival"] == rival_bitnetmcu.NAME]),
+            networks_table([row for row in rows if row["rival"] == rival_bitnetmcu.NAME], models),
             "Whole networks: BitNetMCU's own C and weights, each by the compiler and the level (-Os, -O2, -O3) that "
             "take the fewest estimated cycles, with the accuracy that its author publishes, beside our builds for "
             "speed. Flash is what linking the inference alone takes, weights and code included; RAM is static memory "
@@ -92,7 +92,7 @@ def kernels_table(rows: Sequence[dict]) -> str:
     return table_of(sorted(places, key=lambda place: list(MACHINES).index(place[1])), columns, left=2)
 
 
-def networks_table(rows: Sequence[dict]) -> str:
+def networks_table(rows: Sequence[dict], models: Sequence[dict]) -> str:
     """BitNetMCU's networks and ours, core by core, by accuracy."""
     published = json.loads(PUBLISHED.read_text())
     points = {p["label"]: p for rival in published if rival["name"] == rival_bitnetmcu.NAME for p in rival["points"]}
@@ -102,7 +102,7 @@ def networks_table(rows: Sequence[dict]) -> str:
         | {"build": f"{row['compiler']} {row['flags'].split()[-1]}"}
         for row in rows
     ]
-    for model in json.loads(ZOO.read_text()):
+    for model in models:
         for build in model["builds"] if model["file"] in OURS_BESIDE else ():
             if build["optimize"] == "speed" and build["core"] in rival_bitnetmcu.CORES:
                 lines.append(

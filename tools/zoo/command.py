@@ -13,6 +13,7 @@ from signbit.qmodel.option_types import whole
 from tools.cores import emulated as cores
 from tools.documents.blocks import README, ROOT, TABLES, replace_block
 from tools.documents.pictures import picture
+from tools.measure import bench_tables, rivals
 from tools.measure.bench_layers import WrongOutput
 from tools.zoo import tables as zoo_tables
 from tools.zoo.measure import measured_values
@@ -98,12 +99,13 @@ def measure(places: Places) -> int:
 
 def write_documents(places: Places) -> None:
     """models/README.md, blocks of two documents and the pictures, all from zoo.json and bench/rivals.json."""
-    rows, rivals = measured_rows(places.models), zoo_tables.read_rivals()
+    rows, marks = measured_rows(places.models), zoo_tables.read_rivals()
     places.pictures.mkdir(parents=True, exist_ok=True)
     for name, axis in AXES.items():
-        write_whole(places.pictures / f"accuracy_{name}.png", picture(accuracy_against(axis, rows, rivals)))
+        write_whole(places.pictures / f"accuracy_{name}.png", picture(accuracy_against(axis, rows, marks)))
     write_whole(places.models / "README.md", zoo_tables.models_text(rows).encode())
-    replace_block(zoo_tables.BLOCK, zoo_tables.tables_text(rows, rivals), places.tables)
+    replace_block(zoo_tables.BLOCK, zoo_tables.tables_text(rows, marks), places.tables)
+    replace_block(rivals.BLOCK, rivals.tables_text(bench_tables.read_counted(), rows), places.tables)
     for name, text in zoo_tables.first_page(rows).items():
         replace_block(name, text, places.readme)
 

@@ -9,7 +9,7 @@ from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Value
 
 
-def jobs_of(model: QuantizedModel, target: str, optimize: str) -> list[Job]:
+def jobs_of(model: QuantizedModel, target: str, optimize: str, swappable: bool = False) -> list[Job]:
     """The model's layers, each in its place; images of one column lie on their side."""
     taken = list(held_values(model).values())
     jobs = []
@@ -22,7 +22,7 @@ def jobs_of(model: QuantizedModel, target: str, optimize: str) -> list[Job]:
             )
             for source in model.graph.sources[index]
         )
-        job = Job(layer, sources, model.values[index + 1], in_use(taken, index), target, optimize)
+        job = Job(layer, sources, model.values[index + 1], in_use(taken, index), target, optimize, swappable)
         jobs.append(_on_its_side(job) if _is_column(job) else job)
     return jobs
 

@@ -17,6 +17,7 @@ from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, output_step
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
+from signbit.codegen.swap import Swap, swappable
 from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, Layer
@@ -187,6 +188,8 @@ class Plan:
     """None if the model refuses nothing."""
     decision: Decision | None
     """None if the model does not say what a stream's answers become."""
+    swap: Swap | None = None
+    """None if the model is there to stay."""
 
     @property
     def decision_array(self) -> CArray:
@@ -201,6 +204,11 @@ class Plan:
     def const(self) -> str:
         """C for `const` where data is in flash, which some cores that the portable header serves read differently."""
         return "const" if self.target.flags else f"const {self.macro_prefix}_FLASH"
+
+    @property
+    def const_activation(self) -> str:
+        """The same for activations, which are in RAM where the model can be swapped."""
+        return "const" if self.swap else self.const
 
     @property
     def label_literals(self) -> tuple[str, ...]:
@@ -239,6 +247,10 @@ class Plan:
     def model_id(self) -> int:
         """The first 32 bits of the model's hash."""
         return int(self.model_hash[:8], 16)
+
+    @property
+    def hash_bytes(self) -> bytes:
+        return bytes.fromhex(self.model_hash)
 
     @property
     def input_layout(self) -> str:
@@ -355,12 +367,14 @@ def make_plan(
     test_vectors: int = 0,
     kernel: str | None = None,
     limits: Limits = NO_LIMITS,
+    is_swappable: bool = False,
 ) -> Plan:
     """Resolve everything for `model`.
 
     `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
     `kernel` forces a kernel by its name wherever it fits; `limits` bounds the scratch, the flash (without code for the
-    portable target, whose compiler nobody knows) and the instructions.  Raises SignbitError for an invalid prefix or
+    portable target, whose compiler nobody knows) and the instructions; `is_swappable` lets other models of the same
+    layout take the model's place.  Raises SignbitError for an invalid prefix or
     number, and where the model does not fit.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
@@ -369,7 +383,7 @@ def make_plan(
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions needs a core; choose one with --target")
     held = held_values(model)
-    jobs = jobs_of(model, target, optimize)
+    jobs = jobs_of(model, target, optimize, is_swappable)
     kernels = [_forced(candidates(job), kernel) for job in jobs]
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
 
@@ -393,7 +407,7 @@ def make_plan(
     if limits.ram_bytes is not None and plan.scratch_bytes > limits.ram_bytes:
         over = plan.scratch_bytes - limits.ram_bytes
         raise SignbitError(f"the layers need {plan.scratch_bytes:,} bytes of RAM together, {over:,} more than allowed")
-    return plan
+    return swappable(plan) if is_swappable else plan
 
 
 def _plan(

@@ -53,6 +53,10 @@ class Layer(ABC):
     def accumulator_range(self, *values: Value) -> Range:
         """Interval of each accumulator; inputs in the values' ranges attain both ends."""
 
+    def accumulator_limits(self, *values: Value) -> Range:
+        """An interval for whatever weights a layer of this form has."""
+        return self.accumulator_range(*values)
+
     @abstractmethod
     def macs(self, *shapes: Shape) -> int:
         """Multiply-accumulates of one inference; those in dropped rows and columns are none."""

@@ -68,6 +68,10 @@ class Weighted(Layer):
         negative = (self.rows < 0).sum(axis=1, dtype=np.int64)
         return Range(low=positive * low - negative * high, high=positive * high - negative * low)
 
+    def accumulator_limits(self, value: Value) -> Range:
+        reach = np.full(self.neurons, self.fan_in * max(-value.low, value.high), np.int64)
+        return Range(-reach, reach)
+
     def arrays(self) -> dict[str, np.ndarray]:
         names = ("weights", "weights_b")
         packed = {name: integer.pack_bits(plane) for name, plane in zip(names, self.planes, strict=False)}

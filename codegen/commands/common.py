@@ -48,7 +48,9 @@ def add_test_vectors(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[QuantizedModel, Plan]:
+def load_plan(
+    options: argparse.Namespace, test_vectors: int = 0, is_swappable: bool = False
+) -> tuple[QuantizedModel, Plan]:
     """The model and its plan; a note where a compiler makes more of the code than was predicted for --max-flash."""
     model = load(options.model)
     plan = make_plan(
@@ -58,6 +60,7 @@ def load_plan(options: argparse.Namespace, test_vectors: int = 0) -> tuple[Quant
         options.optimize,
         test_vectors,
         limits=Limits(options.max_ram, options.max_flash, options.max_instructions),
+        is_swappable=is_swappable,
     )
     if options.max_flash is not None and not missing(plan):
         over = measure(plan).flash_bytes - options.max_flash

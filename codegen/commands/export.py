@@ -23,6 +23,12 @@ def main(arguments: list[str], prog: str) -> int:
     add_plan_options(parser)
     parser.add_argument("-o", "--out", metavar="FILE", required=True, help="header to write; - for stdout")
     add_test_vectors(parser)
+    parser.add_argument(
+        "--swappable",
+        action="store_true",
+        help="let models of the same layout take this one's place at run time",
+    )
+    parser.add_argument("--block", metavar="FILE", help="also write the model's own bytes, for --swappable code")
     parser.add_argument("--report", metavar="FILE", help="also write the plan as FILE.json or FILE.html")
     parser.add_argument("--sbom", metavar="FILE", help="also write the header's bill of materials, CycloneDX JSON")
     parser.add_argument(
@@ -36,7 +42,9 @@ def main(arguments: list[str], prog: str) -> int:
     options = parser.parse_args(arguments)
     check_header_name(options.out)
     _check_report(options.report, options.run)
-    _, plan = load_plan(options, options.test_vectors)
+    if options.block and not options.swappable:
+        raise SignbitError("--block is for code that can swap models; add --swappable")
+    _, plan = load_plan(options, options.test_vectors, options.swappable)
     run = read_run(options.run, plan) if options.run else None
     text = header_text(plan).encode()
     if options.check:
@@ -45,6 +53,8 @@ def main(arguments: list[str], prog: str) -> int:
         sys.stdout.buffer.write(text)
         return EXIT_OK
     write_whole(options.out, text)
+    if options.block:
+        write_whole(options.block, plan.swap.block)
     if options.sbom:
         write_whole(options.sbom, header_bom(plan, Path(options.out).name, text).encode())
     if options.report:

@@ -11,8 +11,8 @@ import numpy as np
 from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.targets import TWINS
 from signbit.qmodel import integer
-from signbit.qmodel.activations import Sign
-from signbit.qmodel.layer import Layer
+from signbit.qmodel.activations import Requantize, Sign
+from signbit.qmodel.layer import Layer, Range
 from signbit.qmodel.layers import AveragePool, Weighted
 from signbit.qmodel.value import Encoding, Shape, Value
 
@@ -60,7 +60,8 @@ class Job:
     """A layer in its place: all that a kernel may ask.  No kernel reads past a source's last byte or word.
 
     `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read;
-    `optimize` is SIZE or SPEED.
+    `optimize` is SIZE or SPEED.  Where it is `swappable`, other weights and parameters may take the place of the
+    layer's, and only its form is known when the code is made.
     """
 
     layer: Layer
@@ -69,6 +70,7 @@ class Job:
     values_bytes: int
     target: str
     optimize: str
+    swappable: bool = False
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -125,6 +127,17 @@ class Job:
     @property
     def macs(self) -> int:
         return self.layer.macs(*(value.shape for value in self.inputs))
+
+    @property
+    def accumulator_range(self) -> Range:
+        """Proved for the layer's weights, or for all that it may get."""
+        proved = self.layer.accumulator_limits if self.swappable else self.layer.accumulator_range
+        return proved(*self.inputs)
+
+    @property
+    def gets_shift(self) -> bool:
+        """Whether its activation's shift is known only when the code runs."""
+        return self.swappable and isinstance(self.layer.activation, Requantize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,10 +229,15 @@ class Kernel(ABC):
     def computes(self, job: Job) -> bool:
         """Whether this kernel computes `job`, whatever it costs."""
         knows = {value.encoding for value in job.inputs} <= self.reads and job.output.encoding in self.writes
-        return job.target in self.targets and isinstance(job.layer, self.layer) and knows and self.fits(job)
+        is_known = job.target in self.targets and isinstance(job.layer, self.layer) and knows
+        return is_known and (self.swaps(job) or not job.swappable) and self.fits(job)
 
     def fits(self, job: Job) -> bool:
         """Whether it computes this job of a kind and encodings that it knows."""
+        return True
+
+    def swaps(self, job: Job) -> bool:
+        """Whether code and sizes of arrays are the same for all weights and parameters of such a layer."""
         return True
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:

@@ -22,7 +22,7 @@ class AddValues(MergeLoops):
             for name, source, multiplier in zip(job.input_names, job.sources, job.layer.multipliers, strict=True)
         ]
         total = " + ".join([*terms, *([f"{half}u"] if half else [])])
-        largest = job.layer.accumulator_range(*job.inputs).overall()[1] + half >> shift
+        largest = job.accumulator_range.overall()[1] + half >> shift
         return {
             "sum": f"({total}) >> {shift}" if shift else total,
             "value": f"(sum > {job.layer.high}u ? {job.layer.high}u : sum)" if largest > job.layer.high else "sum",

@@ -128,6 +128,9 @@ class ConvVectors(Kernel):
     keeps_tables: ClassVar[bool] = False
     """Whether tables of all rows under the kernel are in memory, and not sums of all outputs under way."""
 
+    def swaps(self, job: Job) -> bool:
+        return False  # lanes are as wide as the weights make sums; the shift is in the code
+
     def fits(self, job: Job) -> bool:
         return (
             job.planes == 1

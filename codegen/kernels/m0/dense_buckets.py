@@ -21,6 +21,9 @@ class DenseBuckets(FinishingKernel):
     ROWS_MAX: ClassVar[int] = 31
     BYTE_INDEX_MAX: ClassVar[int] = 256
 
+    def swaps(self, job: Job) -> bool:
+        return False  # the lists are as long as the weights make them
+
     def fits(self, job: Job) -> bool:
         return len(job.rows) <= self.ROWS_MAX
 

@@ -91,6 +91,9 @@ class DenseBuckets(FinishingKernel):
     layer = Dense
     reads = BYTES
 
+    def swaps(self, job: Job) -> bool:
+        return False  # the lists are as long as the weights make them
+
     def fits(self, job: Job) -> bool:
         return job.planes == 1 and job.neurons <= NEURONS_MAX
 

@@ -159,7 +159,7 @@ class Sums:
 
 def sums_of(job: Job) -> Sums:
     """Half words if the proved range of the accumulators fits them."""
-    low, high = (end * job.planes for end in job.layer.accumulator_range(job.input).overall())
+    low, high = (end * job.planes for end in job.accumulator_range.overall())
     offset = -low + (-low & 1)
     return Sums(True, offset) if high + offset <= HALF_MAX else Sums(False, 0)
 
@@ -219,7 +219,7 @@ def can_finish(job: Job) -> bool:
     """Whether the assembly finish serves the job's activation: logits, or a requantize with a high of 2^n - 1."""
     activation = job.layer.activation
     if isinstance(activation, Requantize):
-        return activation.high & (activation.high + 1) == 0
+        return not job.gets_shift and activation.high & (activation.high + 1) == 0
     return isinstance(activation, Logits)
 
 

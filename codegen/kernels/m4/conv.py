@@ -98,6 +98,9 @@ class ConvMasks(Kernel):
     layer = Conv2D
     reads = BYTES
 
+    def swaps(self, job: Job) -> bool:
+        return not job.gets_shift  # it is in the code
+
     def fits(self, job: Job) -> bool:
         height, width = job.layer.window.pool
         if height * width > PLACES_MAX or job.layer.kernel[1] * job.input_shape[2] > OFFSET_MAX:

@@ -115,6 +115,9 @@ class DenseMasks(Kernel):
     layer = Dense
     reads = BYTES
 
+    def swaps(self, job: Job) -> bool:
+        return not job.gets_shift  # it is in the code
+
     def fits(self, job: Job) -> bool:
         return self._pairs(job) <= CHUNKS_MAX * CHUNK_PAIRS
 

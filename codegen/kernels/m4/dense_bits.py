@@ -124,6 +124,9 @@ class DenseBits(Kernel):
     layer = Dense
     reads = BITS
 
+    def swaps(self, job: Job) -> bool:
+        return not job.gets_shift  # it is in the code
+
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         rows = pixel_words(job)
         rows = rows.reshape(job.planes, job.neurons, -1).swapaxes(0, 1).reshape(len(rows), -1)

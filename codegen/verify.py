@@ -7,7 +7,7 @@ import numpy as np
 
 from signbit.codegen.plan import Plan
 from signbit.codegen.program import Reads
-from signbit.qmodel import integer
+from signbit.qmodel import integer, stream
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.model import QuantizedModel
@@ -82,10 +82,7 @@ def verify_stream(model: QuantizedModel, plan: Plan, machine: Machine) -> Compar
     samples = edge_samples(model).reshape(-1, *front_end.samples_shape[1:])
     hops = len(samples) // front_end.hop
     samples = samples[: hops * front_end.hop]
-    frames = front_end.frames_of(samples[None])[0].reshape(-1, model.input_size // front_end.frames)
-    frames = frames[: hops - plan.front_end.hops_held + 1].astype(np.uint8)
-    windows = np.lib.stride_tricks.sliding_window_view(frames, front_end.frames, axis=0).transpose(0, 2, 1)
-    logits = model.run(np.ascontiguousarray(windows).reshape(len(windows), -1))
+    logits, _ = stream.answers(model, samples[:, 0], 1)
     # the other one began two hops later
     answers = logits, logits[2 :: min(3, front_end.frames)]
     if model.decision is not None:

@@ -37,12 +37,7 @@ class Decision:
         `logits` int32 (n, classes), from the first answer of the stream on.
         """
         named = np.full(len(logits), integer.REJECTED, np.int64)
-        if not len(logits):
-            return named
-        given = np.zeros((len(logits) + self.answers, logits.shape[1]), np.int64)
-        given[np.arange(len(logits)) + self.answers, integer.argmax(logits)] = integer.confidence(logits, logit_shift)
-        until = given.cumsum(axis=0)
-        scores = until[self.answers :] - until[: -self.answers]
+        scores = self.scores(logits, logit_shift)
         best = scores.argmax(axis=1)
         free = 0
         for number in np.flatnonzero(scores[np.arange(len(best)), best] >= self.thresholds[best]):
@@ -50,6 +45,13 @@ class Decision:
                 named[number] = best[number]
                 free = number + self.dead_time + 1
         return named
+
+    def scores(self, logits: np.ndarray, logit_shift: int) -> np.ndarray:
+        """Of each class at each answer, int64 (n, classes)."""
+        given = np.zeros((len(logits) + self.answers, logits.shape[1]), np.int64)
+        given[np.arange(len(logits)) + self.answers, integer.argmax(logits)] = integer.confidence(logits, logit_shift)
+        until = given.cumsum(axis=0)
+        return until[self.answers :] - until[: -self.answers]
 
     def check(self, classes: int) -> None:
         """Raises SignbitError unless all is in range and there is one threshold for each class."""

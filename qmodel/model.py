@@ -232,6 +232,10 @@ class QuantizedModel:
             if self.front_end is None or isinstance(self.front_end, Statistics):
                 raise SignbitError("a decision is for streams, which need a front end of kind spectrum")
             self.decision.check(self.output_size)
+            if self.decision.hops > self.front_end.frames:
+                raise SignbitError(
+                    f"decision's hops are {self.decision.hops}, but a window has only {self.front_end.frames} frames"
+                )
         for value in self.graph.unread:
             raise SignbitError(f"no layer reads the output of layer {value - 1}; leave the layer out")
         _ = self.ranges

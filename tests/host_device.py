@@ -18,17 +18,23 @@ def device_model() -> QuantizedModel:
     return random_model(7, (100, 12, 13))
 
 
-def compile_device(folder: Path, output: str, *options: str | Path, model: QuantizedModel | None = None) -> Path:
+def compile_device(
+    folder: Path,
+    output: str,
+    *options: str | Path,
+    model: QuantizedModel | None = None,
+    sensor: Path = host_build.NO_SENSOR,
+) -> Path:
     """Compile the device with `model` (default: `device_model`) in `folder`; `options` may name more sources."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler: apt install gcc")
-    return host_build.build(model or device_model(), folder / output, (*FLAGS, *options))
+    return host_build.build(model or device_model(), folder / output, (*FLAGS, *options), sensor=sensor)
 
 
-def load_device(folder: Path, model: QuantizedModel | None = None) -> ctypes.CDLL:
+def load_device(folder: Path, model: QuantizedModel | None = None, sensor: Path = host_build.NO_SENSOR) -> ctypes.CDLL:
     """The device as a library, under the sanitizer of undefined behaviour."""
     options = ("-O1", "-shared", "-fPIC", "-fsanitize=undefined", "-fno-sanitize-recover")
-    library = ctypes.CDLL(str(compile_device(folder, "device.so", *options, model=model)))
+    library = ctypes.CDLL(str(compile_device(folder, "device.so", *options, model=model, sensor=sensor)))
     library.protocol_crc32.restype = ctypes.c_uint32
     return library
 

@@ -10,7 +10,7 @@ from signbit.codegen.kernels.targets import ARM
 from signbit.emulate import pio
 from signbit.emulate.machines import Machine
 
-SOURCES = ("main.c", "device.c", "protocol.c", "startup.c", "core.c", "ticks.c")
+SOURCES = ("main.c", "device.c", "listener.c", "protocol.c", "sensors/none.c", "startup.c", "core.c", "ticks.c")
 
 # inference does what the first byte of the input says
 STUB = """
@@ -26,6 +26,7 @@ STUB = """
 #define MODEL_SCRATCH_BYTES 4
 #define MODEL_TEST_VECTORS 1
 typedef struct { uint32_t words[1]; } model_scratch_t;
+#ifdef MODEL_IMPLEMENTATION
 static void hurt(uint8_t how);
 static inline void model_infer(const uint8_t *input, int32_t *logits, model_scratch_t *scratch)
 {
@@ -66,7 +67,7 @@ static void hurt(uint8_t how)
 
 def build_stub(folder: Path, machine: Machine, hurt: str = UNHURT, self_test_failed: int = 0) -> Path:
     """The firmware of the machine's environment, with its flags and port, around the stub."""
-    (folder / "model.h").write_text(STUB + hurt)
+    (folder / "model.h").write_text(STUB + hurt + "#endif\n")
     with fs.cd(pio.FIRMWARE):
         config = ProjectConfig("platformio.ini")
     section = f"env:{machine.env}"

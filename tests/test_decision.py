@@ -35,7 +35,7 @@ def thresholds(*values):
 def answers(*classes):
     """Logits of answers that are sure of a class, one each, and of no class for None."""
     rows = [[1000 * (index == label) for index in range(3)] for label in classes]
-    return np.array(rows, np.int32)
+    return np.array(rows, np.int32).reshape(-1, 3)
 
 
 def test_a_class_is_named_once_when_the_answers_agree():

@@ -10,6 +10,7 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #include "model.h"
 
 #include "core.h"
+#include "listener.h"
 #include "port.h"
 #include "protocol.h"
 #include "ticks.h"
@@ -35,8 +36,13 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #endif
 
 static uint8_t device_input[MODEL_INPUT_SIZE];
-static int32_t device_logits[MODEL_OUTPUT_SIZE];
-static model_scratch_t device_scratch;
+int32_t device_logits[MODEL_OUTPUT_SIZE];
+#ifdef MODEL_HOP_SIZE
+static model_scratch_t *const device_scratch = &listener_stream.scratch;
+#else
+static model_scratch_t own_scratch;
+static model_scratch_t *const device_scratch = &own_scratch;
+#endif
 
 static uint32_t vectors_failed; /* in the last self-test */
 static port_reset_t reset_cause;
@@ -82,7 +88,7 @@ static void infer_observed(uint32_t layer, protocol_window_t *window)
     observed.layer = layer;
     observed.window = window;
     start_observing();
-    model_infer(device_input, device_logits, &device_scratch);
+    model_infer(device_input, device_logits, device_scratch);
     observed.wanted = 0;
 }
 
@@ -101,7 +107,7 @@ static void infer(protocol_result_t *result)
 {
     ticks_t start = ticks_now();
 
-    model_infer(device_input, device_logits, &device_scratch);
+    model_infer(device_input, device_logits, device_scratch);
     result->ticks = ticks_since(&start);
     result->tick_source = tick_source();
     result->class_index = (uint16_t)DECIDE(device_logits);
@@ -111,7 +117,7 @@ static void infer(protocol_result_t *result)
 static void run_self_test(void)
 {
 #if MODEL_TEST_VECTORS > 0
-    vectors_failed = model_self_test(&device_scratch);
+    vectors_failed = model_self_test(device_scratch);
 #endif
 }
 
@@ -226,4 +232,5 @@ const protocol_device_t device = {
     .tick_source = tick_source,
     .self_test = self_test,
     .measure = measure,
+    .listen = listener_answer,
 };

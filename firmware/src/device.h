@@ -2,7 +2,12 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
+#include <stdint.h>
+
 #include "protocol.h"
+
+/** Class scores of the last inference, or of the stream's last answer. */
+extern int32_t device_logits[];
 
 /** Owns the only copy of the input. */
 extern const protocol_device_t device;

@@ -6,6 +6,7 @@
 
 #include "core.h"
 #include "device.h"
+#include "listener.h"
 #include "port.h"
 #include "protocol.h"
 #include "ticks.h"
@@ -56,7 +57,7 @@ int main(void)
             lit = failed ? !lit : 1u;
             port_led(lit);
             send(protocol_idle(&protocol));
-        } else {
+        } else if (!listener_poll()) {
             port_sleep();
         }
         if (protocol.reset) {

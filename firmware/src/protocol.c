@@ -9,22 +9,12 @@
 #define HEADER_BYTES 4u
 #define CRC_BYTES 4u
 
-typedef enum {
-    PROTOCOL_UNKNOWN_TYPE = 1,
-    PROTOCOL_BAD_LENGTH = 2,
-    PROTOCOL_BAD_OFFSET = 3,
-    PROTOCOL_INPUT_DIFFERS = 4,
-    PROTOCOL_BAD_VERSION = 5,
-    PROTOCOL_NOT_INFERRED = 6,
-    PROTOCOL_NO_SUCH_LAYER = 7,
-} protocol_error_t;
-
-static uint32_t read_u32(const uint8_t *bytes)
+uint32_t protocol_u32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-static uint32_t read_u16(const uint8_t *bytes)
+uint32_t protocol_u16(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }
@@ -108,7 +98,7 @@ uint32_t protocol_decode(uint8_t *wire, uint32_t length)
         return 0;
     }
     length -= 1u + CRC_BYTES;
-    return read_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;
+    return protocol_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;
 }
 
 /* -- blocks -------------------------------------------------------------------------------------------------- */
@@ -168,11 +158,9 @@ static void put_logits(const protocol_device_t *device, protocol_window_t *windo
 
 /* -- requests ------------------------------------------------------------------------------------------------ */
 
-/* Each handler reads the request's payload, writes the answer's over it and returns the answer's length; an error
- * is returned as its negative number. */
-typedef int32_t answer_t;
+/* Each handler reads the request's payload, writes the answer's over it and returns the answer's length. */
 
-static answer_t fail(protocol_error_t error)
+answer_t protocol_fail(protocol_error_t error)
 {
     return -(answer_t)error;
 }
@@ -189,7 +177,7 @@ static uint32_t chunk_bytes(const protocol_window_t *window)
 static answer_t finish_block(uint8_t *payload, const protocol_window_t *window)
 {
     if (window->offset >= window->total) {
-        return fail(PROTOCOL_BAD_OFFSET);
+        return protocol_fail(PROTOCOL_BAD_OFFSET);
     }
     write_u32(payload, window->total);
     return 4 + (answer_t)chunk_bytes(window);
@@ -201,15 +189,15 @@ static answer_t answer_block(protocol_t *protocol, uint8_t type, uint8_t *payloa
     protocol_window_t window = { payload + 4, 0, 0 };
 
     if (length != 4u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
-    window.offset = read_u32(payload);
+    window.offset = protocol_u32(payload);
     if (type == PROTOCOL_INFO) {
         protocol->device->describe(&window);
     } else if (protocol->inferred) {
         put_logits(protocol->device, &window);
     } else {
-        return fail(PROTOCOL_NOT_INFERRED);
+        return protocol_fail(PROTOCOL_NOT_INFERRED);
     }
     return finish_block(payload, &window);
 }
@@ -221,12 +209,12 @@ static answer_t answer_input(const protocol_t *protocol, const uint8_t *payload,
     uint32_t offset, bytes;
 
     if (length <= 4u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
-    offset = read_u32(payload);
+    offset = protocol_u32(payload);
     bytes = length - 4u;
     if (offset > device->input_bytes || bytes > device->input_bytes - offset) {
-        return fail(PROTOCOL_BAD_OFFSET);
+        return protocol_fail(PROTOCOL_BAD_OFFSET);
     }
     for (uint32_t i = 0; i < bytes; i++) {
         device->input[offset + i] = payload[4u + i];
@@ -243,11 +231,11 @@ static answer_t answer_infer(protocol_t *protocol, uint8_t *payload, uint32_t le
     uint32_t crc;
 
     if (length != 4u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
     crc = protocol_crc32(device->input, device->input_bytes);
-    if (read_u32(payload) != crc) {
-        return fail(PROTOCOL_INPUT_DIFFERS);
+    if (protocol_u32(payload) != crc) {
+        return protocol_fail(PROTOCOL_INPUT_DIFFERS);
     }
     device->infer(&result);
     protocol->inferred = 1;
@@ -264,10 +252,10 @@ static answer_t answer_infer(protocol_t *protocol, uint8_t *payload, uint32_t le
 /* What TRACE and PROFILE begin with, CRC-32 of the input u32, layer u16: 0 when both are right. */
 static answer_t check_layer(const protocol_device_t *device, const uint8_t *payload)
 {
-    if (read_u32(payload) != protocol_crc32(device->input, device->input_bytes)) {
-        return fail(PROTOCOL_INPUT_DIFFERS);
+    if (protocol_u32(payload) != protocol_crc32(device->input, device->input_bytes)) {
+        return protocol_fail(PROTOCOL_INPUT_DIFFERS);
     }
-    return read_u16(payload + 4) < device->layers ? 0 : fail(PROTOCOL_NO_SUCH_LAYER);
+    return protocol_u16(payload + 4) < device->layers ? 0 : protocol_fail(PROTOCOL_NO_SUCH_LAYER);
 }
 
 /* TRACE: CRC-32 of the input u32, layer u16, offset u32 -> total u32, up to 48 bytes from there. */
@@ -277,15 +265,15 @@ static answer_t answer_trace(protocol_t *protocol, uint8_t *payload, uint32_t le
     answer_t error;
 
     if (length != 10u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
     error = check_layer(protocol->device, payload);
     if (error != 0) {
         return error;
     }
-    window.offset = read_u32(payload + 6);
+    window.offset = protocol_u32(payload + 6);
     protocol->inferred = 1;
-    protocol->device->trace(read_u16(payload + 4), &window);
+    protocol->device->trace(protocol_u16(payload + 4), &window);
     return finish_block(payload, &window);
 }
 
@@ -297,14 +285,14 @@ static answer_t answer_profile(protocol_t *protocol, uint8_t *payload, uint32_t 
     answer_t error;
 
     if (length != 6u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
     error = check_layer(device, payload);
     if (error != 0) {
         return error;
     }
     protocol->inferred = 1;
-    protocol_put_u64(&window, device->profile(read_u16(payload + 4)));
+    protocol_put_u64(&window, device->profile(protocol_u16(payload + 4)));
     protocol_put_u8(&window, device->tick_source());
     return (answer_t)window.total;
 }
@@ -315,7 +303,7 @@ static answer_t answer_self(protocol_t *protocol, uint8_t type, uint8_t *payload
     protocol_window_t window = { payload, 0, 0 };
 
     if (length != 0u) {
-        return fail(PROTOCOL_BAD_LENGTH);
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
     }
     if (type == PROTOCOL_SELFTEST) {
         protocol->device->self_test(&window);
@@ -336,7 +324,7 @@ static answer_t answer_request(protocol_t *protocol, uint32_t length)
     uint8_t *payload = protocol->wire + PAYLOAD_AT;
 
     if (protocol->wire[VERSION_AT] != PROTOCOL_VERSION) {
-        return fail(PROTOCOL_BAD_VERSION);
+        return protocol_fail(PROTOCOL_BAD_VERSION);
     }
     switch (type) {
     case PROTOCOL_INFO:
@@ -355,7 +343,7 @@ static answer_t answer_request(protocol_t *protocol, uint32_t length)
     case PROTOCOL_RESET:
         return answer_self(protocol, type, payload, length);
     default:
-        return fail(PROTOCOL_UNKNOWN_TYPE);
+        return protocol->device->listen(protocol, type, payload, length);
     }
 }
 

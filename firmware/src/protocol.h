@@ -24,9 +24,34 @@ enum {
     PROTOCOL_STATS = 0x07,
     PROTOCOL_RESET = 0x08,
     PROTOCOL_PROFILE = 0x09,
+    PROTOCOL_LISTEN = 0x10,
+    PROTOCOL_SAMPLES = 0x11,
+    PROTOCOL_WORDS = 0x12,
     PROTOCOL_ANSWER = 0x80, /* this bit turns a request's type into its answer's */
     PROTOCOL_ERROR = 0xFF,
 };
+
+/** Why a request was refused. */
+typedef enum {
+    PROTOCOL_UNKNOWN_TYPE = 1,
+    PROTOCOL_BAD_LENGTH = 2,
+    PROTOCOL_BAD_OFFSET = 3,
+    PROTOCOL_INPUT_DIFFERS = 4,
+    PROTOCOL_BAD_VERSION = 5,
+    PROTOCOL_NOT_INFERRED = 6,
+    PROTOCOL_NO_SUCH_LAYER = 7,
+    PROTOCOL_NO_SUCH_SOURCE = 16,
+    PROTOCOL_NOT_LISTENING = 17,
+} protocol_error_t;
+
+/** What a request came to: the bytes of the answer's payload, which replaces the request's, or a refusal. */
+typedef int32_t answer_t;
+
+answer_t protocol_fail(protocol_error_t error);
+
+/** Little-endian numbers of a payload. */
+uint32_t protocol_u16(const uint8_t *bytes);
+uint32_t protocol_u32(const uint8_t *bytes);
 
 /** Up to 48 bytes of a block that is written from its beginning and is never in RAM as a whole. */
 typedef struct {
@@ -55,6 +80,8 @@ typedef struct {
     uint8_t tick_source;
 } protocol_result_t;
 
+typedef struct protocol protocol_t;
+
 /** What the protocol asks of the device. */
 typedef struct {
     uint8_t *input;
@@ -70,10 +97,12 @@ typedef struct {
     uint8_t (*tick_source)(void);
     void (*self_test)(protocol_window_t *window); /* writes SELFTEST's answer */
     void (*measure)(protocol_window_t *window);   /* writes what STATS reports of the stack */
+    /* requests about samples that it listens to */
+    answer_t (*listen)(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
 } protocol_device_t;
 
 /** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */
-typedef struct {
+struct protocol {
     const protocol_device_t *device;
     uint32_t length;
     uint32_t printed;  /* 1 and the bytes of the text for a terminal that went out; 0 when none is going out */
@@ -84,7 +113,7 @@ typedef struct {
     uint8_t silent;    /* nothing has come since protocol_idle was last called */
     uint8_t reset;     /* asked for: the caller resets the device when the answer is on its way */
     uint8_t wire[64];
-} protocol_t;
+};
 
 void protocol_init(protocol_t *protocol, const protocol_device_t *device);
 

@@ -16,17 +16,24 @@ from signbit.console import Column, console, print_table
 from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.inputs import read_input
 from signbit.device.ports import candidates, find_port, open_port
-from signbit.line.link import Link, LinkError, Stream
-from signbit.line.protocol import Info, Stats, TickSource
+from signbit.line.link import DeviceError, Link, LinkError, Stream
+from signbit.line.listening import Listener
+from signbit.line.protocol import ErrorCode, Info, Source, Stats, TickSource
+from signbit.line.words import print_word
 from signbit.places import MODELS
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
 from signbit.qmodel.data.named import dataset_for
+from signbit.qmodel.data.readers.sound_file import read_rows
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import REJECTED
 from signbit.qmodel.option_types import number, whole
 from signbit.qmodel.shipped import model_argument
 from signbit.qmodel.untrusted import shown
 
+NO_LISTENER = {
+    ErrorCode.UNKNOWN_TYPE: "the board can't listen: its model takes no stream of samples, or its firmware is old",
+    ErrorCode.NO_SUCH_SOURCE: "the board has no sensor: name a sound with --stream (firmware/README.md: add one)",
+}
 PROFILE_INPUTS = 5
 PROBE_SECONDS = 0.5
 ROW_CHARACTERS = 2000
@@ -120,6 +127,31 @@ def show_profile(options: argparse.Namespace) -> int:
     ]
     print_table(console(), columns, rows)
     print(f"{_unit(found)}; predicted for the kernels of {target}")
+    return EXIT_OK
+
+
+def listen(options: argparse.Namespace) -> int:
+    """The words that the board hears, as they come; with its sensor, or with --stream in a sound that is sent to it."""
+    screen = console()
+    with open_port(options.port or find_port()) as stream:
+        link = _link(stream, options)
+        labels = link.info().labels
+        try:
+            listener = Listener(link, Source.LINE if options.stream else Source.SENSOR)
+        except DeviceError as error:
+            raise SignbitError(NO_LISTENER.get(error.code, str(error))) from None
+        with listener:
+            listening = listener.listening
+            if options.stream:
+                heard = listener.send(read_rows(options.stream, listening.channels, listening.rate_hz)[0])
+            else:
+                heard = listener.watch(options.seconds)
+            if not listening.answers:
+                note("the board's model has no decision, so that it names no words; choose one with: signbit decide")
+            for word in heard:
+                print_word(screen, word, labels, listening.hop_s, options.json)
+    if listener.lost:
+        note(f"{listener.lost} words were lost: the board keeps few, and nobody asked in time")
     return EXIT_OK
 
 
@@ -224,6 +256,10 @@ def _parser(prog: str) -> Parser:
     verifying.add_argument("--limit", **whole(1).argument(), help="take only the first N inputs")
     profiling = _add(commands, "profile", show_profile, line, "--model")
     profiling.add_argument("--target", choices=TARGETS, help="kernels to predict for (default: those of the core)")
+    listening = _add(commands, "listen", listen, line, "--json")
+    source = listening.add_mutually_exclusive_group()
+    source.add_argument("--stream", metavar="FILE", type=Path, help="send a sound, .wav or .flac, and hear that")
+    source.add_argument("--seconds", **number("S", 0, 1e9, "()").argument(), help="stop after so long (default: never)")
     _add(commands, "selftest", self_test, line)
     _add(commands, "monitor", monitor, line)
     return parser

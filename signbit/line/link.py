@@ -23,10 +23,14 @@ from signbit.line.protocol import (
     InferAnswer,
     Info,
     LayerTicks,
+    Listening,
+    Progress,
     Request,
     SelfTest,
+    Source,
     Stats,
     TickSource,
+    WordsAnswer,
     encode,
 )
 from signbit.qmodel.errors import SignbitError
@@ -118,6 +122,23 @@ class Link:
         head = struct.pack("<I", zlib.crc32(data))
         layers = range(self.info().layer_count)
         return [_parsed(LayerTicks, self.request(Request.PROFILE, head + struct.pack("<H", k))) for k in layers]
+
+    def listen(self, source: Source, step: int = 0) -> Listening:
+        """Begin to listen anew, with an answer every `step` hops (0: as the model says), or stop."""
+        return _parsed(Listening, self.request(Request.LISTEN, struct.pack("<BH", source, step)))
+
+    def send_samples(self, number: int, samples: bytes) -> Progress:
+        """Samples of the line, int16, the first of which has that number; at most CHUNK_BYTES."""
+        return _parsed(Progress, self.request(Request.SAMPLES, struct.pack("<I", number & 0xFFFFFFFF) + samples))
+
+    def word(self, number: int) -> WordsAnswer:
+        """The word of that number, or the first one after it that the device has not forgotten."""
+        return _parsed(WordsAnswer, self.request(Request.WORDS, struct.pack("<I", number)))
+
+    def logits(self) -> tuple[int, ...]:
+        """Those of the last inference or answer."""
+        block = self._block(Request.LOGITS)
+        return struct.unpack(f"<{len(block) // 4}i", block[: len(block) // 4 * 4])
 
     def self_test(self) -> SelfTest:
         """Have the device run its embedded test vectors."""

@@ -39,6 +39,9 @@ class Request(IntEnum):
     STATS = 0x07
     RESET = 0x08
     PROFILE = 0x09
+    LISTEN = 0x10
+    SAMPLES = 0x11
+    WORDS = 0x12
 
 
 class ErrorCode(IntEnum):
@@ -51,6 +54,16 @@ class ErrorCode(IntEnum):
     BAD_VERSION = 5
     NOT_INFERRED = 6
     NO_SUCH_LAYER = 7
+    NO_SUCH_SOURCE = 16
+    NOT_LISTENING = 17
+
+
+class Source(IntEnum):
+    """Where the samples come from that a device listens to."""
+
+    NOTHING = 0
+    LINE = 1
+    SENSOR = 2
 
 
 class TickSource(IntEnum):
@@ -321,3 +334,80 @@ class LayerTicks:
             return cls(ticks, TickSource(source))
         except (struct.error, ValueError) as error:
             raise FrameError(f"PROFILE's answer makes no sense: {error}") from None
+
+
+@dataclass(frozen=True)
+class Listening:
+    """LISTEN's answer: how the device listens."""
+
+    rate_hz: int
+    """Rows a second; 0 if the model does not say."""
+    hop_rows: int
+    channels: int
+    step: int
+    """Hops from one answer to the next."""
+    answers: int
+    """That a word looks back on; 0 if the model names none."""
+
+    LAYOUT = struct.Struct("<IIHHH")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "Listening":
+        try:
+            found = cls(*cls.LAYOUT.unpack(payload))
+        except struct.error as error:
+            raise FrameError(f"LISTEN's answer makes no sense: {error}") from None
+        if not found.hop_size or not found.step:
+            raise FrameError("LISTEN's answer makes no sense: it has no hops")
+        return found
+
+    @property
+    def hop_size(self) -> int:
+        """Samples of a hop, all channels together."""
+        return self.hop_rows * self.channels
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds of a hop; 1 if nobody knows."""
+        return self.hop_rows / self.rate_hz if self.rate_hz else 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """SAMPLES' answer: what came of all samples since LISTEN."""
+
+    samples: int
+    answers: int
+    words: int
+
+    LAYOUT = struct.Struct("<III")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "Progress":
+        try:
+            return cls(*cls.LAYOUT.unpack(payload))
+        except struct.error as error:
+            raise FrameError(f"SAMPLES' answer makes no sense: {error}") from None
+
+
+@dataclass(frozen=True)
+class WordsAnswer:
+    """WORDS' answer: the words and hops so far, and one of the words; `number` is None where there is no such word."""
+
+    words: int
+    hops: int
+    number: int | None = None
+    word_hops: int = 0
+    """Hops until the word was named."""
+    class_index: int = 0
+    confidence_per_mille: int = 0
+
+    COUNTS = struct.Struct("<II")
+    LAYOUT = struct.Struct("<IIIIHH")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "WordsAnswer":
+        try:
+            return cls(*(cls.COUNTS if len(payload) == cls.COUNTS.size else cls.LAYOUT).unpack(payload))
+        except struct.error as error:
+            raise FrameError(f"WORDS' answer makes no sense: {error}") from None

@@ -264,12 +264,14 @@ def front_end_model(seed: int, text: str, samples_shape: Shape, rate_hz: int | N
     layer = random_model(seed, (size_of(front_end.features_shape), 3), input_shift=0)
     model = dataclasses.replace(layer, input_shape=front_end.features_shape)
     model = with_counts(model, seed) if isinstance(front_end, Statistics) else model
-    decision = None if isinstance(front_end, Statistics) else random_decision(np.random.default_rng(seed))
+    decision = (
+        None if isinstance(front_end, Statistics) else random_decision(np.random.default_rng(seed), front_end.frames)
+    )
     return dataclasses.replace(model, front_end=front_end, decision=decision).validate()
 
 
-def random_decision(rng) -> Decision:
-    """One for three classes, of which the last is never named."""
+def random_decision(rng, frames: int) -> Decision:
+    """One for three classes, of which the last is never named, and a window of so many frames."""
     hops, answers, dead_time = (int(rng.integers(low, high)) for low, high in ((1, 4), (2, 7), (0, 5)))
     thresholds = np.array([*rng.integers(400 * answers, SURE * answers, 2), SURE * answers + 1], np.uint32)
-    return Decision(hops, answers, dead_time, thresholds)
+    return Decision(min(hops, frames), answers, dead_time, thresholds)

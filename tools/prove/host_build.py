@@ -11,7 +11,8 @@ from signbit.emulate.pio import FIRMWARE
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
 
-SOURCES = ("protocol.c", "device.c", "ports/host.c")
+SOURCES = ("protocol.c", "device.c", "listener.c", "ports/host.c")
+NO_SENSOR = FIRMWARE / "src" / "sensors" / "none.c"
 TEST_VECTORS = 2
 
 
@@ -21,16 +22,18 @@ def build(
     options: Iterable[str | Path],
     compiler: str = "cc",
     protocol: Path | None = None,
+    sensor: Path = NO_SENSOR,
 ) -> Path:
     """Compile the device with `options`, which may name more sources, to `output`, and write model.h beside it.
 
-    `protocol` replaces the firmware's protocol.c.  Raises SignbitError when there is no compiler, or it complains.
+    `protocol` replaces the firmware's protocol.c, and `sensor` is the board's.  Raises SignbitError when there is no
+    compiler, or it complains.
     """
     if not shutil.which(compiler):
         raise SignbitError(f"{compiler} is missing: apt install {'clang' if compiler == 'clang' else 'gcc'}")
     folder = output.parent
     (folder / "model.h").write_text(header_text(make_plan(model, "model", "portable", test_vectors=TEST_VECTORS)))
-    sources = [FIRMWARE / "src" / name for name in SOURCES]
+    sources = [*(FIRMWARE / "src" / name for name in SOURCES), sensor]
     if protocol:
         sources[0] = protocol
     includes = [f"-I{folder}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"]

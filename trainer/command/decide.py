@@ -15,14 +15,14 @@ from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.recordings import files_below, suffix_of, table_source
-from signbit.qmodel.data.readers.sound_file import SUFFIXES, read_sound
+from signbit.qmodel.data.readers.sound_file import SUFFIXES, read_rows
 from signbit.qmodel.decision import SPANS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
-from signbit.qmodel.front_end import Statistics
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import number, whole
 from signbit.qmodel.shipped import add_model
+from signbit.qmodel.stream import check_streams
 from signbit.qmodel.untrusted import shown
 from signbit.trainer.command.output import check_writable
 from signbit.trainer.learning.streams import NEVER_NAMED, Heard, Sound, answers, compose, fit, hear, sound_of
@@ -42,8 +42,7 @@ def main(arguments: list[str], prog: str) -> None:
             raise SignbitError("--out needs a rate; choose one with --false-alarms")
         check_writable(Path(options.out))
     model = load(options.model)
-    if model.front_end is None or isinstance(model.front_end, Statistics):
-        raise SignbitError(f"{model.name} has no streams to decide on; train it with --front-end logmel or spectrum")
+    check_streams(model)
     sounds = _composed(dataset_for(model, options.data), options.minutes or MINUTES, is_chosen=True)
     rates = RATES if options.false_alarms is None else (options.false_alarms,)
     choices = []
@@ -125,9 +124,7 @@ def _recordings(model: QuantizedModel, path: Path) -> dict[str, Sound]:
         raise SignbitError(f"--stream {shown(path.name)}: has no sound files ({', '.join(SUFFIXES)})")
     found, front_end = {}, model.front_end
     for file in files:
-        rows, columns, rate_hz = read_sound(file, front_end.rate_hz or None)
-        if len(columns) != front_end.channels:
-            raise SignbitError(f"{file.name}: has {len(columns)} channels, but the model takes {front_end.channels}")
+        rows, rate_hz = read_rows(file, front_end.channels, front_end.rate_hz)
         found[file.name] = sound_of(rows, _words(model, file.with_suffix(".csv"), rate_hz), rate_hz)
     return found
 

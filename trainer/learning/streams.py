@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from signbit.qmodel import integer
+from signbit.qmodel import integer, stream
 from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.own import UNKNOWN_LABEL
 from signbit.qmodel.data.silence import SILENCE
@@ -25,7 +25,6 @@ STEPS_A_WINDOW = 6
 """Answers in the time of a window."""
 ANSWERS = (2, 3, 4, 6, 8)
 PER_MILLE = (400, 600, 700, 800, 850, 900, 930, 950, 970, 980, 990, 995, 998, 999, 1000)
-WINDOWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,29 +107,10 @@ def compose(data: Dataset, part: Split, noise: np.ndarray, minutes: float, comma
     return sound_of(np.concatenate(pieces), words, data.front_end.rate_hz)
 
 
-def answers(model: QuantizedModel, sound: Sound, hops: int) -> tuple[np.ndarray, np.ndarray]:
+def answers(model: QuantizedModel, sound: Sound, step: int) -> tuple[np.ndarray, np.ndarray]:
     """The logits of a stream's answers, int32 (n, classes), and the row up to which each has heard."""
-    front_end = model.front_end
-    if len(sound.rows) < front_end.rows:
-        return np.empty((0, model.output_size), np.int32), np.empty(0, np.int64)
-    # a long sound's frames are computed in pieces, since they do not depend on each other
-    frames = (len(sound.rows) - front_end.frame) // front_end.hop + 1
-    levels = np.empty((frames, model.input_size // front_end.frames), np.uint8)
-    for start in range(0, frames, WINDOWS_AT_ONCE):
-        stop = min(start + WINDOWS_AT_ONCE, frames)
-        piece = sound.rows[start * front_end.hop : (stop - 1) * front_end.hop + front_end.frame]
-        levels[start:stop] = front_end.frames_of(piece[None, :, None])[0].reshape(stop - start, -1)
-    windows = np.lib.stride_tricks.sliding_window_view(levels, front_end.frames, axis=0)[::hops]
-    logits = [
-        model.run(
-            np.ascontiguousarray(windows[start : start + WINDOWS_AT_ONCE].transpose(0, 2, 1)).reshape(
-                -1, model.input_size
-            )
-        )
-        for start in range(0, len(windows), WINDOWS_AT_ONCE)
-    ]
-    ends = (np.arange(len(windows)) * hops + front_end.frames - 1) * front_end.hop + front_end.frame
-    return np.concatenate(logits), ends
+    logits, hops = stream.answers(model, sound.rows, step)
+    return logits, hops * model.front_end.hop
 
 
 def hear(model: QuantizedModel, decision: Decision, sound: Sound, heard_until: np.ndarray, logits: np.ndarray) -> Heard:

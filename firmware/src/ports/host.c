@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "device.h"
+#include "listener.h"
 #include "port.h"
 #include "ticks.h"
 
@@ -53,6 +54,7 @@ uint32_t host_idle(uint8_t *sent, uint32_t capacity)
     sink_t sink = { sent, capacity, 0 };
 
     send(&sink, protocol_idle(&protocol));
+    (void)listener_poll();
     return sink.total;
 }
 

@@ -7,7 +7,7 @@
 /** Back to the state after power-on. */
 void host_reset(void);
 
-/** Lets the device find a silent line. */
+/** Lets the device find a silent line, and samples of its sensor. */
 uint32_t host_idle(uint8_t *sent, uint32_t capacity);
 
 /** Lets the device read `length` bytes of the line.

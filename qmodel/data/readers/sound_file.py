@@ -30,6 +30,14 @@ def read_sound(path: Path, wanted_hz: int | None = None) -> tuple[np.ndarray, tu
     return values, CHANNEL_NAMES.get(channels, tuple(map(str, range(1, channels + 1)))), rate_hz
 
 
+def read_rows(path: Path, channels: int, wanted_hz: int) -> tuple[np.ndarray, int]:
+    """What a model hears: int16 (rows, channels), and rows per second, those of the file where `wanted_hz` is 0."""
+    rows, names, rate_hz = read_sound(path, wanted_hz or None)
+    if len(names) != channels:
+        raise SignbitError(f"{path.name}: has {len(names)} channels, but the model takes {channels}")
+    return rows, rate_hz
+
+
 def _resampled(values: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
     """By a polyphase filter that keeps what both rates can hold."""
     try:

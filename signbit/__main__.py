@@ -15,6 +15,7 @@ COMMANDS = {
     **trainer.COMMANDS,
     **codegen.COMMANDS,
     **bridge.COMMANDS,
+    "record": Command("signbit.commands.record:main", "record clips of words with a microphone, for training"),
     "models": Command("signbit.commands.models:main", "the trained models that come with signbit"),
     "firmware": Command("signbit.commands.firmware:main", "a PlatformIO project that runs a model on a board"),
     "emulate": Command("signbit.emulate.command:main", "the whole firmware on emulated cores"),

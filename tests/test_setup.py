@@ -1,7 +1,12 @@
 """The set-up of tools/demo and tools/check: what fails speaks for itself, and versions can be pinned."""
 
+import hashlib
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 
 import pytest
 from packaging.requirements import Requirement
@@ -123,15 +128,89 @@ LOCKED = (
 )
 
 
-def test_pinned_tests_take_the_files_of_the_lock(monkeypatch, tmp_path):
-    called = []
-    monkeypatch.setattr(environment, "pip_install", lambda *words: called.append(words))
+LINE = f"a==1 {environment.MARKER} --hash=sha256:{'0' * 64}\n"
+BY_HASH, BY_VERSION = "--require-hashes", "--constraint"
+
+
+@pytest.fixture
+def steps(monkeypatch, tmp_path):
+    """Sets up for the tests, pinned: steps(text of the lock, complaint of each step) gives the steps' commands."""
+    monkeypatch.setenv("SIGNBIT_PINNED", "1")
     monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp")
-    monkeypatch.setattr(environment, "make_venv", lambda: None)
     monkeypatch.setattr(environment, "LOCK", tmp_path / "lock.txt")
-    for text, first in ((f"a==1 {environment.MARKER} --hash=sha256:0", "--require-hashes"), ("", "-e")):
-        environment.LOCK.write_text(text)
-        monkeypatch.setenv("SIGNBIT_PINNED", "1")
+    monkeypatch.setattr(environment, "make_venv", lambda: None)
+
+    def call(lock, *complaints):
+        said, taken = iter(complaints), []
+        environment.LOCK.write_text(lock)
+        monkeypatch.setattr(environment, "attempt", lambda command: taken.append(command) or next(said))
         environment.make_environment(environment.CHECK)
-        assert called[0][0] == first
-        called.clear()
+        return taken
+
+    return call
+
+
+def test_pinned_tests_take_the_files_of_the_lock_and_no_others(steps, capsys):
+    files, package = steps(LINE, "", "")
+    assert BY_HASH in files and files[-1] == str(environment.LOCK)
+    assert "--no-deps" in files and "--no-deps" in package and "--no-build-isolation" in package
+    assert "pinned" not in capsys.readouterr().err
+
+
+def test_without_files_for_this_python_the_versions_are_pinned_and_that_is_said(steps, capsys):
+    (package,) = steps(LINE.replace("python_version", "another"), "")
+    assert BY_HASH not in package and BY_VERSION in package
+    assert "has no files for this Python and machine: versions are pinned, files are not" in capsys.readouterr().err
+
+
+def test_where_the_locked_files_are_not_to_be_had_the_versions_are_pinned_and_that_is_said(steps, capsys):
+    files, package = steps(LINE, "    no matching distribution", "")
+    assert BY_HASH in files and BY_VERSION in package
+    said = capsys.readouterr().err
+    assert "versions are pinned, files are not" in said and said.endswith("    no matching distribution\n")
+
+
+def test_another_file_than_the_lock_s_ends_the_set_up(steps, capsys):
+    with pytest.raises(SystemExit) as ended:
+        steps(LINE, f"    {environment.OTHER_FILE} 00")
+    assert ended.value.code == 2 and not environment.STAMP.exists()
+    assert (
+        f"error: a package is not the file that lock.txt names:\n    {environment.OTHER_FILE}"
+        in capsys.readouterr().err
+    )
+
+
+def test_pip_says_of_another_file_what_the_set_up_looks_for(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("a-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: a\nVersion: 1\n")
+        wheel.writestr("a-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("a-1.dist-info/RECORD", "")
+    (tmp_path / "lock.txt").write_text(LINE)
+    take = [
+        "--no-index",
+        f"--find-links={tmp_path}",
+        "--dry-run",
+        "--no-deps",
+        BY_HASH,
+        "-r",
+        str(tmp_path / "lock.txt"),
+    ]
+    command = [sys.executable, "-m", "pip", "install", *environment.PIP_QUIET, *take]
+    assert environment.OTHER_FILE in environment.attempt(command)
+    digest = hashlib.sha256((tmp_path / "a-1-py3-none-any.whl").read_bytes()).hexdigest()
+    (tmp_path / "lock.txt").write_text(LINE.replace("0" * 64, digest))
+    assert environment.attempt(command) == ""
+
+
+@pytest.mark.parametrize("script", ["run", "long"])
+def test_continuous_integration_is_pinned(script, repository, tmp_path):
+    """Unless it is told otherwise."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || echo "pinned=$SIGNBIT_PINNED"\n')
+    python.chmod(0o755)
+    for given, found in ((None, "1"), ("", "")):
+        variables = {"SIGNBIT_PYTHON": str(python), "SIGNBIT_DATA_DIR": str(tmp_path)}
+        variables |= {} if given is None else {"SIGNBIT_PINNED": given}
+        inherited = {name: value for name, value in os.environ.items() if name != "SIGNBIT_PINNED"}
+        done = subprocess.run([repository / ".ci" / script], env=inherited | variables, capture_output=True, text=True)
+        assert done.stdout == f"pinned={found}\n"

@@ -2,9 +2,9 @@
 
 `python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
 the compilers and the emulator from apt where that is possible, else from PyPI, and then runs `python -m tools COMMAND`
-in that environment.  SIGNBIT_VENV names another folder than `.venv`; with SIGNBIT_PINNED=1 the packages have the
-versions of constraints.txt, which all tests were last seen to pass with, and not the newest ones; for the tests they
-are the very files whose hashes are in lock.txt, where it has lines for this Python and machine.
+in that environment.  SIGNBIT_VENV names another folder than `.venv`.  With SIGNBIT_PINNED=1, as in CI, the packages of
+the tests are the very files whose hashes are in lock.txt, and not the newest ones.  Where it has none for this Python
+and machine, and for the demo, they have the versions of constraints.txt, which all tests were last seen to pass with.
 """
 
 import hashlib
@@ -30,6 +30,8 @@ MARKER = (
     f' and sys_platform == "{sys.platform}" and platform_machine == "{platform.machine()}"'
 )
 """Of the lock's lines for this Python on this kind of machine."""
+OTHER_FILE = "Expected sha256"
+"""pip's words for a file that is not the one with the hash."""
 APT_PACKAGES = {
     # command, or file: packages that bring it
     "gcc": ("gcc", "libc6-dev"),
@@ -121,11 +123,9 @@ def make_environment(extras: str) -> None:
     say(f"making the Python environment in {VENV} ...")
     if not (VENV / "bin" / "pip").is_file():
         make_venv()
-    if extras == CHECK and is_locked():
-        pip_install("--require-hashes", "--no-deps", "--requirement", str(LOCK))
-        pip_install("--no-build-isolation", "--no-deps", "-e", str(ROOT))
-    else:
-        pip_install("-e", f"{ROOT}[{extras}]")
+    if not (pinned() and extras == CHECK and install_locked()):
+        constraints = ("--constraint", str(CONSTRAINTS)) if pinned() else ()
+        pip_install(*constraints, "-e", f"{ROOT}[{extras}]")
     STAMP.write_text(" ".join([stamp, *known, extras]))
 
 
@@ -139,20 +139,36 @@ def make_venv() -> None:
         fail(f"this Python makes no virtual environment (apt install python3-venv):\n{complaint}")
 
 
+def install_locked() -> bool:
+    """Install the files of the lock, and no others; where they can't be had, say so and return False.
+
+    A file with another hash than the lock's ends the set-up.
+    """
+    if f" {MARKER} " not in LOCK.read_text():
+        say(f"{LOCK.name} has no files for this Python and machine: versions are pinned, files are not")
+        return False
+    complaint = attempt(pip("--require-hashes", "--no-deps", "--requirement", str(LOCK)))
+    if OTHER_FILE in complaint:
+        fail(f"a package is not the file that {LOCK.name} names:\n{complaint}")
+    if complaint:
+        say(f"versions are pinned, files are not, since pip could not install those of {LOCK.name}:\n{complaint}")
+        return False
+    pip_install("--no-build-isolation", "--no-deps", "-e", str(ROOT))
+    return True
+
+
 def pip_install(*what: str) -> None:
-    constraints = ("--constraint", str(CONSTRAINTS)) if pinned() and "--require-hashes" not in what else ()
-    complaint = attempt([str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *constraints, *what])
+    complaint = attempt(pip(*what))
     if complaint:
         fail(f"pip could not install {what[-1]}:\n{complaint}")
 
 
+def pip(*what: str) -> list[str]:
+    return [str(VENV / "bin" / "python"), "-m", "pip", "install", *PIP_QUIET, *what]
+
+
 def pinned() -> bool:
     return bool(os.environ.get("SIGNBIT_PINNED"))
-
-
-def is_locked() -> bool:
-    """Whether the files themselves are pinned, by their hashes."""
-    return pinned() and f" {MARKER} " in LOCK.read_text()
 
 
 def attempt(command: list[str], **variables: str) -> str:

@@ -43,6 +43,8 @@ COMMANDS = (
     _command("prove", "prove.command", "every promise's proof; with --long, bench/proofs.json and docs/SECURITY.md"),
     _command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
     _command("motion", "zoo.motion", "write a made-up recording of an accelerometer as CSV"),
+    _command("site", "documents.site", "the documents as a site with live models; build/site"),
+    _command("notebooks", "documents.notebooks", "the tutorials as executed Jupyter notebooks; build/notebooks"),
     _command("tutorial_pictures", "documents.tutorial_pictures", "train and draw what docs/TUTORIAL.md shows"),
 )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
-CHECK = "firmware,plot,test,bench,cross,browser"
+CHECK = "firmware,plot,test,bench,cross,browser,site,notebook"
 PAGE_TOOLS = ("clang", "wasm-ld")
 """The first compiles for this computer, too."""
 FIRMWARE_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")

@@ -47,3 +47,23 @@ ZEPHYR = {
     "riscv32": Kconfig("RISCV_ISA_RV32I && RISCV_ISA_EXT_M"),
     "riscv32e": Kconfig("RISCV_ISA_RV32E && RISCV_ISA_EXT_M"),
 }
+
+ESP_IDF = {
+    "portable": (),
+    "riscv32": ("esp32c2", "esp32c3", "esp32c5", "esp32c6", "esp32c61", "esp32h2", "esp32p4"),
+}
+"""Chips; () is all of them."""
+
+_M0 = ({"Dcore": "Cortex-M0"}, {"Dcore": "Cortex-M0+"})
+_M4 = ({"Dcore": "Cortex-M4"}, {"Dcore": "Cortex-M7"})
+CMSIS = {
+    "portable": (),
+    "cortex-m0": _M0,
+    "cortex-m0plus": _M0,
+    "cortex-m3": ({"Dcore": "Cortex-M3"},),
+    "cortex-m4": _M4,
+    "cortex-m7": _M4,
+    "cortex-m33": ({"Dcore": "Cortex-M33", "Ddsp": "DSP"},),
+    "cortex-m55": tuple({"Dcore": "Cortex-M55", "Dmve": kind} for kind in ("MVE", "FP_MVE")),
+}
+"""Attributes of CMSIS-Pack's conditions, of which a device has to fit one; () is any device."""

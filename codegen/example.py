@@ -39,6 +39,11 @@ class Sensor:
         return f"{self.plan.macro_prefix}_{self.name.upper()}_SIZE"
 
     @property
+    def whole(self) -> str:
+        """The macro that holds the size of what one inference takes; a stream takes it in hops."""
+        return self.macro.replace("_HOP_SIZE", "_SAMPLES_SIZE")
+
+    @property
     def size(self) -> int:
         """Numbers at a time."""
         return self.plan.front_end.hop_size if self.plan.streams else self.plan.sensor_size or self.plan.input_size
@@ -85,6 +90,11 @@ class Answer:
 
     found: str
     logits: CArray
+
+    @property
+    def index(self) -> str:
+        """Python for the class."""
+        return self.found[:-1] if self.found.endswith("u") else "None"
 
 
 def answer_of(model: QuantizedModel, sensor: Sensor) -> Answer:

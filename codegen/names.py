@@ -23,10 +23,25 @@ stream udp usb wifi wire wstring
 """In lower case, since some file systems take wire.h for Wire.h."""
 
 HEADERS = frozenset((C_HEADERS + SYSTEM_HEADERS + ARDUINO_HEADERS).split())
-CMAKE_TARGETS = """
-all c clean dl edit_cache gcc help install m package package_source pthread rebuild_cache rt test
-"""
-"""CMake's own targets, and libraries that projects link by the bare name."""
+RESERVED = {
+    "cmake": (
+        "CMake knows {} as a target or library",
+        "all c clean dl edit_cache gcc help install m package package_source pthread rebuild_cache rt test",
+    ),
+    "esp-idf": (
+        "ESP-IDF has a component {}",
+        "app_trace app_update bootloader bt cmock console cxx driver efuse espcoredump fatfs freertos hal heap json "
+        "log lwip main mbedtls mqtt newlib openthread perfmon protocomm pthread riscv rt sdmmc soc spiffs ulp unity "
+        "usb vfs xtensa",
+    ),
+    "micropython": (
+        "MicroPython has a module {}",
+        "array asyncio binascii bluetooth btree builtins cmath collections cryptolib deflate esp esp32 framebuf gc "
+        "hashlib heapq io json lwip machine micropython mip neopixel network onewire os platform pyb random re "
+        "requests rp2 socket ssl stm struct sys tls uctypes vfs webrepl zephyr zlib",
+    ),
+}
+"""What a format's users already have by a name, and such names."""
 
 
 def check_header_name(path: str) -> None:
@@ -40,5 +55,6 @@ def check_package_name(prefix: str, kind: str) -> None:
     """Raises SignbitError if a package of `kind` whose files and targets are called `prefix` would hide others."""
     if prefix in HEADERS:
         raise SignbitError(f"{prefix}.h would hide the system's header of that name; choose another name with --prefix")
-    if kind == "cmake" and prefix in CMAKE_TARGETS.split():
-        raise SignbitError(f"CMake knows {prefix!r} as a target or library; choose another name with --prefix")
+    says, words = RESERVED.get(kind, ("", ""))
+    if prefix in words.split():
+        raise SignbitError(f"{says.format(repr(prefix))}; choose another name with --prefix")

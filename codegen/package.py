@@ -1,6 +1,8 @@
 """A model as a library for other people's projects: each format is a table of files and their templates."""
 
+import io
 import re
+import zipfile
 from dataclasses import dataclass, field
 
 from signbit.codegen import core_names
@@ -23,14 +25,16 @@ KEYWORDS = ["machine learning", "neural network", "classification", "tinyml", "o
 class Format:
     """A kind of library.
 
-    `files` gives the template of each path, in which {name} is the prefix of every C symbol; one without a folder is
-    in that of the format.  `cores` is what the format calls the cores that run a target's code, by the target's name;
-    it can't have a target that is not there.
+    `files` gives the template of each path, in which {name} is the prefix of every C symbol; templates are in the
+    format's folder, if they name no other.  `cores` is what the format calls the cores that run a target's code, by the
+    target's name; it can't have a target that is not there.
     """
 
     title: str
     files: dict[str, str]
     cores: dict = field(default_factory=lambda: dict.fromkeys(TARGETS))
+    archive: str = ""
+    """Path of a zip of all files, if there is one."""
 
 
 EVERY_FILE = {"README.md": "package/README.md.j2", "LICENSE": "package/LICENSE.j2"}
@@ -74,6 +78,35 @@ FORMATS = {
         },
         core_names.ZEPHYR,
     ),
+    "esp-idf": Format(
+        "an ESP-IDF component with an example project, for a project's `components`",
+        {
+            "CMakeLists.txt": "CMakeLists.txt.j2",
+            "idf_component.yml": "idf_component.yml.j2",
+            **LIBRARY,
+            "examples/classify/CMakeLists.txt": "example/CMakeLists.txt.j2",
+            "examples/classify/main/CMakeLists.txt": "example/main.txt.j2",
+            "examples/classify/main/main.c": BOARD,
+        },
+        core_names.ESP_IDF,
+    ),
+    "cmsis-pack": Format(
+        "a CMSIS-Pack, as Keil, IAR and the CMSIS-Toolbox install it, beside what it holds",
+        {"{vendor}.{name}.pdsc": "pdsc.j2", **LIBRARY, "template/main.c": BOARD},
+        core_names.CMSIS,
+        archive="{vendor}.{name}.{version}.pack",
+    ),
+    "micropython": Format(
+        "a user C module of MicroPython",
+        {
+            "micropython.mk": "micropython.mk.j2",
+            "micropython.cmake": "micropython.cmake.j2",
+            "mod{name}.c": "module.c.j2",
+            "{name}.c": IMPLEMENTATION,
+            "{name}.h": HEADER,
+            "example.py": "example.py.j2",
+        },
+    ),
 }
 
 
@@ -87,6 +120,7 @@ def package_files(kind: str, model: QuantizedModel, plan: Plan, publication: Pub
         names = ", ".join(chosen.cores)
         raise SignbitError(f"{kind} knows no {plan.target.title}; choose a --target that it knows: {names}")
     sensor = Sensor(plan)
+    words = {"name": plan.prefix, "vendor": publication.vendor, "version": publication.version}
     names = {
         "format": kind,
         "publication": publication,
@@ -100,13 +134,25 @@ def package_files(kind: str, model: QuantizedModel, plan: Plan, publication: Pub
         "sensor": sensor,
         "answer": answer_of(model, sensor),
         "api": api_of(plan),
+        "archive": chosen.archive.format(**words),
     }
-    texts = {}
+    files = {}
     for path, template in (EVERY_FILE | chosen.files).items():
         place = template if template.startswith("package/") else f"package/{kind}/{template}"
         text = header_text(plan) if template == HEADER else render(place, plan, **names)
-        texts[path.format(name=plan.prefix)] = text.encode()
-    return texts
+        files[path.format(**words)] = text.encode()
+    return files | ({names["archive"]: zipped(files)} if chosen.archive else {})
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip of files by their paths, the same bytes whenever and wherever it is made."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in sorted(files.items()):
+            info = zipfile.ZipInfo(path)
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
 
 
 def api_of(plan: Plan) -> dict[str, list[str]]:

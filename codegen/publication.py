@@ -1,6 +1,7 @@
 """What a package says about who publishes it, declared once for every format."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from signbit.qmodel.option_types import OptionType
@@ -52,5 +53,6 @@ class Publication(Options):
 
     @property
     def vendor(self) -> str:
-        """The author's name in the letters of file names; "signbit" where none of them are left."""
-        return re.sub(r"[^A-Za-z0-9_-]+", "", self.name or "") or "signbit"
+        """The author's name in ASCII letters and digits; "signbit" where none are left."""
+        plain = unicodedata.normalize("NFKD", self.name or "").encode("ascii", "ignore").decode()
+        return re.sub(r"[^A-Za-z0-9]+", "", plain) or "signbit"

@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from signbit.codegen.names import C_HEADERS
 from signbit.codegen.package import FORMATS
 from signbit.codegen.plan import make_plan
 from signbit.codegen.publication import Publication
+from signbit.codegen.verify import edge_inputs
 from signbit.emulate import pio
 from signbit.qmodel.command import run_command
 from signbit.qmodel.file import save
@@ -63,6 +66,25 @@ macro(zephyr_library_sources)
     add_library(${module} STATIC ${ARGN})
 endmacro()
 add_subdirectory(wren)
+"""
+ESP_IDF_SHIM = """
+cmake_minimum_required(VERSION 3.13)
+project(shim LANGUAGES C)
+macro(idf_component_register)
+    cmake_parse_arguments(ARG "" "" "SRCS;INCLUDE_DIRS" ${ARGN})
+    set(COMPONENT_LIB wren)
+    add_library(wren STATIC ${ARG_SRCS})
+    target_include_directories(wren PUBLIC ${ARG_INCLUDE_DIRS})
+endmacro()
+add_subdirectory(wren)
+"""
+MICROPYTHON_RUN = """
+import sys
+from array import array
+import wren_bytes
+with open(sys.argv[1], "rb") as file:
+    while data := file.read(wren_bytes.SIZE):
+        sys.stdout.buffer.write(array("i", wren_bytes.logits(data)))
 """
 CMAKE_USER = """
 cmake_minimum_required(VERSION 3.13)
@@ -125,6 +147,24 @@ def run_here(program: Path, *sources, given=b"") -> str:
     return subprocess.run([program], input=given, capture_output=True, check=True).stdout.decode()
 
 
+BOARD_EXAMPLES = {
+    "platformio": "examples/classify/src/main.c",
+    "zephyr": "samples/classify/src/main.c",
+    "esp-idf": "examples/classify/main/main.c",
+    "cmsis-pack": "template/main.c",
+}
+
+
+@pytest.mark.parametrize("name", BOARD_EXAMPLES)
+def test_examples_for_boards_find_what_python_computed(model, tmp_path, name):
+    folder = tmp_path / "wren"
+    assert package(model, name, folder) == 0
+    start = tmp_path / "start.c"
+    start.write_text("void app_main(void);\nint main(void) { app_main(); return 0; }\n" if name == "esp-idf" else "")
+    printed = run_here(tmp_path / "board", folder / "src" / "wren.c", folder / BOARD_EXAMPLES[name], start)
+    assert printed.endswith("\nPASS: as in Python\n")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_examples_answer_as_python_does(kind, tmp_path):
     """The one for boards says so itself; the one that reads stdin says the same to the same numbers."""
@@ -161,7 +201,8 @@ def test_every_package_says_who_and_what_it_is(model, tmp_path, name):
     """Its README, licence and example are there; texts are laid out, and what was declared is in its manifest."""
     folder = tmp_path / "wren"
     assert package(model, name, folder, *PUBLICATION) == 0
-    texts = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pack"]
+    texts = {path.relative_to(folder).as_posix(): path for path in files}
     assert {"README.md", "LICENSE"} <= set(texts)
     for path, file in texts.items():
         for line in file.read_text().splitlines():
@@ -169,8 +210,7 @@ def test_every_package_says_who_and_what_it_is(model, tmp_path, name):
     assert texts["LICENSE"].read_text().startswith("BSD Zero Clause License\n")
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", texts["README.md"].read_text()):
         assert (folder / target).is_file()
-    said = "".join(file.read_text() for path, file in texts.items() if not path.endswith((".h", ".c")))
-    assert name in ("zephyr",) or "2.10.3" in said
+    assert '| version | 2.10.3, by Ada "A" Löve |' in texts["README.md"].read_text()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -208,7 +248,7 @@ def test_what_no_manifest_can_say_is_refused(model, tmp_path, capsys, option, va
 
 
 def test_vendor_is_the_name_in_the_letters_of_files():
-    assert Publication(author="Ada B. Löve <a@example.org>").vendor == "AdaBLve"
+    assert Publication(author="Ada B. Löve <a@example.org>").vendor == "AdaBLove"
     assert Publication(author="Ада").vendor == "signbit" == Publication().vendor
 
 
@@ -365,6 +405,94 @@ def test_zephyr_module_builds_where_its_option_is_set(model, tmp_path):
         assert len(list(build.rglob("libsignbit_wren.a"))) == archives
 
 
+def test_esp_idf_component_builds(model, tmp_path):
+    """With CMake, and a few lines in the place of ESP-IDF's own function."""
+    folder = tmp_path / "wren"
+    assert package(model, "esp-idf", folder, *PUBLICATION, "--target", "riscv32", "--optimize", "size") == 0
+    manifest = (folder / "idf_component.yml").read_text().splitlines()
+    assert 'version: "2.10.3"' in manifest and "license: 0BSD" in manifest and "  - esp32c3" in manifest
+    assert '  - "Ada \\"A\\" Löve <ada@example.org>"' in manifest
+    (tmp_path / "CMakeLists.txt").write_text(ESP_IDF_SHIM)
+    cmake("-S", tmp_path, "-B", tmp_path / "build", "-DCMAKE_C_FLAGS=-DWREN_PORTABLE", "-DCMAKE_VERBOSE_MAKEFILE=ON")
+    assert " -Os " in cmake("--build", tmp_path / "build")
+    assert (tmp_path / "build" / "wren" / "libwren.a").is_file()
+
+
+@pytest.mark.parametrize("target", ["portable", "cortex-m55"])
+def test_cmsis_pack_names_what_it_holds(model, tmp_path, target):
+    folder = tmp_path / "wren"
+    assert package(model, "cmsis-pack", folder, *PUBLICATION, "--target", target) == 0
+    root = ElementTree.parse(folder / "AdaALove.wren.pdsc").getroot()
+    assert (root.findtext("vendor"), root.findtext("name"), root.findtext("license")) == ("AdaALove", "wren", "LICENSE")
+    assert root.find("releases/release").attrib == {"version": "2.10.3"}
+    component = root.find("components/component")
+    conditions = {condition.get("id"): condition for condition in root.iter("condition")}
+    asked = {found.get("condition") for found in root.iter() if found.get("condition")}
+    assert asked == set(conditions)
+    cores = [found.get("Dcore") for found in conditions["Core"].iter("accept")] if conditions else []
+    assert cores == (["Cortex-M55"] * 2 if target == "cortex-m55" else [])
+    assert component.get("condition") == ("Core and compiler" if conditions else None)
+    for file in component.iter("file"):
+        assert (folder / file.get("name")).exists()
+    with zipfile.ZipFile(folder / "AdaALove.wren.2.10.3.pack") as pack:
+        held = {name: pack.read(name) for name in pack.namelist()}
+    written = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert held == {path: data for path, data in written.items() if not path.endswith(".pack")}
+    assert package(model, "cmsis-pack", tmp_path / "again", *PUBLICATION, "--target", target) == 0
+    again = (tmp_path / "again" / "AdaALove.wren.2.10.3.pack").read_bytes()
+    assert again == (folder / "AdaALove.wren.2.10.3.pack").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_micropython_module_compiles(kind, tmp_path):
+    """Against the declarations that it uses of MicroPython's; names are made as its build makes them."""
+    save(KINDS[kind](), tmp_path / "wren.npz")
+    folder = tmp_path / "wren"
+    assert package(tmp_path / "wren.npz", "micropython", folder) == 0
+    source = folder / "modwren.c"
+    names = sorted(set(re.findall(r"MP_QSTR_\w+", source.read_text())))
+    (tmp_path / "names.h").write_text(f"enum {{ {', '.join(names)} }};\n")
+    stubs = Path(__file__).parent / "fixtures" / "micropython"
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-fsyntax-only"]
+    subprocess.run(
+        ["gcc", *flags, f"-I{stubs}", "-include", tmp_path / "names.h", source, folder / "wren.c"], check=True
+    )
+    compile((folder / "example.py").read_text(), "example.py", "exec")
+    listed = (folder / "micropython.mk").read_text() + (folder / "micropython.cmake").read_text()
+    assert set(re.findall(r"/(\w+\.\w+)", listed)) == {"modwren.c", "wren.c"}
+
+
+@pytest.mark.slow
+def test_micropython_runs_the_module(tmp_path):
+    """The unix port with a module of each kind, built from the sources in SIGNBIT_MICROPYTHON."""
+    sources = os.environ.get("SIGNBIT_MICROPYTHON")
+    if not sources:
+        pytest.skip("set SIGNBIT_MICROPYTHON to a folder with MicroPython's sources")
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    for kind, make in KINDS.items():
+        save(make(), tmp_path / f"{kind}.npz")
+        arguments = ["package", str(tmp_path / f"{kind}.npz"), "--prefix", f"wren_{kind}", "--format", "micropython"]
+        assert run_command(main, [*arguments, "-o", str(modules / f"wren_{kind}")]) == 0
+    without = [f"MICROPY_PY_{name}=0" for name in ("FFI", "SSL", "BTREE")]
+    variables = [*without, "MICROPY_SSL_MBEDTLS=0", "FROZEN_MANIFEST=", f"BUILD={tmp_path / 'build'}"]
+    subprocess.run(["make", "-C", f"{sources}/mpy-cross"], check=True)
+    subprocess.run(["make", "-C", f"{sources}/ports/unix", *variables, f"USER_C_MODULES={modules}"], check=True)
+    for kind in KINDS:
+        command = [tmp_path / "build" / "micropython", modules / f"wren_{kind}" / "example.py"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.endswith("PASS: as in Python\n"), done.stdout + done.stderr
+        model = KINDS[kind]()
+        if kind == "bytes":
+            inputs = edge_inputs(model)
+            (tmp_path / "run.py").write_text(MICROPYTHON_RUN)
+            (tmp_path / "inputs").write_bytes(inputs.tobytes())
+            done = subprocess.run(
+                [command[0], tmp_path / "run.py", tmp_path / "inputs"], capture_output=True, check=True
+            )
+            assert np.array_equal(np.frombuffer(done.stdout, np.int32).reshape(len(inputs), -1), model.run(inputs))
+
+
 @pytest.mark.parametrize("prefix", ["signal", "time", "string", "math", "unistd", "wire"])
 def test_a_header_that_hides_the_system_s_is_refused(model, tmp_path, capsys, prefix):
     """By any kind of package, and by `export` as well."""
@@ -385,11 +513,19 @@ def test_headers_that_the_compiler_finds_are_known():
     subprocess.run(["gcc", "-std=c11", "-fsyntax-only", "-x", "c", "-"], input=text, text=True, check=True)
 
 
-@pytest.mark.parametrize("prefix", ["test", "all", "m"])
-def test_a_target_that_cmake_knows_is_refused(model, tmp_path, capsys, prefix):
+@pytest.mark.parametrize(
+    "name, prefix, says",
+    [
+        ("cmake", "test", "CMake knows 'test' as a target or library"),
+        ("cmake", "m", "CMake knows 'm' as a target or library"),
+        ("esp-idf", "main", "ESP-IDF has a component 'main'"),
+        ("micropython", "machine", "MicroPython has a module 'machine'"),
+    ],
+)
+def test_a_name_that_a_format_s_users_have_is_refused(model, tmp_path, capsys, name, prefix, says):
     arguments = ["package", str(model), "--prefix", prefix, "-o", str(tmp_path / "lib"), "--format"]
-    assert run_command(main, [*arguments, "cmake"]) == 2
-    assert f"CMake knows '{prefix}' as a target or library" in capsys.readouterr().err
+    assert run_command(main, [*arguments, name]) == 2
+    assert says in capsys.readouterr().err
     assert run_command(main, [*arguments, "arduino"]) == 0
 
 

@@ -7,5 +7,5 @@ COMMANDS = {
     "inspect": Command("signbit.codegen.commands.inspect:main", "what each layer costs: bytes, ranges, instructions"),
     "verify": Command("signbit.codegen.commands.verify:main", "compile the C and compare it with Python, bit for bit"),
     "page": Command("signbit.codegen.commands.page:main", "one HTML file that runs the model's C in a browser"),
-    "package": Command("signbit.codegen.commands.package:main", "a library for Arduino, PlatformIO, CMake or Zephyr"),
+    "package": Command("signbit.codegen.commands.package:main", "a library for Arduino, CMake, Zephyr and others"),
 }

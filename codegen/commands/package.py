@@ -1,4 +1,4 @@
-"""`package`: a model as a library for Arduino, PlatformIO, CMake and others."""
+"""`package`: a model as a library for other projects, in one of several formats."""
 
 import argparse
 from pathlib import Path

@@ -24,11 +24,13 @@ def compile_device(
     *options: str | Path,
     model: QuantizedModel | None = None,
     sensor: Path = host_build.NO_SENSOR,
+    is_swappable: bool = False,
 ) -> Path:
     """Compile the device with `model` (default: `device_model`) in `folder`; `options` may name more sources."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler: apt install gcc")
-    return host_build.build(model or device_model(), folder / output, (*FLAGS, *options), sensor=sensor)
+    options = (*FLAGS, *options)
+    return host_build.build(model or device_model(), folder / output, options, sensor=sensor, is_swappable=is_swappable)
 
 
 def load_device(folder: Path, model: QuantizedModel | None = None, sensor: Path = host_build.NO_SENSOR) -> ctypes.CDLL:

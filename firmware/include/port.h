@@ -53,4 +53,18 @@ void port_led(uint32_t on);
 void port_watchdog_start(void);
 void port_watchdog_feed(void);
 
+/** Two places for loaded models, each 4-byte aligned, for a block and its seal.  Only where the model can be swapped; a
+ * port that has flash for them defines PORT_HAS_SLOTS, else they are in RAM (src/slots_ram.c). */
+#define PORT_SLOTS 2u
+#define PORT_SEAL_BYTES 16u
+
+/** Address of a slot, numbered from 0. */
+const uint8_t *port_slot(uint32_t slot);
+
+/** Makes all bytes of the slot 0xFF.  A power cut may leave anything in it, and nothing elsewhere. */
+void port_slot_erase(uint32_t slot);
+
+/** Writes erased bytes in order; `offset` and `length` are multiples of 4.  Returns when they can be read. */
+void port_slot_write(uint32_t slot, uint32_t offset, const uint8_t *bytes, uint32_t length);
+
 #endif

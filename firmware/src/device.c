@@ -13,9 +13,11 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #include "listener.h"
 #include "port.h"
 #include "protocol.h"
+#include "swap.h"
 #include "ticks.h"
 
 #define FIRMWARE_VERSION "0.1.0"
+#define HASH_BYTES 32u
 
 /* Bits of INFO's flags. */
 #define FLAG_EMULATED 0x01u
@@ -26,6 +28,17 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #define FLAGS FLAG_EMULATED
 #else
 #define FLAGS 0u
+#endif
+
+/* The model in use: the compiled one, or one that was loaded. */
+#ifdef MODEL_LAYOUT
+#define LOADER &swap_loader
+#define NAME_IN_USE model_weights()->name
+#define LOGIT_SHIFT_IN_USE (uint16_t) model_weights()->logit_shift
+#else
+#define LOADER 0
+#define NAME_IN_USE MODEL_NAME
+#define LOGIT_SHIFT_IN_USE MODEL_LOGIT_SHIFT
 #endif
 
 /* The lower half of MODEL_REJECTED is PROTOCOL_REJECTED. */
@@ -114,11 +127,12 @@ static void infer(protocol_result_t *result)
     result->confidence_per_mille = (uint16_t)model_confidence(device_logits);
 }
 
-static void run_self_test(void)
+uint32_t device_self_test(void)
 {
 #if MODEL_TEST_VECTORS > 0
     vectors_failed = model_self_test(device_scratch);
 #endif
+    return vectors_failed;
 }
 
 static void put_self_test(protocol_window_t *window)
@@ -129,7 +143,7 @@ static void put_self_test(protocol_window_t *window)
 
 static void self_test(protocol_window_t *window)
 {
-    run_self_test();
+    (void)device_self_test();
     put_self_test(window);
 }
 
@@ -156,38 +170,71 @@ static void put_fault(protocol_window_t *window)
     }
 }
 
+#ifdef MODEL_LAYOUT
+static uint8_t hash_byte(uint32_t index)
+{
+    return model_weights()->hash[index];
+}
+#else
 static uint8_t hex_digit(char digit)
 {
     return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
 }
 
-static void describe(protocol_window_t *window)
+static uint8_t hash_byte(uint32_t index)
 {
     static const char hash[] = MODEL_HASH;
 
+    return (uint8_t)(hex_digit(hash[2u * index]) << 4 | hex_digit(hash[2u * index + 1u]));
+}
+#endif
+
+/* The first 32 bits of the hash, as a number. */
+static uint32_t model_id(void)
+{
+    uint32_t id = 0;
+
+    for (uint32_t i = 0; i < 4u; i++) {
+        id = id << 8 | hash_byte(i);
+    }
+    return id;
+}
+
+static void put_loading(protocol_window_t *window)
+{
+#ifdef MODEL_LAYOUT
+    swap_describe(window);
+#else
+    (void)window;
+#endif
+}
+
+static void describe(protocol_window_t *window)
+{
     protocol_put_u8(window, PROTOCOL_VERSION);
     protocol_put_u8(window, flags());
     protocol_put_u8(window, tick_source());
     protocol_put_u8(window, MODEL_INPUT_SHIFT);
-    protocol_put_u16(window, MODEL_LOGIT_SHIFT);
+    protocol_put_u16(window, LOGIT_SHIFT_IN_USE);
     protocol_put_u16(window, MODEL_LAYER_COUNT);
     protocol_put_u32(window, MODEL_INPUT_SIZE);
     protocol_put_u32(window, MODEL_OUTPUT_SIZE);
     protocol_put_u32(window, MODEL_SCRATCH_BYTES);
-    protocol_put_u32(window, MODEL_ID);
-    for (uint32_t i = 0; i < 64u; i += 2u) {
-        protocol_put_u8(window, (uint8_t)(hex_digit(hash[i]) << 4 | hex_digit(hash[i + 1u])));
+    protocol_put_u32(window, model_id());
+    for (uint32_t i = 0; i < HASH_BYTES; i++) {
+        protocol_put_u8(window, hash_byte(i));
     }
     protocol_put_u32(window, core_id());
     protocol_put_u32(window, port_clock_hz());
     protocol_put_text(window, FIRMWARE_VERSION);
-    protocol_put_text(window, MODEL_NAME);
+    protocol_put_text(window, NAME_IN_USE);
     for (uint32_t i = 0; i < MODEL_OUTPUT_SIZE; i++) {
         protocol_put_text(window, model_label(i));
     }
     protocol_put_u8(window, (uint8_t)reset_cause);
     put_self_test(window);
     put_fault(window);
+    put_loading(window);
 }
 
 static void put_hex(protocol_window_t *window, uint32_t value)
@@ -201,8 +248,10 @@ static void print(protocol_window_t *window)
 {
     const core_fault_t *fault = core_last_fault();
 
-    protocol_put_characters(window, "\r\nsignbit " FIRMWARE_VERSION "\r\nmodel " MODEL_NAME ", id ");
-    put_hex(window, MODEL_ID);
+    protocol_put_characters(window, "\r\nsignbit " FIRMWARE_VERSION "\r\nmodel ");
+    protocol_put_characters(window, NAME_IN_USE);
+    protocol_put_characters(window, ", id ");
+    put_hex(window, model_id());
     protocol_put_characters(window, vectors_failed != 0u ? "\r\nself-test FAILED\r\n" : "\r\nself-test passed\r\n");
     if (fault != 0) {
         protocol_put_characters(window, "reset by a fault at ");
@@ -214,8 +263,10 @@ static void print(protocol_window_t *window)
 uint32_t device_init(void)
 {
     reset_cause = port_take_reset_cause();
-    run_self_test();
-    return vectors_failed;
+#ifdef MODEL_LAYOUT
+    swap_init();
+#endif
+    return device_self_test();
 }
 
 const protocol_device_t device = {
@@ -233,4 +284,5 @@ const protocol_device_t device = {
     .self_test = self_test,
     .measure = measure,
     .listen = listener_answer,
+    .loader = LOADER,
 };

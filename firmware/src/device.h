@@ -18,4 +18,7 @@ extern const protocol_device_t device;
  */
 uint32_t device_init(void);
 
+/** Runs the test vectors on the model in use.  Returns how many of them failed, and keeps it for INFO. */
+uint32_t device_self_test(void);
+
 #endif

@@ -106,8 +106,7 @@ static answer_t answer_listen(uint8_t *payload, uint32_t length)
     }
     step = protocol_u16(payload + 1);
     step = step == 0u ? STEP : step;
-    sensor_stop();
-    listener.source = NOTHING;
+    listener_stop();
     listener.samples = 0;
     listener.filled = 0;
     listener.hops = 0;
@@ -184,6 +183,12 @@ static answer_t answer_words(uint8_t *payload, uint32_t length)
     return (answer_t)window.total;
 }
 
+void listener_stop(void)
+{
+    sensor_stop();
+    listener.source = NOTHING;
+}
+
 answer_t listener_answer(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
 {
     switch (type) {
@@ -214,6 +219,10 @@ uint32_t listener_poll(void)
 }
 
 #else
+
+void listener_stop(void)
+{
+}
 
 answer_t listener_answer(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
 {

@@ -12,6 +12,9 @@ extern model_stream_t listener_stream;
 /** Answers LISTEN, SAMPLES and WORDS; every other request is unknown to it. */
 answer_t listener_answer(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
 
+/** Forgets what it listens to. */
+void listener_stop(void);
+
 /** Takes samples of the board's sensor.  Returns 1 while it listens to that, so that the core must not sleep. */
 uint32_t listener_poll(void);
 

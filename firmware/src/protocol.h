@@ -27,12 +27,16 @@ enum {
     PROTOCOL_LISTEN = 0x10,
     PROTOCOL_SAMPLES = 0x11,
     PROTOCOL_WORDS = 0x12,
+    PROTOCOL_LOAD_BEGIN = 0x0A,
+    PROTOCOL_LOAD_CHUNK = 0x0B,
+    PROTOCOL_LOAD_COMMIT = 0x0C,
     PROTOCOL_ANSWER = 0x80, /* this bit turns a request's type into its answer's */
     PROTOCOL_ERROR = 0xFF,
 };
 
 /** Why a request was refused. */
 typedef enum {
+    PROTOCOL_OK = 0, /* it was not: the answer is empty */
     PROTOCOL_UNKNOWN_TYPE = 1,
     PROTOCOL_BAD_LENGTH = 2,
     PROTOCOL_BAD_OFFSET = 3,
@@ -40,8 +44,20 @@ typedef enum {
     PROTOCOL_BAD_VERSION = 5,
     PROTOCOL_NOT_INFERRED = 6,
     PROTOCOL_NO_SUCH_LAYER = 7,
+    PROTOCOL_NOT_BEGUN = 8,
+    PROTOCOL_WRONG_SIZE = 9,
+    PROTOCOL_OUT_OF_ORDER = 10,
+    PROTOCOL_CHUNK_DIFFERS = 11,
+    PROTOCOL_WRITE_FAILED = 12,
+    PROTOCOL_INCOMPLETE = 13,
+    PROTOCOL_NOT_A_MODEL = 14,
+    PROTOCOL_BAD_CRC = 15,
     PROTOCOL_NO_SUCH_SOURCE = 16,
     PROTOCOL_NOT_LISTENING = 17,
+    PROTOCOL_BAD_HASH = 18,
+    PROTOCOL_OTHER_LAYOUT = 19,
+    PROTOCOL_RANGES_EXCEEDED = 20,
+    PROTOCOL_SELF_TEST_FAILED = 21,
 } protocol_error_t;
 
 /** What a request came to: the bytes of the answer's payload, which replaces the request's, or a refusal. */
@@ -81,6 +97,12 @@ typedef struct {
 } protocol_result_t;
 
 typedef struct protocol protocol_t;
+/** What takes another model in the place of the compiled one. */
+typedef struct {
+    protocol_error_t (*begin)(uint32_t bytes, uint32_t crc, uint32_t *received); /* a load, or its continuation */
+    protocol_error_t (*chunk)(uint32_t offset, const uint8_t *bytes, uint32_t length);
+    protocol_error_t (*commit)(uint32_t crc); /* from here on the new model is used */
+} protocol_loader_t;
 
 /** What the protocol asks of the device. */
 typedef struct {
@@ -99,6 +121,7 @@ typedef struct {
     void (*measure)(protocol_window_t *window);   /* writes what STATS reports of the stack */
     /* requests about samples that it listens to */
     answer_t (*listen)(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
+    const protocol_loader_t *loader;              /* 0 if no other model can be loaded */
 } protocol_device_t;
 
 /** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */

@@ -15,6 +15,7 @@ from signbit.codegen.report import shape_text
 from signbit.console import Column, console, print_table
 from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.inputs import read_input
+from signbit.device.load import plan_for
 from signbit.device.ports import candidates, find_port, open_port
 from signbit.line.link import DeviceError, Link, LinkError, Stream
 from signbit.line.listening import Listener
@@ -25,9 +26,10 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.data.readers.sound_file import read_rows
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
 from signbit.qmodel.integer import REJECTED
 from signbit.qmodel.option_types import number, whole
-from signbit.qmodel.shipped import model_argument
+from signbit.qmodel.shipped import add_model, model_argument
 from signbit.qmodel.untrusted import shown
 
 NO_LISTENER = {
@@ -155,6 +157,23 @@ def listen(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def load_model(options: argparse.Namespace) -> int:
+    """Put another model in the place of the device's; exit code 1 if the device does not report it afterwards."""
+    model = load(options.model)
+    with open_port(options.port or find_port()) as stream:
+        link = _link(stream, options)
+        block = plan_for(link.info(), model).swap.block
+        screen = console(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+            task = bar.add_task(f"{model.name} to {options.port or 'the board'}", total=len(block))
+            link.load(block, lambda received: bar.update(task, completed=received))
+        found = link.info()
+    vectors = f"{found.test_vectors - found.test_vectors_failed} of {found.test_vectors} test vectors pass"
+    loaded = f"{shown(found.model_name)} ({found.model_hash[:8]}), {len(block):,} bytes"
+    print(f"{loaded}, is in slot {found.loading.slot}; {vectors}")
+    return EXIT_OK if found.model_hash == model.hash and not found.self_test_failed else EXIT_DIFFERENT
+
+
 def self_test(options: argparse.Namespace) -> int:
     """Run the embedded test vectors; exit code 1 when one fails."""
     with open_port(options.port or find_port()) as stream:
@@ -210,6 +229,7 @@ def _print_info(info: Info, stats: Stats) -> None:
         "self-test": f"FAILED: {state}" if info.self_test_failed else state,
         "last reset": info.reset_cause.name.lower(),
         "stack": f"{stats.stack_used_bytes} of {stats.stack_bytes} bytes used",
+        "other models": _loading_text(info),
         "requests": f"{stats.answered} answered, {stats.refused} of them refused; {stats.dropped} broken frames",
     }
     if info.fault:
@@ -220,6 +240,13 @@ def _print_info(info: Info, stats: Stats) -> None:
         style = "bold red" if name in alarms else None
         # a board's name and labels may be anybody's
         screen.print(f"{name:16}{shown(text, ROW_CHARACTERS)}", style=style, soft_wrap=True)
+
+
+def _loading_text(info: Info) -> str:
+    if info.loading is None:
+        return "no: built with one model"
+    place = f"in slot {info.loading.slot}" if info.loading.slot else "compiled in"
+    return f"yes, of layout {info.loading.layout[:8]}, {info.loading.block_bytes} bytes each; this one is {place}"
 
 
 def _print_text(stream: Stream) -> None:
@@ -260,6 +287,7 @@ def _parser(prog: str) -> Parser:
     source = listening.add_mutually_exclusive_group()
     source.add_argument("--stream", metavar="FILE", type=Path, help="send a sound, .wav or .flac, and hear that")
     source.add_argument("--seconds", **number("S", 0, 1e9, "()").argument(), help="stop after so long (default: never)")
+    add_model(_add(commands, "load", load_model, line))
     _add(commands, "selftest", self_test, line)
     _add(commands, "monitor", monitor, line)
     return parser

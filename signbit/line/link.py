@@ -8,6 +8,7 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -151,6 +152,24 @@ class Link:
     def reset(self) -> None:
         """Restart the device; `info` asks again afterwards."""
         self.request(Request.RESET)
+        self._info = None
+
+    def load(self, block: bytes, progress: Callable[[int], None] = lambda count: None) -> None:
+        """Put the model whose block this is in the place of the one in use; an interrupted load goes on where it was.
+
+        `progress` gets the bytes that are there.  Raises DeviceError if the device refuses it, and keeps its model.
+        """
+        crc = block[-4:]
+        answer = self.request(Request.LOAD_BEGIN, struct.pack("<I", len(block)) + crc)
+        if len(answer) != 4:
+            raise LinkError("LOAD_BEGIN's answer makes no sense")
+        (received,) = struct.unpack("<I", answer)
+        for offset in range(received, len(block), CHUNK_BYTES):
+            progress(offset)
+            chunk = block[offset : offset + CHUNK_BYTES]
+            self.request(Request.LOAD_CHUNK, struct.pack("<I", offset) + chunk)
+        self.request(Request.LOAD_COMMIT, crc)
+        progress(len(block))
         self._info = None
 
     def request(self, kind: int, payload: bytes = b"") -> bytes:

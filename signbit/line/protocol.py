@@ -42,6 +42,9 @@ class Request(IntEnum):
     LISTEN = 0x10
     SAMPLES = 0x11
     WORDS = 0x12
+    LOAD_BEGIN = 0x0A
+    LOAD_CHUNK = 0x0B
+    LOAD_COMMIT = 0x0C
 
 
 class ErrorCode(IntEnum):
@@ -54,8 +57,20 @@ class ErrorCode(IntEnum):
     BAD_VERSION = 5
     NOT_INFERRED = 6
     NO_SUCH_LAYER = 7
+    NOT_BEGUN = 8
+    WRONG_SIZE = 9
+    OUT_OF_ORDER = 10
+    CHUNK_DIFFERS = 11
+    WRITE_FAILED = 12
+    INCOMPLETE = 13
+    NOT_A_MODEL = 14
+    BAD_CRC = 15
     NO_SUCH_SOURCE = 16
     NOT_LISTENING = 17
+    BAD_HASH = 18
+    OTHER_LAYOUT = 19
+    RANGES_EXCEEDED = 20
+    SELF_TEST_FAILED = 21
 
 
 class Source(IntEnum):
@@ -196,6 +211,23 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Loading:
+    """What INFO says of a device that other models can be loaded into; `slot` is 0 for the compiled model."""
+
+    layout: str
+    block_bytes: int
+    block_crc: int
+    slot: int
+
+    LAYOUT: ClassVar = struct.Struct("<32sIIB")
+
+    @classmethod
+    def parse(cls, block: bytes) -> "Loading":
+        digest, *rest = cls.LAYOUT.unpack_from(block)
+        return cls(digest.hex(), *rest)
+
+
+@dataclass(frozen=True)
 class Info:
     """The INFO block: what runs on the device."""
 
@@ -219,6 +251,8 @@ class Info:
     test_vectors: int
     test_vectors_failed: int
     fault: Fault | None
+    loading: Loading | None
+    """None if the device keeps the model that was compiled in."""
 
     FIXED = struct.Struct("<BBBBHHIIII32sII")
     TAIL = struct.Struct("<BHHB")
@@ -250,7 +284,8 @@ class Info:
             cause, vectors, failed, fault_words = cls.TAIL.unpack_from(block, at)
             words = struct.unpack_from(f"<{fault_words}I", block, at + cls.TAIL.size)
             fault = Fault(*words[: len(fields(Fault))]) if words else None
-            tail = (ResetCause(cause), vectors, failed, fault)
+            rest = block[at + cls.TAIL.size + 4 * fault_words :]
+            tail = (ResetCause(cause), vectors, failed, fault, Loading.parse(rest) if rest else None)
         except (struct.error, IndexError, TypeError, ValueError) as error:
             raise FrameError(f"INFO block makes no sense: {error}") from None
         return cls(*head, digest.hex(), core_id, clock_hz, texts[0], texts[1], tuple(texts[2:]), *tail)

@@ -30,7 +30,7 @@ SHORTER = {
 def run(first: int, count: int, protocol: Path | None = None) -> Outcome:
     """`count` faults on the line to a device of this computer; `protocol` replaces protocol.c."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
-        program = host_build.build(load(MODEL), Path(name, "faults"), ("-O2", HARNESS), protocol=protocol)
+        program = host_build.build(load(MODEL), Path(name, "faults"), ("-O2", HARNESS), changed=protocol)
         command = [program, str(count), str(first)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     _, _, requests, repeats, inferences, wrong, lost = map(int, done.stdout.split())

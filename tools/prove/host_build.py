@@ -11,7 +11,7 @@ from signbit.emulate.pio import FIRMWARE
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
 
-SOURCES = ("protocol.c", "device.c", "listener.c", "ports/host.c")
+SOURCES = ("protocol.c", "device.c", "listener.c", "swap.c", "sha256.c", "ports/host.c")
 NO_SENSOR = FIRMWARE / "src" / "sensors" / "none.c"
 TEST_VECTORS = 2
 
@@ -21,21 +21,22 @@ def build(
     output: Path,
     options: Iterable[str | Path],
     compiler: str = "cc",
-    protocol: Path | None = None,
+    changed: Path | None = None,
     sensor: Path = NO_SENSOR,
+    is_swappable: bool = False,
 ) -> Path:
     """Compile the device with `options`, which may name more sources, to `output`, and write model.h beside it.
 
-    `protocol` replaces the firmware's protocol.c, and `sensor` is the board's.  Raises SignbitError when there is no
-    compiler, or it complains.
+    `changed` replaces the firmware's file of that name, and `sensor` is the board's; with `is_swappable` other models
+    can be loaded.  Raises SignbitError when there is no compiler, or it complains.
     """
     if not shutil.which(compiler):
         raise SignbitError(f"{compiler} is missing: apt install {'clang' if compiler == 'clang' else 'gcc'}")
     folder = output.parent
-    (folder / "model.h").write_text(header_text(make_plan(model, "model", "portable", test_vectors=TEST_VECTORS)))
-    sources = [*(FIRMWARE / "src" / name for name in SOURCES), sensor]
-    if protocol:
-        sources[0] = protocol
+    plan = make_plan(model, "model", "portable", test_vectors=TEST_VECTORS, is_swappable=is_swappable)
+    (folder / "model.h").write_text(header_text(plan))
+    files = [changed if changed and changed.name == name else FIRMWARE / "src" / name for name in SOURCES]
+    sources = [*files, sensor]
     includes = [f"-I{folder}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"]
     command = [compiler, "-std=c11", *map(str, (*options, *includes, *sources)), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -9,6 +9,7 @@ from tools.prove import (
     faults_on_core,
     fuzz,
     inject,
+    load_cut,
     mutants,
     onnx,
     overflow,
@@ -19,5 +20,5 @@ from tools.prove import (
 )
 from tools.prove.row import Row
 
-MODULES = (bits, onnx, overflow, repro, inject, bad_files, fuzz, faults, faults_on_core, power_cut, sigkill, disk_full)
-ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*MODULES, compilers, mutants, stack))
+MODULES = (bits, onnx, overflow, repro, inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut)
+ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*MODULES, sigkill, disk_full, compilers, mutants, stack))

@@ -3,6 +3,7 @@
 #include "core.h"
 #include "device.h"
 #include "listener.h"
+#include "model.h"
 #include "port.h"
 #include "ticks.h"
 
@@ -57,6 +58,73 @@ uint32_t host_idle(uint8_t *sent, uint32_t capacity)
     (void)listener_poll();
     return sink.total;
 }
+
+#ifdef MODEL_LAYOUT
+#define PAGE_WORDS 64u
+#define SLOT_PAGES ((MODEL_WEIGHTS_BYTES + PORT_SEAL_BYTES + 4u * PAGE_WORDS - 1u) / (4u * PAGE_WORDS))
+
+static uint32_t flash[PORT_SLOTS][SLOT_PAGES * PAGE_WORDS];
+static uint32_t flash_steps, cut_at_step, torn_bits;
+
+void host_cut_power(uint32_t step, uint32_t torn)
+{
+    cut_at_step = step == 0u ? 0u : flash_steps + step;
+    torn_bits = torn;
+}
+
+uint32_t host_flash_steps(void)
+{
+    return flash_steps;
+}
+
+void host_blank_flash(void)
+{
+    for (uint32_t slot = 0; slot < PORT_SLOTS; slot++) {
+        for (uint32_t i = 0; i < SLOT_PAGES * PAGE_WORDS; i++) {
+            flash[slot][i] = 0xFFFFFFFFu;
+        }
+    }
+    cut_at_step = 0;
+}
+
+/* Turns the word into `value` in one step; without power nothing changes any more, and in between some bits do. */
+static void turn(uint32_t *word, uint32_t value)
+{
+    torn_bits = torn_bits << 1 | torn_bits >> 31;
+    if (cut_at_step == 0u || flash_steps < cut_at_step) {
+        *word = value;
+    } else if (flash_steps == cut_at_step) {
+        *word = (*word & torn_bits) | (value & ~torn_bits);
+    }
+}
+
+const uint8_t *port_slot(uint32_t slot)
+{
+    return (const uint8_t *)flash[slot];
+}
+
+void port_slot_erase(uint32_t slot)
+{
+    for (uint32_t page = 0; page < SLOT_PAGES; page++) {
+        flash_steps++;
+        for (uint32_t i = 0; i < PAGE_WORDS; i++) {
+            turn(&flash[slot][page * PAGE_WORDS + i], 0xFFFFFFFFu);
+        }
+    }
+}
+
+/* Writing turns ones to zeros only. */
+void port_slot_write(uint32_t slot, uint32_t offset, const uint8_t *bytes, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i += 4u) {
+        uint32_t *word = &flash[slot][(offset + i) / 4u];
+        uint32_t value = (uint32_t)bytes[i] | (uint32_t)bytes[i + 1u] << 8 | (uint32_t)bytes[i + 2u] << 16 |
+                         (uint32_t)bytes[i + 3u] << 24;
+        flash_steps++;
+        turn(word, *word & value);
+    }
+}
+#endif
 
 uint32_t core_id(void)
 {

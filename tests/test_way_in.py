@@ -142,7 +142,7 @@ def test_every_guess_is_said(parts, trainer, tmp_path):
     assert "decimal comma; see --decimal" in notes(table(separator=";", decimal=","))
     assert "not a header, so columns are called 1, 2, ...; see --header" in notes(table(header=""))
     assert "'temp' is worth 0.00195312; see --lsb" in notes(table())
-    assert "left out column 'when': its texts are all different" in notes(FILES["date.csv"][0])
+    assert "left out column 'when': a different text in each row" in notes(FILES["date.csv"][0])
     assert "3 columns of which one is 1; see --label-column" in notes(one_hot())
     assert "left out 9 of 90 rows, which lack a value" in notes(with_missing(), "m.csv", "--missing", "drop")
     assert "left out 1 classes with fewer than 10 samples each, 1 samples" in notes(
@@ -183,19 +183,19 @@ STRANGE = {
         "time (ms),x,y,c\n" + rows_of(lambda n: f"{n * n}.5,{n % 3}"),
         ("x", "y"),
         (0, 0.5),
-        "'time (ms)': it rises",
+        "'time (ms)': values that rise",
     ),
     "a time that begins anew": (
         "t,x,y,c\n" + rows_of(lambda n: f"{n % 30 / 10},{n % 3}"),
         ("x", "y"),
         (0, 0.5),
-        "'t': it rises",
+        "'t': values that rise",
     ),
     "a number with gaps": (
         "id,y,c\n" + rows_of(lambda n: f"{900 + n * n}"),
         ("y",),
         (0.5,),
-        "'id': it rises from row to",
+        "'id': values that rise from row to",
     ),
     "its label first": (
         "".join(f"{n % 2 + 1},{n % 9}.5,{n * 1.37:.2f}\n" for n in range(60)),
@@ -238,6 +238,9 @@ def test_a_repeated_header_ends_a_recording(parts):
         (b"x,y,c\n1,2,a\n3,\0\0\0", {}, "line 3 has zero bytes in it; remove that line, or save the file as UTF-8"),
         ("x,c\n1,a\n2,b\n".encode("utf-16-le"), {}, "line 1 has zero bytes"),
         (b"PK\x03\x04 and so on", {}, "is a workbook or an archive; save its table as .csv"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", {}, "is a workbook; save its table as .csv"),
+        (gzip.compress(b"x,c\n1,a\n"), {}, "is compressed; add .gz to its name"),
+        (b"PAR1\x15\x04", {}, "is Parquet; call it .parquet"),
     ],
 )
 def test_what_could_mean_two_things_is_refused(parts, content, options, words):
@@ -255,6 +258,96 @@ def test_look_counts_no_text_as_missing_and_suggests_groups(parts, trainer):
     _, out, err = trainer("look", parts(text))
     assert "--missing" not in out and "nan" not in out and err == ""
     assert "suggested: --group-column 'subject'" in out
+
+
+def test_look_suggests_for_a_few_columns_only(parts, trainer):
+    """Here rows and columns are exchanged."""
+    rows = [",".join(["name", *(f"s{n}" for n in range(40))]), ",".join(["x", *map(str, range(40))])]
+    _, out, _ = trainer("look", parts("\n".join([*rows, ",".join(["kind", *(40 * ["a"])])]) + "\n"))
+    assert out.count("suggested: --ignore-column") == 5
+    assert "the same for 35 more columns; do the rows hold the samples?" in out
+
+
+def rows_with(*columns: Callable[[int], object], count=60) -> str:
+    """A table of columns made from the row's number, the last one the class."""
+    names = ",".join([*"xyz"[: len(columns) - 1], "c"])
+    return "\n".join([names, *(",".join(str(make(n)) for make in columns) for n in range(count))]) + "\n"
+
+
+DOUBTS = {
+    # file: its table, the note, None where there is nothing to doubt
+    "classes in capitals": (
+        rows_with(lambda n: n % 7, lambda n: ("Idle", "run", "IDLE ", "idle")[n % 4]),
+        "classes 'IDLE', 'Idle', 'idle' differ only in how they are written; are they one?",
+    ),
+    "numbers of classes": (
+        rows_with(lambda n: n % 7, lambda n: ("1", "2", "01")[n % 3]),
+        "classes '01', '1' differ only in how they are written; are they one?",
+    ),
+    "the class twice": (
+        rows_with(lambda n: n % 7, lambda n: 2 - n % 3, lambda n: "abc"[n % 3]),
+        "column 'y' has one value for each class; if it is the class once more, leave it out with --ignore-column",
+    ),
+    "the class twice, except in the last row": (
+        rows_with(lambda n: n % 7, lambda n: 9 if n == 59 else n % 3, lambda n: "abc"[n % 3]),
+        None,
+    ),
+    "one value for two classes": (rows_with(lambda n: n % 7, lambda n: n % 3 // 2, lambda n: "abc"[n % 3]), None),
+    "a number for none": (
+        rows_with(lambda n: n % 7, lambda n: -999 if n % 10 == 3 else n % 13 / 4, lambda n: "ab"[n % 2]),
+        "column 'y': -999, in 6 rows, is far from all other values, 0 to 3; if it means that there is none, leave "
+        "those cells empty and see --missing",
+    ),
+    "a high number for none": (
+        rows_with(lambda n: 9999 if n % 10 == 3 else n % 13 - 20, lambda n: "ab"[n % 2]),
+        "column 'x': 9999, in 6 rows, is far from all other values, -20 to -8;",
+    ),
+    "one outlier": (rows_with(lambda n: -999 if n == 9 else n % 13, lambda n: "ab"[n % 2]), None),
+    "two states": (rows_with(lambda n: 500 * (n % 5 == 0), lambda n: n % 9, lambda n: "ab"[n % 2]), None),
+    "mostly zero": (rows_with(lambda n: n % 3 and n % 11 and 50 + n % 9, lambda n: "ab"[n % 2]), "column 'x': 0, in"),
+    "more zeros than not": (rows_with(lambda n: 50 + n % 9 if n % 3 == 0 else 0, lambda n: "ab"[n % 2]), None),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTS)
+def test_what_looks_like_a_mistake_is_said_and_kept(parts, case):
+    content, note = DOUBTS[case]
+    data = own.load_own(parts(content), LoadingOptions(rare_classes="drop"))
+    found = [text for text in data.notes if re.search("differ only|for each class|far from", text)]
+    assert [text[: len(note or text)] for text in found] == ([] if note is None else [note])
+    assert data.columns == tuple(content.split("\n")[0].split(",")[:-1])
+
+
+def test_doubts_need_no_values_that_are_there(parts):
+    table = rows_with(lambda n: "" if n % 4 else -999 if n % 8 else n % 5, lambda n: n % 9, lambda n: "ab"[n % 2])
+    data = own.load_own(parts(table), LoadingOptions(missing="median"))
+    assert any("column 'x': -999, in" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("kind", ["tables", "sounds", "images"])
+def test_folders_in_folders_of_classes_are_said_to_play_no_role(tmp_path, trainer, kind):
+    folder = tmp_path / "s"
+    for number in range(24):
+        path = folder / "ab"[number % 2] / ("anna", "ben")[number // 2 % 2] / f"{number}.x"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "tables":
+            path.with_suffix(".csv").write_text("x,y\n" + f"{number},2.5\n3,{number % 2}\n" * 4)
+        elif kind == "sounds":
+            save_wav(path.with_suffix(".wav"), 0.1 + number % 2)
+        else:
+            pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'signbit[images]')")
+            pillow.new("L", (4, 4), number * 9).save(path.with_suffix(".png"))
+    note = "the classes are the outer folders, a, b; those in them, anna, ben, are not used"
+    assert note in own.load_own(folder, LoadingOptions()).notes
+    assert note in trainer("look", folder)[1]
+
+
+def test_a_column_of_texts_that_hardly_repeat_is_no_label(parts):
+    """One value that is there twice by chance used to be enough."""
+    table = rows_with(lambda n: n % 7, lambda n: f"t{max(n, 1)}", lambda n: n % 3)
+    with pytest.raises(SignbitError, match="column 'y': 't1' is not a number"):
+        own.load_own(parts(table), LoadingOptions())
+    assert own.load_own(parts(table), LoadingOptions(ignore_columns=("y",))).labels == ("0", "1", "2")
 
 
 def test_each_guess_can_be_overridden(parts):
@@ -404,13 +497,32 @@ def test_flac_is_read_as_wav_is(tmp_path, trainer, monkeypatch):
     assert samples.labels == ("a", "b") and samples.values.shape == (7000, 2) and samples.starts.sum() == 10
     assert samples.notes == ("10 .flac files at 8000 Hz",)
     soundfile.write(path, values, 8000, subtype="PCM_24")
-    assert "a_1.flac: has more than 16 bits per sample" in trainer("--data", tmp_path / "s")[2]
+    assert "a_1.flac: has samples of the kind PCM_24; save it as 16-bit PCM" in trainer("--data", tmp_path / "s")[2]
     content = path.read_bytes()
     for damaged in (content[:40], b"RIFF" + content[4:], content[:4]):
         path.write_bytes(damaged)
         assert re.match("error: a_1.flac: is (damaged|not a .flac)", trainer("--data", tmp_path / "s")[2])
     monkeypatch.setitem(sys.modules, "soundfile", None)
     assert "needs soundfile; install it with: pip install 'signbit[sound]'" in trainer("--data", tmp_path / "s")[2]
+
+
+def test_a_wav_of_another_kind_is_read_by_the_library_or_refused(tmp_path, trainer, monkeypatch):
+    """Python's own reader knows WAVE_FORMAT_EXTENSIBLE from 3.12 on; the samples are the same without it."""
+    soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed (pip install 'signbit[sound]')")
+    values = np.random.default_rng(0).integers(-(2**15), 2**15, (700, 2)).astype(np.int16)
+    path = tmp_path / "s" / "a_1.wav"
+    path.parent.mkdir()
+    for subtype, shift in (("PCM_16", 0), ("PCM_U8", 8)):
+        soundfile.write(path, values >> shift << shift, 8000, subtype=subtype, format="WAVEX")
+        assert np.array_equal(read_sound(path)[0], values >> shift)
+    for subtype in ("FLOAT", "ULAW", "IMA_ADPCM"):
+        soundfile.write(path, values, 8000, subtype=subtype)
+        line = f"error: a_1.wav: has samples of the kind {subtype}; save it as 16-bit PCM\n"
+        assert trainer("look", tmp_path / "s")[2] == line
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert trainer("look", tmp_path / "s")[2] == (
+        "error: a_1.wav: reading this kind of .wav needs soundfile; install it with: pip install 'signbit[sound]'\n"
+    )
 
 
 # --- other formats, other parts
@@ -496,7 +608,7 @@ def test_all_of_a_new_file_is_evaluated(model, parts, trainer):
     )
     code, out, err = trainer("evaluate", model, "--data", more)
     assert code == 0 and "/7 of all inputs)" in out
-    assert "left out column 'extra': the model does not take it" in err and "all of its 7 inputs are taken" in err
+    assert "left out column 'extra': no input of the model" in err and "all of its 7 inputs are taken" in err
 
 
 def test_a_new_person_is_evaluated_though_groups_are_too_few(parts, trainer, tmp_path):

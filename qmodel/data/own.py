@@ -1,6 +1,7 @@
 """Own data: from a path to a data set, split and quantized."""
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
 from signbit.qmodel.data.readers import sound_file
+from signbit.qmodel.data.readers.doubts import doubts
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
 from signbit.qmodel.data.readers.image_folder import has_images, read_images
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
@@ -43,7 +45,7 @@ from signbit.qmodel.value import size_of
 UNKNOWN_LABEL = "unknown"
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 NOTES_MAX = 40
-"""Columns that have a note of the same kind."""
+"""Of the same kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,7 @@ def load_own(path: Path, options: LoadingOptions) -> Dataset:
     with what is wrong with the data.
     """
     samples = read(path, options)
+    samples = replace(samples, notes=(*samples.notes, *islice(doubts(samples), NOTES_MAX)))
     if options.test_data is not None:
         samples = _joined(path, samples, Path(options.test_data), options)
         # the model keeps no path

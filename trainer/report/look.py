@@ -23,6 +23,7 @@ from signbit.trainer.learning.settings import fronted_shape, own_front_end
 
 ROWS_SHOWN = 64
 """Columns, and classes, that are printed."""
+COLUMNS_SUGGESTED = 5
 RUN_ROWS = 30
 """From this mean length of a stretch of one class on, rows look like a time series."""
 GROUP_WORDS = ("subject", "person", "user", "participant", "patient", "volunteer", "session", "group")
@@ -163,10 +164,13 @@ def _result(dataset: Dataset) -> str:
 def _suggestions(table: Table, classes: Counter, options: LoadingOptions) -> list[str]:
     """Options that help, each with its reason."""
     found = []
-    for index, (place, text) in table.odd.items():
-        if index in table.features:
-            column = shown(table.names[index])
-            found.append(f"--ignore-column {column!r}, since {place} has {shown(text, 40)!r} in it; or --group-column")
+    odd = [index for index in table.odd if index in table.features]
+    for index in odd[:COLUMNS_SUGGESTED]:
+        place, text = table.odd[index]
+        column = shown(table.names[index])
+        found.append(f"--ignore-column {column!r}, since {place} has {shown(text, 40)!r} in it; or --group-column")
+    if len(odd) > COLUMNS_SUGGESTED:
+        found.append(f"the same for {len(odd) - COLUMNS_SUGGESTED:,} more columns; do the rows hold the samples?")
     numbers = table.values[:, [index not in table.odd for index in table.features]]
     if options.missing == "refuse" and (rows := int(np.isnan(numbers).any(axis=1).sum())):
         found.append(f"--missing drop or --missing median, since {rows:,} rows lack a value")

@@ -25,11 +25,11 @@ def read_arff(path: Path, options: LoadingOptions) -> Source:
         data, meta = arff.loadarff(io.StringIO(text))
     except NotImplementedError as error:
         raise SignbitError(
-            f"{path.name}: {shown(error, 200)}; only numeric and nominal attributes can be read"
+            f"{path.name}: {shown(error, 200)}; leave out all but numeric and nominal attributes, or save it as .csv"
         ) from None
     except Exception as error:
         # SciPy raises errors of a dozen kinds for a file that is not ARFF
-        raise SignbitError(f"{path.name}: not readable as ARFF ({shown(error, 200)})") from None
+        raise SignbitError(f"{path.name}: not readable as ARFF ({shown(error, 200)}); save it as .csv") from None
     names = meta.names()
     rows = (Row(number, [_cell(row[name]) for name in names]) for number, row in enumerate(data, start=1))
     return Source(path.name, tuple(names), rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file, sound_file
+from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import groups_of
 from signbit.qmodel.data.readers.table import BEGIN, Row, Source
@@ -88,7 +89,8 @@ def recordings_source(folder: Path, options: LoadingOptions) -> tuple[Source, st
     if labels is not None:
         label = next(name for name in FILE_COLUMNS if name not in names)
     rows = _chained(folder, files, options, first, labels)
-    notes = (*first.notes, *left_out(others))
+    below = () if labels is None else folders_below(folder, files)
+    notes = (*first.notes, *below, *left_out(others))
     return replace(
         first,
         name=folder.name,

@@ -103,7 +103,7 @@ def assign(
     texts = [index for index, column in cells.items() if _is_text(column, is_number) and index not in kept]
     for index in plan.find(Role.FEATURE):
         if index not in kept and len(names) > 2 and _is_empty(cells[index]):
-            plan.roles[index], plan.why[index] = Role.LEFT_OUT, "it is empty"
+            plan.roles[index], plan.why[index] = Role.LEFT_OUT, "no value in any row"
     if options.split_column is None:
         _guess_split(plan, names, sample, Role.FEATURE)
         texts = [index for index in texts if plan.roles[index] is Role.FEATURE]
@@ -111,7 +111,7 @@ def assign(
         _guess_label(plan, names, cells, texts, table)
     for index in texts:
         if plan.roles[index] is Role.FEATURE and _is_key(cells[index]):
-            plan.roles[index], plan.why[index] = Role.LEFT_OUT, "its texts are all different; see --label-column"
+            plan.roles[index], plan.why[index] = Role.LEFT_OUT, "a different text in each row; see --label-column"
     if not plan.find(Role.FEATURE):
         raise SignbitError(f"{table}: no column is left for the features")
     return plan
@@ -135,9 +135,9 @@ def counters(
             continue
         steps = np.diff(values[:, place])
         if is_number and (steps == 1).mean() >= COUNTING_MIN:
-            found[index] = "it counts the rows"
+            found[index] = "a count of the rows"
         elif (steps > 0)[~starts[1:]].sum() >= RISING_MIN * max(1, np.count_nonzero(~starts[1:])):
-            found[index] = "it rises from row to row, as a number or time of the row does"
+            found[index] = "values that rise from row to row, as a number or time of the row does"
     return found
 
 
@@ -192,7 +192,7 @@ def _of_model(
     if options.split_column is None:
         _guess_split(plan, names, sample, Role.LEFT_OUT)
     plan.why = {
-        index: "the model does not take it"
+        index: "no input of the model"
         for index in plan.find(Role.LEFT_OUT)
         if names[index] not in options.columns_named()
     }
@@ -213,7 +213,7 @@ def _guess_label(plan: Plan, names: Sequence[str], cells: dict[int, list[str]], 
     if not free:
         raise SignbitError(f"{table}: no column is left for the label")
     named = [index for index in free if names[index].lower() in LABEL_WORDS]
-    possible = [index for index in texts if not _is_key(cells[index])]
+    possible = [index for index in texts if not _is_key(cells[index]) and _repeats(cells[index], 2)]
     if len(named) == 1:
         label, why = named[0], "by its name"
     elif free[-1] not in possible and len(possible) == 1:

@@ -12,9 +12,11 @@ from signbit.qmodel.untrusted import open_file
 
 CHANNEL_NAMES = {1: ("amplitude",), 2: ("left", "right")}
 SUFFIXES = (".wav", ".flac")
-FLAC_MAGIC = b"fLaC"
-FLAC_SHIFTS = {"PCM_16": 0, "PCM_S8": 8}
+MAGIC = {".flac": b"fLaC", ".wav": b"RIFF"}
+SHIFTS = {"PCM_16": 0, "PCM_S8": 8, "PCM_U8": 8}
 """By libsndfile's name of a file's samples: how far it moves them to the left in int16."""
+OTHER_KIND = "unknown "
+"""How `wave` begins to say that samples are no plain ones; which it knows depends on Python's version."""
 BLOCK_FRAMES = 1 << 16
 
 
@@ -23,7 +25,7 @@ def read_sound(path: Path, wanted_hz: int | None = None) -> tuple[np.ndarray, tu
 
     8 and 16 bits are taken unscaled; 8-bit samples of a .wav have their midpoint, 128, subtracted.
     """
-    values, rate_hz = (_read_flac if path.suffix.lower() == ".flac" else _read_wav)(path)
+    values, rate_hz = (_read_by_library if path.suffix.lower() == ".flac" else _read_wav)(path)
     if wanted_hz not in (None, rate_hz) and len(values):
         values, rate_hz = _resampled(values, rate_hz, wanted_hz), wanted_hz
     channels = values.shape[1]
@@ -59,27 +61,33 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
     except (wave.Error, EOFError, RuntimeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, SignbitError):
             raise
+        if str(error).startswith(OTHER_KIND):
+            return _read_by_library(path)
         raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({error})") from None
     frame_bytes = width_bytes * channels
     samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
     return samples.astype(np.int16).reshape(-1, channels) - np.int16(128 if width_bytes == 1 else 0), rate_hz
 
 
-def _read_flac(path: Path) -> tuple[np.ndarray, int]:
+def _read_by_library(path: Path) -> tuple[np.ndarray, int]:
+    suffix = path.suffix.lower()
     try:
         import soundfile
     except (ImportError, OSError):  # the latter without libsndfile
-        raise SignbitError("reading .flac needs soundfile; install it with: pip install 'signbit[sound]'") from None
+        kind = suffix if suffix == ".flac" else f"this kind of {suffix}"
+        raise SignbitError(
+            f"{path.name}: reading {kind} needs soundfile; install it with: pip install 'signbit[sound]'"
+        ) from None
     with open_file(path, BYTES_MAX) as stream:
         # libsndfile goes by content, and knows some forty formats
-        if stream.read(len(FLAC_MAGIC)) != FLAC_MAGIC:
-            raise SignbitError(f"{path.name}: is not a .flac")
+        if stream.read(len(MAGIC[suffix])) != MAGIC[suffix]:
+            raise SignbitError(f"{path.name}: is not a {suffix}")
         stream.seek(0)
         try:
             with soundfile.SoundFile(stream) as sound:
-                if sound.subtype not in FLAC_SHIFTS:
-                    raise SignbitError(f"{path.name}: has more than 16 bits per sample; save it with 16")
-                return _frames(path, sound) >> np.int16(FLAC_SHIFTS[sound.subtype]), sound.samplerate
+                if sound.subtype not in SHIFTS:
+                    raise SignbitError(f"{path.name}: has samples of the kind {sound.subtype}; save it as 16-bit PCM")
+                return _frames(path, sound) >> np.int16(SHIFTS[sound.subtype]), sound.samplerate
         except soundfile.SoundFileError as error:
             raise SignbitError(f"{path.name}: is damaged ({' '.join(str(error).split())})") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.qmodel.data.readers import sound_file
+from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import NO_NOISE, NOISE_FOLDERS, LoadingOptions
 from signbit.qmodel.data.readers.recordings import (
     TABLE_READERS,
@@ -124,7 +125,7 @@ def _clips(folder: Path, files: list[Path], options: LoadingOptions) -> Clips:
     if options.label_column is not None:
         return Clips(files, [_name_part(path, options.label_column, "--label-column") for path in files], None)
     if not lists:
-        return Clips(files, file_labels(folder, files), None)
+        return Clips(files, file_labels(folder, files), None, folders_below(folder, files))
     entries = {}
     known = {path.relative_to(folder).as_posix(): path for path in files}
     for path in lists:

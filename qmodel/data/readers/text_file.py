@@ -10,7 +10,13 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import open_file
 
 LINE_CHARACTERS_MAX = 1 << 22
-ZIP_MAGIC = b"PK\x03\x04"
+FORMATS = {
+    b"PK\x03\x04": "a workbook or an archive; save its table as .csv",
+    b"\xd0\xcf\x11\xe0": "a workbook; save its table as .csv",
+    b"\x1f\x8b": "compressed; add .gz to its name",
+    b"PAR1": "Parquet; call it .parquet",
+}
+"""What files that are no text begin with, and what to do with them."""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -18,8 +24,9 @@ def lines(path: Path) -> Iterator[str]:
     """Each line with its end, of UTF-8, or UTF-16 with a byte order mark, gzipped (.gz) or not."""
     try:
         with open_file(path, BYTES_MAX) as stream:
-            if stream.peek(len(ZIP_MAGIC))[: len(ZIP_MAGIC)] == ZIP_MAGIC:
-                raise SignbitError(f"{path.name}: is a workbook or an archive; save its table as .csv")
+            for magic, what in FORMATS.items():
+                if stream.peek(len(magic)).startswith(magic):
+                    raise SignbitError(f"{path.name}: is {what}")
             encoding = "utf-16" if stream.peek(2)[:2] in UTF_16 else "utf-8-sig"
             text = io.TextIOWrapper(stream, encoding, newline="")
             number = 0

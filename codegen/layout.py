@@ -73,8 +73,7 @@ def _fold(line: str, margin: str, end: str = "") -> list[str]:
         return _wrap(line, margin, margin)
     lines = []
     inner = margin + " " * INDENT
-    while len(margin + line) > COLUMNS:
-        at = _break(line, COLUMNS - len(margin) - len(end))
+    while len(margin + line) > COLUMNS and (at := _break(line, COLUMNS - len(margin) - len(end))) < len(line):
         lines.append(margin + line[:at].rstrip() + end)
         line, margin = line[at:].lstrip(), inner
     return [*lines, margin + line]
@@ -89,9 +88,10 @@ def _wrap(comment: str, first: str, margin: str) -> list[str]:
 
 
 def _break(line: str, limit: int) -> int:
-    """Where to break `line`: inside as few brackets and as far to the right as possible."""
+    """Where to break `line`: inside as few brackets and as far to the right as possible, else at a blank."""
     best, depth = (1000.0, False, 0), 0
-    for match in BREAKS.finditer(STRINGS_AND_COMMENTS.sub(_blank, line)):
+    code = STRINGS_AND_COMMENTS.sub(_blank, line)
+    for match in BREAKS.finditer(code):
         if match.end() > limit:
             break
         if match[0] in (")", "]", "}"):
@@ -102,7 +102,7 @@ def _break(line: str, limit: int) -> int:
             depth += 1
         elif match.end() > limit // 2:
             best = min(best, (depth, match[0] == " ", -match.end()))
-    return -best[2] or limit
+    return -best[2] or code.rfind(" ", 0, limit) + 1 or code.find(" ", limit) + 1 or len(line)
 
 
 def _blank(match: re.Match) -> str:

@@ -17,6 +17,7 @@ from signbit.qmodel.graph import Graph
 from signbit.qmodel.input_quantization import Affine, InputQuantization, to_inputs
 from signbit.qmodel.layer import CHAIN, LAYERS_MAX, Layer
 from signbit.qmodel.reject import Reject
+from signbit.qmodel.untrusted import shown
 from signbit.qmodel.value import Encoding, Shape, Value, size_of
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
@@ -300,7 +301,7 @@ def check_labels(labels: tuple[str, ...], classes: int) -> None:
         except (AttributeError, UnicodeEncodeError):
             raise SignbitError(f"label {label!r} is not UTF-8 text") from None
         if not 1 <= size_bytes <= LABEL_BYTES_MAX:
-            raise SignbitError(f"label {label!r} must be 1 to {LABEL_BYTES_MAX} bytes long")
+            raise SignbitError(f"label {shown(label, 40)!r} must be 1 to {LABEL_BYTES_MAX} bytes long")
     if len(set(labels)) != len(labels):
         raise SignbitError("two classes have the same label")
 

@@ -84,6 +84,13 @@ def test_head_says_how_to_include_it_and_what_goes_in():
         assert words in head
 
 
+def test_a_line_is_never_broken_inside_a_word():
+    declaration = f"static const {'P' * 31}_FLASH {'p' * 31}_requantize_t {'p' * 31}_layer0_activation = {{"
+    assert max(map(len, layout.arrange(declaration).splitlines())) <= layout.COLUMNS
+    for line in (declaration, "x" * 130, f'"{"a b " * 40}"', f'f = "{"a b " * 40}" + {"y" * 100};'):
+        assert " ".join(part.strip() for part in layout.arrange(line).splitlines()) == line
+
+
 EXPRESSIONS = [
     (layout.times("a + b", 4, "u"), "(a + b) * 4u"),
     (layout.times("a / 2u", 4), "a / 2u * 4"),

@@ -93,6 +93,16 @@ def test_image_of_one_column_is_computed_as_a_row(name, kind):
     assert verify(model, plan, edge_inputs(model), Host()).equal
 
 
+@pytest.mark.parametrize("prefix", ["int", "linux", "main", "memory", "p" * 31])
+def test_a_program_compiles_whatever_the_prefix_means_to_c(prefix):
+    """A keyword, a macro of gcc's, and the longest one there may be: header and program both have it."""
+    compiler = find_compiler()
+    for seed in range(3):
+        model = random_network(seed)
+        plan = make_plan(model, prefix)
+        assert verify(model, plan, edge_inputs(model)[:5], Host(compiler, fast_flags(compiler))).equal
+
+
 @pytest.mark.parametrize("place", range(4))
 def test_one_flipped_bit_is_found(place):
     """The comparison itself: a single wrong bit, anywhere in the last record, is reported with its place.

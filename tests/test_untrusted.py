@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from signbit.codegen.commands.cli import main as codegen
 from signbit.line.link import BLOCK_BYTES_MAX, Link, LinkError
 from signbit.qmodel import archive
 from signbit.qmodel.command import run_command
@@ -273,6 +274,23 @@ def test_names_in_messages_can_not_move_the_cursor(parts, trainer):
     for content in ("a,\x1b[31mred\u202e\n1,x\n2,y\n" * 2, "\x1b[2J" * 9000 + ",b\n1,x\nz,y\n"):
         code, _, err = trainer("--data", parts(content), "--epochs", "1", "--quiet")
         assert code == 2 and "\x1b" not in err and "\u202e" not in err and len(err) < 1100
+
+
+def test_the_name_of_a_data_file_can_not_move_the_cursor(trainer, tmp_path, capsys):
+    """Wherever a command says what it went through; labels too."""
+    path = tmp_path / "new\nline\x1b[2J.csv"
+    labels = "b", "a\x1b[31m"
+    path.write_text("x,c\n" + "".join(f"{n % 2 * 9 + n % 4},{labels[n % 2]}\n" for n in range(60)))
+    model = tmp_path / "m.npz"
+    assert trainer("--data", path, "--model", "logistic", "--epochs", "1", "--quiet", "--out", model)[0] == 0
+    code, out, _ = trainer("evaluate", model, "--data", path)
+    assert code == 0 and out.startswith("new_line_2J on new?line?[2J.csv: integer accuracy") and "\x1b" not in out
+    assert run_command(codegen, ["verify", str(model), "--data", str(path), "--limit", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("new?line?[2J.csv test set: 1 inputs") and "\x1b" not in out
+    path.write_text(path.read_text().replace(",b", "," + "b" * 500))
+    code, _, err = trainer("--data", path, "--model", "logistic")
+    assert code == 2 and "must be 1 to 64 bytes long" in err and len(err) < 120
 
 
 def run_main(tmp_path, arguments, redirect="", **environment):

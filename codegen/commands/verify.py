@@ -15,6 +15,7 @@ from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import whole
+from signbit.qmodel.untrusted import shown
 
 
 def main(arguments: list[str], prog: str) -> int:
@@ -40,7 +41,7 @@ def main(arguments: list[str], prog: str) -> int:
         print(json.dumps(comparisons | ({"instructions": _named(plan, counts)} if counts else {}), indent=2))
     else:
         for key, result in results.items():
-            print(f"{key}: {_words(result)}")
+            print(f"{shown(key)}: {_words(result)}")
         if counts:
             parts = ", ".join(f"{name} {count:,}" for name, count in _named(plan, counts).items())
             print(f"instructions for the first input: {sum(counts):,} ({parts})")

@@ -2,6 +2,7 @@
 
 from rich.cells import cell_len, set_cell_size
 
+from signbit.qmodel.untrusted import shown
 from signbit.trainer.learning.evaluate import ClassFigures, Confusion, Refusal, scores_as_dict
 from signbit.trainer.report.results import UNDEFINED, accuracy_text, coverage_text, interval_json, interval_text
 
@@ -16,7 +17,7 @@ def confusion_text(
     score = confusion.score
     return "\n".join(
         [
-            f"{name} on {data_name}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} {part})",
+            f"{name} on {shown(data_name)}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} {part})",
             f"95 % interval {interval_text(score)} (Wilson score)",
             *_refusal_lines(confusion.refusal),
             "",
@@ -51,7 +52,7 @@ def tables_json(confusion: Confusion) -> dict:
 
 def shown_labels(labels: tuple[str, ...]) -> list[str]:
     """Labels as terminals and pictures show them: cut, and without characters that move a cursor or break a line."""
-    texts = ["".join(character if character.isprintable() else "?" for character in label) for label in labels]
+    texts = [shown(label) for label in labels]
     return [text if cell_len(text) <= LABEL_COLUMNS else set_cell_size(text, LABEL_COLUMNS - 1) + "…" for text in texts]
 
 

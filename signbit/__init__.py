@@ -4,6 +4,7 @@ signbit.qmodel     integer semantics, model file, data sets
 signbit.trainer    training
 signbit.codegen    C for a microcontroller
 signbit.bridge     import from and export to ONNX
+signbit.jobs       what runs in other processes
 signbit.device     talk to a board
 signbit.emulate    the firmware on emulated cores
 """

@@ -67,7 +67,7 @@ def proofs(tmp_path, monkeypatch):
         monkeypatch.setattr(record, name, path)
 
     def use(row):
-        def run(_, first, count, seconds=0):
+        def run(_, first, count, cluster=None, seconds=0):
             return [
                 (size, row.run(start, size)) for start, size in list(row.steps(first, count))[: 2 if seconds else 9]
             ]

@@ -4,14 +4,11 @@ A proof is a number of cases, and some planted bugs that it must find.  With --l
 of the same code ends, bench/proofs.json, until all are done or the minutes are over, and are added to the record.
 """
 
-import multiprocessing
-import os
 import time
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from itertools import islice
 from math import inf
 from textwrap import fill
@@ -19,6 +16,7 @@ from textwrap import fill
 from rich.progress import Progress
 
 from signbit.console import console
+from signbit.jobs.executor import Died, Jobs, add_cluster, result
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import choice, number, whole
@@ -42,23 +40,23 @@ def main(arguments: list[str]) -> int:
             print(f"{row.name}: NOT RUN: {reason}", flush=True)
             failed += 1
         elif options.long:
-            failed += not prove_long(row, max(left, 0) / (len(rows) - index), commit)
+            failed += not prove_long(row, max(left, 0) / (len(rows) - index), commit, options.cluster)
         else:
             count = options.cases or row.short
-            failed += not prove(row, options.first // row.step * row.step, count)
+            failed += not prove(row, options.first // row.step * row.step, count, options.cluster)
     return EXIT_DIFFERENT if failed else EXIT_OK
 
 
-def prove(row: Row, first: int, count: int) -> bool:
+def prove(row: Row, first: int, count: int, cluster: str | None = None) -> bool:
     """The planted bugs, and `count` cases; prints a line, and before it each finding."""
     start = time.monotonic()
     blind = blind_controls(row)
-    outcome = sum((found for _, found in _run(row, first, count)), Outcome())
+    outcome = sum((found for _, found in _run(row, first, count, cluster)), Outcome())
     _say(row, first, count, outcome, blind, time.monotonic() - start)
     return not (outcome.findings or blind)
 
 
-def prove_long(row: Row, seconds: float, commit: str) -> bool:
+def prove_long(row: Row, seconds: float, commit: str, cluster: str | None = None) -> bool:
     """Cases after the recorded ones, for about so long, added to the record as the commit's; prints how far it is."""
     records = record.load()
     found = record.record_of(row, records)
@@ -67,7 +65,7 @@ def prove_long(row: Row, seconds: float, commit: str) -> bool:
     blind, done, outcome = [], 0, Outcome()
     if found.cases < row.total:
         blind = blind_controls(row)
-        for count, part in _run(row, first, row.total - first, seconds - (time.monotonic() - start)):
+        for count, part in _run(row, first, row.total - first, cluster, seconds - (time.monotonic() - start)):
             done, outcome = done + count, outcome + part
         found.add(first, done, outcome, time.monotonic() - start, commit)
         record.save(records, ROWS)
@@ -89,28 +87,29 @@ def run_step(name: str, first: int, count: int) -> Outcome:
     return next(row for row in ROWS if row.name == name).run(first, count)
 
 
-def _run(row: Row, first: int, count: int, seconds: float = inf) -> Iterator[tuple[int, Outcome]]:
-    """Cases in processes of their own, one per core, in order, until all are done or no more are begun."""
-    end, workers = time.monotonic() + seconds, os.cpu_count() or 1
-    steps = iter(row.steps(first, count))
+def _run(
+    row: Row, first: int, count: int, cluster: str | None = None, seconds: float = inf
+) -> Iterator[tuple[int, Outcome]]:
+    """Cases as jobs, in order, until all are done or no more are begun."""
+    end, steps = time.monotonic() + seconds, iter(row.steps(first, count))
     bar = Progress(transient=True, console=console(stderr=True))
     task = bar.add_task(row.name, total=count)
-    with bar, ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        begun = deque(_begin(pool, row, step) for step in islice(steps, workers + 1))
+    with bar, Jobs(cluster=cluster) as jobs:
+        begun = deque(_begin(jobs, row, step) for step in islice(steps, jobs.count + 1))
         while begun:
             (start, size), future = begun.popleft()
             try:
-                yield size, future.result()
+                yield size, result(future)
                 bar.advance(task, size)
-            except BrokenProcessPool:
+            except Died:
                 yield size, Outcome({}, (f"cases {start} to {start + size - 1}, or those after: the process died",))
                 return
             if time.monotonic() < end:
-                begun.extend(_begin(pool, row, step) for step in islice(steps, 1))
+                begun.extend(_begin(jobs, row, step) for step in islice(steps, 1))
 
 
-def _begin(pool: ProcessPoolExecutor, row: Row, step: tuple[int, int]) -> tuple[tuple[int, int], Future]:
-    return step, pool.submit(run_step, row.name, *step)
+def _begin(jobs: Jobs, row: Row, step: tuple[int, int]) -> tuple[tuple[int, int], Future]:
+    return step, jobs.submit(run_step, row.name, *step)
 
 
 def _say(row: Row, first: int, count: int, outcome: Outcome, blind: list[str], seconds: float) -> None:
@@ -160,6 +159,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--minutes", **number("N", 0).argument(), help="for all proofs together, with --long (default: no limit)"
     )
+    add_cluster(parser)
     parser.add_argument("--first", **whole(0).argument(), default=0, help="the short form's first case (default: 0)")
     parser.add_argument("--cases", **whole(1).argument(), help="how many the short form runs")
     return parser

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
-CHECK = "firmware,plot,test,bench,cross,browser,site,notebook"
+CHECK = "firmware,plot,test,bench,cross,browser,site,notebook,tune,cluster"
 PAGE_TOOLS = ("clang", "wasm-ld")
 """The first compiles for this computer, too."""
 FIRMWARE_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
@@ -56,6 +56,7 @@ APT_PACKAGES_TO_CHECK = {
     "simavr": ("simavr",),
     "powerpc-linux-gnu-gcc": ("gcc-powerpc-linux-gnu", "libc6-dev-powerpc-cross"),
     "qemu-ppc": ("qemu-user",),
+    "/usr/lib/postgresql": ("postgresql",),
 }
 LAST_LINES = 8
 """How many of a failed step's own lines are shown."""

@@ -1,0 +1,161 @@
+"""Jobs: one executor for the processes of this computer and for a cluster, which no death of a process stops."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from signbit.jobs.executor import TRIES, Died, Jobs, result
+from signbit.qmodel.errors import SignbitError
+
+WAIT_S = 60
+
+
+def double(number):
+    return 2 * number, os.getpid()
+
+
+def die_at_first(marker, times):
+    """Killed as often as `times`, as a computer without memory does it."""
+    path = Path(marker)
+    begun = len(path.read_text()) if path.exists() else 0
+    path.write_text("x" * (begun + 1))
+    if begun < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return begun
+
+
+def wait_for(stop, marker):
+    """Whether it was stopped before the time was over."""
+    Path(marker).write_text(str(os.getpid()))
+    end = time.monotonic() + WAIT_S
+    while not stop() and time.monotonic() < end:
+        time.sleep(0.05)
+    return stop()
+
+
+def until(condition):
+    end = time.monotonic() + WAIT_S
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def is_alive(number):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_jobs_run_in_other_processes_and_give_their_results():
+    with Jobs(2) as jobs:
+        found = [result(future) for future in [jobs.submit(double, number) for number in range(6)]]
+        assert [value for value, _ in found] == [0, 2, 4, 6, 8, 10]
+        assert os.getpid() not in {number for _, number in found}
+        with pytest.raises(TypeError):
+            jobs.call(double, None)
+
+
+def test_a_job_whose_process_dies_is_begun_again(tmp_path):
+    with Jobs(1) as jobs:
+        assert jobs.call(die_at_first, str(tmp_path / "a"), TRIES - 1) == TRIES - 1
+        with pytest.raises(Died):
+            jobs.call(die_at_first, str(tmp_path / "b"), TRIES)
+        assert jobs.call(double, 4)[0] == 8
+
+
+def test_a_stop_is_seen_by_jobs_that_run(tmp_path):
+    with Jobs(1) as jobs:
+        future = jobs.submit(wait_for, jobs.stop, str(tmp_path / "begun"))
+        until((tmp_path / "begun").exists)
+        jobs.stop.set()
+        assert result(future) is True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to find processes in")
+def test_a_killed_parent_leaves_no_process(repository, tmp_path):
+    marker = tmp_path / "begun"
+    script = (
+        "from signbit.jobs.executor import Jobs; from tests.test_jobs import wait_for\n"
+        f"if __name__ == '__main__':\n with Jobs(1) as jobs: jobs.call(wait_for, jobs.stop, {str(marker)!r})\n"
+    )
+    (tmp_path / "parent.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], env=environment)
+    until(lambda: marker.exists() and marker.read_text())
+    child = int(marker.read_text())
+    assert is_alive(child)
+    parent.kill()
+    parent.wait()
+    until(lambda: not is_alive(child))
+
+
+# --- a cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(repository, tmp_path_factory):
+    """A scheduler's address, and two workers of one job each."""
+    pytest.importorskip("distributed", reason='no Dask: pip install "signbit[cluster]"')
+    folder = tmp_path_factory.mktemp("cluster")
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    found = folder / "scheduler.json"
+
+    def start(*words):
+        command = [sys.executable, "-m", "dask", *words, "--scheduler-file", str(found), "--no-dashboard"]
+        log = (folder / f"{words[0]}{len(processes)}.log").open("w")
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+    processes = []
+    try:
+        processes.append(start("scheduler", "--host", "127.0.0.1", "--port", "0"))
+        until(found.exists)
+        processes += [start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1") for _ in range(2)]
+        from distributed import Client
+
+        with Client(scheduler_file=str(found)) as client:
+            client.wait_for_workers(2, timeout=WAIT_S)
+            address = client.scheduler.address
+        yield address, processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_cluster_finishes_what_a_killed_worker_had(cluster, tmp_path):
+    address, workers = cluster
+    with Jobs(cluster=address) as jobs:
+        assert jobs.count == 2
+        stopped = jobs.submit(wait_for, jobs.stop, str(tmp_path / "one"))
+        until((tmp_path / "one").exists)
+        jobs.stop.set()
+        assert result(stopped) is True
+    with Jobs(cluster=address) as jobs:
+        slow = jobs.submit(wait_for, jobs.stop, str(tmp_path / "two"))
+        others = [jobs.submit(double, number) for number in range(20)]
+        until(lambda: (tmp_path / "two").exists() and (tmp_path / "two").read_text())
+        busy = int((tmp_path / "two").read_text())
+        (tmp_path / "two").unlink()
+        os.kill(busy, signal.SIGKILL)
+        # the other worker begins it again
+        until(lambda: (tmp_path / "two").exists() and (tmp_path / "two").read_text())
+        assert int((tmp_path / "two").read_text()) != busy and busy in [worker.pid for worker in workers]
+        jobs.stop.set()
+        assert result(slow) is True
+        assert [result(future)[0] for future in others] == list(range(0, 40, 2))
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_is_not_there_is_one_line(address, monkeypatch):
+    pytest.importorskip("distributed", reason='no Dask: pip install "signbit[cluster]"')
+    monkeypatch.setattr("signbit.jobs.executor.CONNECT_S", 1)
+    with pytest.raises(SignbitError, match=f"--cluster {address}: ") as error:
+        Jobs(cluster=address)
+    assert "\n" not in str(error.value)

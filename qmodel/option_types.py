@@ -154,6 +154,12 @@ def number(metavar: str, low: float, high: float = math.inf, ends: str = "[]") -
     return OptionType(f"a number {above} {low:g}{until}", allows, metavar, float)
 
 
+def size_bytes() -> OptionType:
+    """Bytes, with K for KiB if wanted."""
+    says = "a number of bytes such as 3000 or 16K"
+    return OptionType(says, lambda value: type(value) is int and value >= 0, "BYTES", _read_bytes)
+
+
 def share(metavar: str, ends: str = "[)") -> OptionType:
     """A number from 0 to 1, which a word may also give in per cent: 0.05 or 5%."""
     plain = number(metavar, 0, 1, ends)
@@ -217,6 +223,11 @@ def _read_whole(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) <= 20):
         raise ValueError
     return int(word)
+
+
+def _read_bytes(word: str) -> int:
+    number, unit = (word[:-1], 1024) if word[-1:] in ("k", "K") else (word, 1)
+    return _read_whole(number) * unit
 
 
 def _read_share(word: str) -> float:

@@ -42,6 +42,7 @@ COMMANDS = (
     _command("fit_code_size", "measure.fit_code_size", "measure how many bytes of code kernels are"),
     _command("prove", "prove.command", "every promise's proof; with --long, bench/proofs.json and docs/SECURITY.md"),
     _command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
+    _command("bench_tune", "zoo.bench_tune", "search networks in place of the zoo's for digits; bench/tune.json"),
     _command("motion", "zoo.motion", "write a made-up recording of an accelerometer as CSV"),
     _command("site", "documents.site", "the documents as a site with live models; build/site"),
     _command("notebooks", "documents.notebooks", "the tutorials as executed Jupyter notebooks; build/notebooks"),

@@ -9,7 +9,7 @@ from signbit.codegen.plan import TEST_VECTORS_MAX, Plan, make_plan
 from signbit.qmodel.command import note
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.option_types import whole
+from signbit.qmodel.option_types import size_bytes, whole
 from signbit.qmodel.shipped import add_model
 
 
@@ -25,11 +25,10 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         default=SPEED,
         help="fewest instructions, or fewest bytes of flash, code included (default: %(default)s)",
     )
-    parser.add_argument("--max-ram", metavar="BYTES", type=_bytes, help="most scratch that inference may take")
+    parser.add_argument("--max-ram", **size_bytes().argument(), help="most scratch that inference may take")
     parser.add_argument(
         "--max-flash",
-        metavar="BYTES",
-        type=_bytes,
+        **size_bytes().argument(),
         help="most flash: weights, parameters, tables of a front end and, for a core, code as predicted",
     )
     parser.add_argument(
@@ -67,11 +66,3 @@ def load_plan(
         if over > 0:
             note(f"compiled, it takes {over:,} bytes more than --max-flash; code is only predicted, so ask for less")
     return model, plan
-
-
-def _bytes(text: str) -> int:
-    """A number of bytes, with K for KiB if wanted."""
-    number, unit = (text[:-1], 1024) if text[-1:] in ("k", "K") else (text, 1)
-    if not (number.isascii() and number.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes such as 3000 or 16K")
-    return int(number) * unit

@@ -37,6 +37,11 @@ class Windows:
         return Windows(series, self._start, self._window)
 
     @property
+    def none(self) -> "Windows":
+        """No window of the same rows."""
+        return Windows(self._series, self._start[:0], self._window)
+
+    @property
     def series(self) -> np.ndarray:
         return self._series
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from signbit.console import console
 from signbit.qmodel.command import note, run_named
 from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset, own_path
-from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
+from signbit.qmodel.data.readers.loading import LSB_ALL
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.front_end import NONE
@@ -17,7 +17,7 @@ from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.decide import check_minutes, evaluate_stream
-from signbit.trainer.command.keeper import Keeper, Stopped
+from signbit.trainer.command.keeper import Keeper, Signals, Stopped
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import Confusion, evaluate
@@ -59,7 +59,8 @@ def train_command(arguments: list[str], prog: str) -> int | None:
         output.prepare()
     settings = task.settings
     try:
-        with Watch(settings.epochs, options.quiet) as watch, Keeper(output, task) as keeper:
+        with Watch(settings.epochs, options.quiet) as watch, Signals() as signals:
+            keeper = Keeper(output, task, signals)
             result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
     except Stopped as stop:
         _say_stopped(stop, settings.epochs, prog)
@@ -92,7 +93,7 @@ def evaluate_command(arguments: list[str], prog: str) -> None:
 
 def look_command(arguments: list[str], prog: str) -> None:
     options = command_lines.look_parser(prog).parse_args(arguments)
-    found = look_report.look(own_path(options.path), _loading(options))
+    found = look_report.look(own_path(options.path), command_lines.loading_of(options))
     if options.json:
         print(json.dumps(look_report.look_json(found)))
     else:
@@ -126,10 +127,7 @@ def _new_task(options: argparse.Namespace) -> tuple[Task, Dataset]:
         stages = prepared.quantization, prepared.front_end
         summary.untrained(architecture, prepared.input_shape, len(data.labels), settings.high, *stages)
     # the run may be resumed from another folder
-    path = options.data if options.data in NAMES else str(Path(options.data).resolve())
-    loading = _loading(options)
-    if loading.test_data is not None:
-        loading = replace(loading, test_data=str(Path(loading.test_data).resolve()))
+    path, loading = command_lines.place(options)
     return Task(settings, name, options.out, options.run, path, options.data_dir, data.hash, loading), prepared
 
 
@@ -152,9 +150,9 @@ def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Data
     given = Settings.given_in(options)
     if options.data in NAMES:
         settings = default_settings(**given)
-        return load_dataset(options.data, options.data_dir, _loading(options)), settings
-    data = load_dataset(options.data, options.data_dir, _loading(options))
-    _print_notes(data)
+        return load_dataset(options.data, options.data_dir, command_lines.loading_of(options)), settings
+    data = load_dataset(options.data, options.data_dir, command_lines.loading_of(options))
+    print_notes(data)
     if not chooses and given.get("model", own_defaults(data, given.get("front_end"))["model"]) == AUTO:
         given["model"] = "mlp"
     settings = settings_shown(data, given, getattr(options, "quiet", True))
@@ -164,7 +162,7 @@ def _data_and_settings(options: argparse.Namespace, chooses: bool) -> tuple[Data
     return data, settings
 
 
-def _print_notes(data: Dataset) -> None:
+def print_notes(data: Dataset) -> None:
     """What was guessed, left out and chosen in reading, one line each."""
     given = data.options.lsb
     chosen = [column for column in data.lsb if column not in given and LSB_ALL not in given]
@@ -173,10 +171,6 @@ def _print_notes(data: Dataset) -> None:
         worth[LSB_SHOWN:] = [f"{len(worth) - LSB_SHOWN} more columns have an lsb that was chosen likewise; see `look`"]
     for text in (*data.notes, *worth):
         note(f"{data.name}: {text}")
-
-
-def _loading(options: argparse.Namespace) -> LoadingOptions:
-    return LoadingOptions(**LoadingOptions.given_in(options))
 
 
 def _draw(result: Run, confusion: Confusion | None, data: Dataset, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -27,41 +28,64 @@ class Stopped(Exception):
         self.kept = kept
 
 
-class Keeper(AbstractContextManager):
-    """Called at each point where a run may stop.  Ctrl-C and SIGTERM wait for such a point; a second one doesn't."""
+class Signals(AbstractContextManager):
+    """Ctrl-C and SIGTERM, noted until someone asks for their number; a second one is not held back.
 
-    def __init__(self, output: Output, task: Task):
-        self._output = output
-        self._task = task
-        self._signal: int | None = None
-        self._saved_at = time.monotonic()
-        self._complained = False
+    `then` is called with the first.
+    """
+
+    def __init__(self, then: Callable[[], None] = lambda: None):
+        self._number: int | None = None
+        self._then = then
+
+    def __call__(self) -> int | None:
+        return self._number
 
     def __enter__(self) -> Self:
         self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def __exit__(self, *error) -> None:
+        self._restore()
+
+    def _note(self, number: int, _frame) -> None:
+        self._number = number
+        self._restore()
+        self._then()
+
+    def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
+
+class Keeper:
+    """Called at each point where a run may stop, and stops it there when `signalled` gives a signal's number."""
+
+    def __init__(self, output: Output, task: Task, signalled: Callable[[], int | None]):
+        self._output = output
+        self._task = task
+        self._signalled = signalled
+        self._saved_at = time.monotonic()
+        self._complained = False
+
     def __call__(self, training: Training) -> None:
-        """Raises Stopped if the user asked for it."""
+        """Raises Stopped if that was asked for."""
+        number = self._signalled()
         try:
-            self._write(training)
+            self._write(training, number is not None)
         except OSError as error:
-            if self._signal is not None:
+            if number is not None:
                 raise
             # a full disk must not end a long run, which may still find room for its model
             self._complain(f"{error.filename}: {error.strerror}; training goes on without")
-        if self._signal is not None:
-            raise Stopped(self._signal, len(training.state.epochs), self._output.checkpoint)
+        if number is not None:
+            raise Stopped(number, len(training.state.epochs), self._output.checkpoint)
 
-    def _write(self, training: Training) -> None:
+    def _write(self, training: Training, stops: bool) -> None:
         path, state = self._output.checkpoint, training.state
         if state.order is None:
             self._output.note_epochs(state.epochs)
-        is_due = self._signal is not None or time.monotonic() - self._saved_at >= SAVE_EVERY_S
+        is_due = stops or time.monotonic() - self._saved_at >= SAVE_EVERY_S
         if path is not None and is_due:
             self._saved_at = time.monotonic()
             checkpoint.save(path, self._task, training)
@@ -76,8 +100,3 @@ class Keeper(AbstractContextManager):
         """Remove the checkpoint of a run that is finished and saved."""
         if self._output.checkpoint is not None:
             self._output.checkpoint.unlink(missing_ok=True)
-
-    def _note(self, number: int, _frame) -> None:
-        self._signal = number
-        for other, handler in self._handlers.items():
-            signal.signal(other, handler)

@@ -1,8 +1,11 @@
 """The options of the trainer's commands; `prog` is what was typed so far, `signbit train` for example."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 from signbit.qmodel.command import Parser
+from signbit.qmodel.data.named import NAMES
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.shipped import add_model
@@ -25,6 +28,18 @@ def check_resume(parser: Parser, options: argparse.Namespace) -> None:
             raise SignbitError(f"--{name.replace('_', '-')}: --resume goes on with what the run was started with")
 
 
+def place(options: argparse.Namespace) -> tuple[str, LoadingOptions]:
+    """Where own data are and how they are read, by paths that hold in any folder."""
+    loading = loading_of(options)
+    if loading.test_data is not None:
+        loading = replace(loading, test_data=str(Path(loading.test_data).resolve()))
+    return options.data if options.data in NAMES else str(Path(options.data).resolve()), loading
+
+
+def loading_of(options: argparse.Namespace) -> LoadingOptions:
+    return LoadingOptions(**LoadingOptions.given_in(options))
+
+
 def train_parser(prog: str = PROG) -> Parser:
     parser = Parser(
         prog=prog,
@@ -45,7 +60,7 @@ def train_parser(prog: str = PROG) -> Parser:
         "--resume", metavar="PATH", help="go on with a run that was stopped: its --run folder, or FILE.checkpoint"
     )
     output.add_argument("--name", help="the model's name, part of it (default: the data set's)")
-    _add_common(parser, output)
+    add_common(parser, output)
     output.add_argument("--quiet", action="store_true", help="no progress")
     return parser
 
@@ -66,7 +81,7 @@ def summary_parser(prog: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     Settings.add_arguments(parser, *SHAPE_OPTIONS)
-    _add_common(parser, parser)
+    add_common(parser, parser)
     return parser
 
 
@@ -93,11 +108,11 @@ def evaluate_parser(prog: str) -> Parser:
         "each gives as rows of second and word; without PATH, in sounds composed of the test part",
     )
     add_minutes(parser)
-    _add_common(parser, parser, is_trained=True)
+    add_common(parser, parser, is_trained=True)
     return parser
 
 
-def _add_common(parser: Parser, output, is_trained: bool = False) -> None:
+def add_common(parser: Parser, output, is_trained: bool = False) -> None:
     """Options of all commands; a model that `is_trained` knows its data."""
     data = parser.add_argument_group("data")
     default = "the one that the model was trained on" if is_trained else DEFAULT_DATA

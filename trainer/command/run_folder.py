@@ -27,6 +27,7 @@ from signbit.trainer.report import results as report
 
 CHECKPOINT = "checkpoint.npz"
 MODEL = "model.npz"
+RESULT = "result.json"
 METRICS = ("epoch", "loss", "train_accuracy", "validation_accuracy", "validation_loss", "seconds")
 
 
@@ -35,6 +36,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoint = self.path / CHECKPOINT
         self.model = self.path / MODEL
+        self.result = self.path / RESULT
 
     def create(self, task: Task) -> None:
         """Make the folder and record how the run begins; refuses a folder that holds something already."""
@@ -56,12 +58,14 @@ class RunFolder:
         write_whole(self.path / "metrics.csv", text.getvalue().encode())
 
     def finish(self, result: Run, confusion: Confusion | None) -> None:
-        """Write model and scores of a finished run; a float network has neither a model nor a `confusion`."""
+        """Write model and scores of a finished run; a float network has no model, and without a test part there is no
+        `confusion`."""
         values = report.run_json(result, None if result.model is None else MODEL)
-        if result.model is not None and confusion is not None:
+        if result.model is not None:
             save(result.model, self.model)
+        if confusion is not None:
             values |= confusion_report.tables_json(confusion)
-        self._write_json("result.json", values)
+        self._write_json(RESULT, values)
 
     def _write_json(self, name: str, values: dict) -> None:
         write_whole(self.path / name, (json.dumps(values, indent=2) + "\n").encode())

@@ -11,9 +11,9 @@ from math import sqrt
 
 import numpy as np
 
-from signbit.qmodel.data.dataset import Dataset, Split
-from signbit.qmodel.data.split import every_nth
+from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.errors import SignbitError
+from signbit.trainer.learning.folds import folds_of
 from signbit.trainer.learning.loss import cross_entropy
 from signbit.trainer.learning.quantize import freeze, quantize
 from signbit.trainer.learning.reject import check_count
@@ -148,7 +148,7 @@ class Race:
     def __init__(self, data: Dataset, step: Step = lambda done, most: None):
         self._data = data
         self._has_few, self._has_very_few = _samples(data) < FEW_SAMPLES, _samples(data) < VERY_FEW_SAMPLES
-        self._folds = _folds(data, FEW_FOLDS if self._has_few else FOLDS)
+        self._folds = folds_of(data, FEW_FOLDS if self._has_few else FOLDS, MOST_SAMPLES)
         self._prepared: dict[tuple[int, str], Dataset] = {}
         self._waiting: list[Candidate] = []
         self._racing: list[Candidate] = []
@@ -285,22 +285,3 @@ class Race:
 
 def _samples(data: Dataset) -> int:
     return len(data.train) + len(data.validation)
-
-
-def _folds(data: Dataset, count: int) -> list[Dataset]:
-    """What candidates are trained and scored on: folds of the training and validation part, or these as they are.
-
-    The latter where samples of one may not be mixed with the other's, such as windows of one recording.
-    """
-    nothing = Split(data.test.x[:0], data.test.y[:0])
-    if data.is_kept_apart:
-        return [replace(data, test=nothing)]
-    x, y = (np.concatenate([getattr(data.train, name), getattr(data.validation, name)]) for name in ("x", "y"))
-    used = np.arange(len(y))
-    if len(y) > MOST_SAMPLES:
-        _, used = every_nth(y, used, -(-len(y) // MOST_SAMPLES))
-    folds = (every_nth(y, used, count, number) for number in range(count))
-    return [
-        replace(data, train=Split(x[rest], y[rest]), validation=Split(x[held], y[held]), test=nothing)
-        for rest, held in folds
-    ]

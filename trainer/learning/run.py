@@ -26,7 +26,8 @@ class Run:
     """None for a float network."""
     history: History
     scores: dict[str, dict[str, Score]]
-    """scores["validation" or "test"][figure], figures as `signbit.trainer.learning.evaluate` names them."""
+    """scores["validation" or "test"][figure], figures as `signbit.trainer.learning.evaluate` names them; a fold has no
+    test part."""
     accepted: dict[str, Accepted]
     """What the reject leaves of each part; empty without one."""
 
@@ -54,15 +55,13 @@ def run(
     network = training.trained
     shape, stages = data.input_shape, (data.quantization, data.front_end)
     model = quantize(network, name, shape, data.labels, *stages) if network.is_binarized else None
-    scores = {
-        "validation": score_all(network, model, data.validation),
-        "test": score_all(network, model, data.test),
-    }
+    parts = {"validation": data.validation, "test": data.test}
+    scores = {name: score_all(network, model, part) for name, part in parts.items() if len(part)}
     kept = {}
     if settings.reject:
-        parts = {part: (model.run(getattr(data, part).x), getattr(data, part).y) for part in scores}
-        model = replace(model, reject=fit_known(parts["validation"][0], settings.reject)).validate()
-        kept = {part: accepted(model, *found) for part, found in parts.items()}
+        logits = {name: (model.run(parts[name].x), parts[name].y) for name in scores}
+        model = replace(model, reject=fit_known(logits["validation"][0], settings.reject)).validate()
+        kept = {name: accepted(model, *found) for name, found in logits.items()}
     if model is not None:
         command = settings.command(name, out_name, data.options.words() if data.options else ())
         provenance = _provenance(settings, data, history, scores, command)

@@ -4,9 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.errors import SignbitError
 
 INK, GREY, PALE = "#222222", "#888888", "#dddddd"
@@ -61,8 +59,8 @@ def new_figure(width: float, height: float):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def write_png(figure, path: Path) -> None:
+def png(figure) -> bytes:
     """The same figure and matplotlib give the same bytes."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    write_whole(path, stream.getvalue())
+    return stream.getvalue()

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.model import QuantizedModel
 from signbit.trainer.learning.evaluate import Confusion
 from signbit.trainer.learning.train import History
 from signbit.trainer.report.confusion import shown_labels
-from signbit.trainer.report.figure import BLUE, GREY, INK, ORANGE, new_figure, style, write_png
+from signbit.trainer.report.figure import BLUE, GREY, INK, ORANGE, new_figure, png, style
 from signbit.trainer.report.results import interval_text
 from signbit.trainer.report.tiles import first_weights, misclassified
 
@@ -40,7 +41,7 @@ def draw(
             if figure is None:
                 (folder / name).unlink(missing_ok=True)
                 continue
-            write_png(figure, folder / name)
+            write_whole(folder / name, png(figure))
             written.append(folder / name)
     return written
 

@@ -1,0 +1,200 @@
+"""`python -m tools bench_tune`: search networks in place of the zoo's for digits, and one for a table; bench/tune.json.
+
+A search may cost what the recipe's network costs on a Cortex-M0, and its space has no recipe of the zoo.  The best
+network of the front and the recipe are then trained on the same five folds.  Goes on where it was stopped, and writes
+table and pictures of docs/TUNE.md.
+"""
+
+import json
+import resource
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from signbit.codegen.measure import measure, missing
+from signbit.console import console
+from signbit.jobs.executor import Jobs
+from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.command import EXIT_OK, Parser
+from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.file import load
+from signbit.qmodel.option_types import choice, number, whole
+from signbit.trainer.learning.settings import Settings
+from signbit.trainer.tune import export
+from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
+from signbit.trainer.tune.front import front, print_front
+from signbit.trainer.tune.progress import Progress
+from signbit.trainer.tune.search import Problem, Search
+from signbit.trainer.tune.space import default_space
+from signbit.trainer.tune.study import begin_study
+from signbit.trainer.tune.training import FOLDS, Place, Training, train
+from tools.documents.blocks import ROOT, replace_block, table_of
+from tools.documents.pictures import picture
+from tools.measure.tables import own_files
+from tools.zoo.recipes import RECIPES
+
+RESULTS = ROOT / "bench" / "tune.json"
+DOCUMENT = ROOT / "docs" / "TUNE.md"
+PICTURES = ROOT / "docs" / "img"
+BLOCK = "tune"
+TARGET = "cortex-m0"
+TABLE = "breast_cancer"
+TABLE_BUDGET = Budget(TARGET, 4096, None, 10_000)
+MINUTES = {"digits-mlp": 6.0, "digits-conv": 30.0, TABLE: 5.0}
+"""Of each search."""
+SPENT = "spent.json"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time that a search has taken, all its processes together."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(round(self.wall_s + other.wall_s, 1), round(self.cpu_s + other.cpu_s, 1))
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if missing_tools := missing(_plan_of_zoo()):
+        raise SignbitError(missing_tools)
+    for name in [options.only] if options.only else MINUTES:
+        runs = Path(options.runs).resolve() / name
+        runs.mkdir(parents=True, exist_ok=True)
+        row = _row(name, runs, MINUTES[name] if options.minutes is None else options.minutes, options.jobs)
+        write_whole(RESULTS, (json.dumps(read() | {name: row}, indent=1) + "\n").encode())
+    write_documents()
+    return EXIT_OK
+
+
+def read() -> dict[str, dict]:
+    """What was found so far, by the searches' names."""
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+
+
+def write_documents() -> None:
+    replace_block(BLOCK, "\n\n".join(text(name, row) for name, row in read().items()), DOCUMENT)
+
+
+def text(name: str, row: dict) -> str:
+    """A search in the document: what it cost, its front, and what its best network and the recipe are worth."""
+    columns = (
+        ("network", lambda one: f"`{one['network']}`"),
+        ("test accuracy", lambda one: f"{one['test_accuracy_mean']:.2%} ± {100 * one['test_accuracy_sd']:.2f}"),
+        *(("folds", lambda one: f"{one['folds_right'] / one['folds_count']:.2%}"), ("flash, bytes", "flash_bytes")),
+        *(("RAM, bytes", "ram_bytes"), ("instructions", "instructions")),
+    )
+    spent, budget = row["spent"], Budget(**row["budget"])
+    said = (
+        f"{row['networks']} networks were trained on up to {FOLDS} folds of the training and validation part, of "
+        f"{row['drawn']} drawn, in {spent['cpu_s'] / 60:.0f} minutes of CPU."
+    )
+    parts = [f"### {name}", f"{export.bounds_text(budget)} {said}", f"![the front](img/tune_{name}.png)"]
+    parts.append(table_of(row["front"], columns))
+    if "recipe" in row:
+        best, recipe = row["best"], row["recipe"]
+        parts.append(
+            f"On five folds of all samples the best of them, `{best['network']}`, is right in "
+            f"{best['folds_accuracy']:.2%}, with {best['measured_flash_bytes']:,} bytes as compiled and "
+            f"{best['instructions']:,} instructions; the zoo's own, `{recipe['network']}`, in "
+            f"{recipe['folds_accuracy']:.2%}, with {recipe['measured_flash_bytes']:,} and {recipe['instructions']:,}."
+        )
+    return "\n\n".join(parts)
+
+
+def _row(name: str, runs: Path, minutes: float, count: int | None) -> dict:
+    recipe = next((recipe for recipe in RECIPES if recipe.stem == name), None)
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        path = "digits" if recipe else next(path for path in own_files(Path(folder)) if Path(path).stem == name)
+        data = load_dataset(path, None, LoadingOptions())
+        recipe_settings = recipe and recipe.settings(0)
+        budget = _budget(cost(recipe_settings, data, Budget(TARGET))) if recipe else TABLE_BUDGET
+        place = Place(str(path), None, LoadingOptions())
+        problem = Problem(data, place, default_space(data.input_shape), budget, {}, FOLDS)
+        study = begin_study(f"sqlite:///{runs / 'study.db'}", name, problem.facts)
+        spent = _searched(problem, study, runs, minutes, count)
+        found = front(study)
+        print_front(console(), found, FOLDS)
+        row = {
+            "budget": asdict(budget),
+            "spent": asdict(spent),
+            "drawn": len(study.get_trials(deepcopy=False)),
+            "networks": len(list(runs.glob("*/fold0/result.json"))),
+        }
+        with Jobs(count) as jobs, Progress(None) as progress:
+            exported = export.retrained(found, problem, name, runs, jobs, progress)
+            row["front"] = export.rows(exported)
+            if recipe:
+                best = max(found, key=lambda one: one.right)
+                row["best"] = _on_folds(best.settings, best.network, budget, runs / best.key, jobs)
+                row["recipe"] = _on_folds(recipe_settings, recipe_settings.model, None, runs / "recipe", jobs)
+        write_whole(PICTURES / f"tune_{name}.png", picture(export.picture(exported, f"{data.name} on {TARGET}")))
+        return row
+
+
+def _budget(most: Cost) -> Budget:
+    """To cost at most what another network costs; RAM is free."""
+    return Budget(TARGET, most.flash_bytes, None, most.instructions)
+
+
+def _searched(problem: Problem, study, runs: Path, minutes: float, count: int | None) -> Spent:
+    """Search for so long, all times together; what that has taken."""
+    path = runs / SPENT
+    before = Spent(**json.loads(path.read_text())) if path.is_file() else Spent()
+    left_s = 60 * minutes - before.wall_s
+    if left_s <= 0:
+        return before
+    start, cpu_s = time.monotonic(), _cpu_s()
+    try:
+        with Jobs(count) as jobs, Progress(None) as progress:
+            Search(problem, study, runs, jobs, progress).run(None, left_s)
+    finally:
+        spent = before + Spent(time.monotonic() - start, _cpu_s() - cpu_s)
+        write_whole(path, json.dumps(asdict(spent)).encode())
+    return spent
+
+
+def _cpu_s() -> float:
+    """Of this process and of those that it started and that ended."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _on_folds(settings: Settings, network: str, budget: Budget | None, runs: Path, jobs: Jobs) -> dict:
+    """Accuracy on the test parts of five folds of all samples, and bytes as compiled."""
+    trainings = []
+    for fold in range(FOLDS):
+        place = Place("digits", None, LoadingOptions(fold=fold))
+        trainings.append(Training(settings, place, place.load().hash, None, "digits", str(runs / f"whole{fold}")))
+    with ThreadPoolExecutor(jobs.count) as threads:
+        done = list(threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings))
+    plan = plan_within(load(Path(trainings[0].folder) / "model.npz"), budget or Budget(TARGET))
+    right, count = (sum(getattr(one.test, name) for one in done) for name in ("right", "count"))
+    return {
+        "network": network,
+        "folds_right": right,
+        "folds_count": count,
+        "folds_accuracy": round(right / count, 6),
+        "measured_flash_bytes": measure(plan).flash_bytes,
+        "instructions": round(plan.instructions),
+    }
+
+
+def _plan_of_zoo():
+    return plan_within(load(ROOT / "models" / RECIPES[0].file), Budget(TARGET))
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m tools bench_tune", description=__doc__.partition(": ")[2])
+    parser.add_argument("--only", type=choice(tuple(MINUTES)).argument()["type"], metavar="NAME", help="one search")
+    shown = ", ".join(f"{name} {minutes:g}" for name, minutes in MINUTES.items())
+    parser.add_argument("--minutes", **number("N", 0).argument(), help=f"for each search (default: {shown})")
+    parser.add_argument("--jobs", **whole(1).argument(), help="processes (default: one for each core)")
+    parser.add_argument("--runs", metavar="DIR", default=str(ROOT / "build" / "tune"), help="folder of the runs")
+    return parser

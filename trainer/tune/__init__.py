@@ -1,0 +1,1 @@
+"""Search of networks and training options within budgets of flash, RAM and instructions."""

@@ -16,7 +16,7 @@ from signbit.codegen import bare_metal
 from signbit.codegen.host import ZIG, split_compiler
 from signbit.codegen.kernels.targets import LEVELS, Target
 from signbit.codegen.plan import Plan
-from signbit.codegen.program import STREAM_ON_CORE, Reads, write_program
+from signbit.codegen.program import STREAM_ON_CORE, Reads, counts_of_layers, write_program
 from signbit.qmodel.errors import SignbitError
 
 CORES = {
@@ -89,7 +89,8 @@ class EmulatedCore:
 
         A front end's come before them.
         """
-        return self._execution([plan], [inputs], reads, count=True).instructions
+        counts = self._execution([plan], [inputs], reads, count=True).instructions
+        return counts_of_layers(counts, [plan], len(inputs), reads)
 
     def _execution(self, plans: list[Plan], inputs: list[np.ndarray], reads: Reads, count: bool = False) -> "Execution":
         with tempfile.TemporaryDirectory(prefix="signbit-") as name:

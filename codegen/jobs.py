@@ -1,4 +1,7 @@
-"""A model's layers as jobs for kernels: what each reads and writes, and the memory that is taken while it runs."""
+"""A model's layers as jobs for kernels: what each reads and writes, and the memory that is taken while it runs.
+
+Values of at most 15 may be `packed`, two a byte: they are named by their numbers.
+"""
 
 from dataclasses import replace
 
@@ -6,37 +9,71 @@ from signbit.codegen.arena import Buffer, in_use
 from signbit.codegen.kernels.base import Job, Source
 from signbit.qmodel.layers import Windowed
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.value import Encoding, Value
+from signbit.qmodel.value import NIBBLE_MAX, Encoding, Value
 
 
-def jobs_of(model: QuantizedModel, target: str, optimize: str, swappable: bool = False) -> list[Job]:
+def jobs_of(
+    model: QuantizedModel,
+    target: str,
+    optimize: str,
+    swappable: bool = False,
+    packed: frozenset[int] = frozenset(),
+) -> list[Job]:
     """The model's layers, each in its place; images of one column lie on their side."""
-    taken = list(held_values(model).values())
+    taken = list(held_values(model, packed).values())
+    values = _laid_out(model, packed)
     jobs = []
     for index, layer in enumerate(model.layers):
         sources = tuple(
             Source(
-                model.values[source],
+                values[source],
                 shift=0 if source else model.input_shift,
                 from_caller=source == 0 and model.values[0].encoding is Encoding.UINT8,
             )
             for source in model.graph.sources[index]
         )
-        job = Job(layer, sources, model.values[index + 1], in_use(taken, index), target, optimize, swappable)
+        job = Job(layer, sources, values[index + 1], in_use(taken, index), target, optimize, swappable)
         jobs.append(_on_its_side(job) if _is_column(job) else job)
     return jobs
 
 
-def held_values(model: QuantizedModel) -> dict[int, Buffer]:
+def held_values(model: QuantizedModel, packed: frozenset[int] = frozenset()) -> dict[int, Buffer]:
     """The values that live in the arena, each until its last reader has run.
 
     One-bit inputs are among them, as a copy: a caller's bytes may have any alignment.
     """
     first = 0 if model.values[0].encoding is Encoding.BIT else 1
+    values = _laid_out(model, packed)
     return {
-        number: Buffer(model.values[number].size_bytes, max(number - 1, 0), model.graph.last_readers[number])
-        for number in range(first, len(model.values))
+        number: Buffer(values[number].size_bytes, max(number - 1, 0), model.graph.last_readers[number])
+        for number in range(first, len(values))
     }
+
+
+def packable(model: QuantizedModel) -> frozenset[int]:
+    """The layers' outputs that fit four bits, and are images of several rows and columns, which packing makes smaller.
+
+    Kernels go through a series of one column as through one row, which would be unpacked as a whole.
+    """
+    return frozenset(
+        number
+        for number, value in enumerate(model.values)
+        if number > 0
+        and value.encoding is Encoding.UINT8
+        and value.high <= NIBBLE_MAX
+        and len(value.shape) == 3
+        and min(value.shape[:2]) > 1
+        and _packed(value).size_bytes < value.size_bytes
+    )
+
+
+def _laid_out(model: QuantizedModel, packed: frozenset[int]) -> list[Value]:
+    """The model's values as they lie in memory."""
+    return [_packed(value) if number in packed else value for number, value in enumerate(model.values)]
+
+
+def _packed(value: Value) -> Value:
+    return replace(value, encoding=Encoding.NIBBLE)
 
 
 def _is_column(job: Job) -> bool:

@@ -1,6 +1,7 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +13,10 @@ from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
-from signbit.codegen.jobs import held_values, jobs_of
-from signbit.codegen.kernels import candidates
+from signbit.codegen.jobs import held_values, jobs_of, packable
+from signbit.codegen.kernels import candidates, computing
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, output_step
+from signbit.codegen.kernels.by_row import row_job
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
 from signbit.codegen.swap import Swap, swappable
@@ -27,7 +29,14 @@ from signbit.qmodel.value import WORD_BYTES, Encoding, Value
 
 TEST_VECTORS_MAX = 256
 COUNT_BYTES = 2
-CTYPES = {Encoding.UINT8: "uint8_t", Encoding.BIT: "uint32_t", Encoding.INT32: "int32_t"}
+SAVED, MORE = 0.9, 1.1
+"""Values lie two a byte where the scratch falls to this share, and work, or flash, rises to no more than this one."""
+CTYPES = {
+    Encoding.UINT8: "uint8_t",
+    Encoding.BIT: "uint32_t",
+    Encoding.INT32: "int32_t",
+    Encoding.NIBBLE: "uint32_t",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +60,29 @@ class LayerPlan:
     input_offsets: tuple[int | None, ...]
     output_offset: int | None
     scratch_offset: int
+    suffix: str = ""
+
+    @property
+    def of_row(self) -> "LayerPlan":
+        """What computes a row of the output, where a `ByRow` computes the layer."""
+        kernel, job = self.kernel.kernel, row_job(self.job)
+        values, cost = kernel.values(job), kernel.cost(job)
+        return replace(self, suffix="_row", job=job, kernel=kernel, values=values, cost=cost)
+
+    @property
+    def function(self) -> str:
+        """Its name in C; arrays are named after `symbol`."""
+        return self.symbol + self.suffix
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the output's values lie two a byte."""
+        return self.job.output.encoding is Encoding.NIBBLE
+
+    @property
+    def trace_calls(self) -> int:
+        """How often PREFIX_TRACE is called in one inference: after each row of values that lie two a byte."""
+        return self.output.shape[0] if self.is_packed else 1
 
     @property
     def layer(self) -> Layer:
@@ -331,7 +363,7 @@ class Plan:
     @property
     def trace_bytes(self) -> int:
         """Of every layer's output."""
-        return sum(layer.job.output.size_bytes for layer in self.layers)
+        return sum(layer.output.size_bytes for layer in self.layers)
 
     @property
     def test_vector_bytes(self) -> int:
@@ -354,6 +386,11 @@ class Plan:
         return self.input_copy is not None or len(self.layers) > 1 or has_scratch
 
     @property
+    def packs(self) -> bool:
+        """Whether values of some layer lie two a byte."""
+        return any(layer.is_packed for layer in self.layers)
+
+    @property
     def activation_kinds(self) -> set[str]:
         """Kinds of activation that the kernels' common functions have to serve."""
         return {layer.layer.activation.kind for layer in self.layers if layer.parameter_bytes}
@@ -368,28 +405,96 @@ def make_plan(
     kernel: str | None = None,
     limits: Limits = NO_LIMITS,
     is_swappable: bool = False,
+    pack: bool | None = None,
 ) -> Plan:
     """Resolve everything for `model`.
 
     `prefix` defaults to the model's name; `test_vectors` inputs with their logits are embedded for a self-test;
     `kernel` forces a kernel by its name wherever it fits; `limits` bounds the scratch, the flash (without code for the
     portable target, whose compiler nobody knows) and the instructions; `is_swappable` lets other models of the same
-    layout take the model's place.  Raises SignbitError for an invalid prefix or
-    number, and where the model does not fit.
+    layout take the model's place; `pack` says whether values of at most 15 lie two a byte wherever they can, and None
+    leaves it to what that saves and costs.  Raises SignbitError for an invalid prefix or number, and where the model
+    does not fit.
     """
     prefix = check_prefix(prefix) if prefix is not None else prefix_from(model.name)
     if not 0 <= test_vectors <= TEST_VECTORS_MAX:
         raise SignbitError(f"--test-vectors is {test_vectors}, but must be 0 to {TEST_VECTORS_MAX}")
     if target == PORTABLE and limits.instructions is not None:
         raise SignbitError("--max-instructions needs a core; choose one with --target")
-    held = held_values(model)
-    jobs = jobs_of(model, target, optimize, is_swappable)
-    kernels = [_forced(candidates(job), kernel) for job in jobs]
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
 
-    def plan_with(chosen: list[Kernel]) -> Plan:
-        return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
+    def plan_with(packed: frozenset[int]) -> Plan:
+        held = held_values(model, packed)
+        jobs = jobs_of(model, target, optimize, is_swappable, packed)
+        kernels = [_forced(candidates(job), kernel) for job in jobs]
 
+        def plan_of(chosen: list[Kernel]) -> Plan:
+            return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
+
+        plan = _cheapest(plan_of, model, jobs, kernels, limits)
+        return swappable(plan) if is_swappable else plan
+
+    packed = frozenset() if pack is False else _packable(model, target, optimize, is_swappable)
+    if pack or not packed:
+        return plan_with(packed)
+    return _packed_where_it_pays(plan_with, packed, limits)
+
+
+def _packed_where_it_pays(
+    plan_with: Callable[[frozenset[int]], Plan], packable: frozenset[int], limits: Limits
+) -> Plan:
+    """The plan in which those of `packable` lie two a byte that lower the scratch, if that is worth its price.
+
+    Where RAM is bounded it has to be quicker, or smaller, than without, within the bound.
+    """
+
+    def tried(values: frozenset[int]) -> Plan | None:
+        try:
+            return plan_with(values)
+        except SignbitError:
+            return None
+
+    plain, packed = tried(frozenset()), tried(packable)
+    if packed is None:
+        return plain or plan_with(frozenset() if limits.ram_bytes is None else packable)
+    values = packable
+    for value in sorted(packable):
+        fewer = tried(values - {value})
+        is_small = fewer and (limits.ram_bytes is not None or fewer.scratch_bytes <= packed.scratch_bytes)
+        if is_small and _price(fewer) <= _price(packed):
+            packed, values = fewer, values - {value}
+    if plain is None:
+        return packed
+    if limits.ram_bytes is not None:
+        return min(plain, packed, key=_price)
+    pays = packed.scratch_bytes <= SAVED * plain.scratch_bytes and _price(packed) <= MORE * _price(plain)
+    return packed if pays else plain
+
+
+def _price(plan: Plan) -> float:
+    """What kernels are chosen by: predicted bytes of flash or instructions; 1 where a compiler decides."""
+    if plan.optimize == SIZE:
+        return plan.data_bytes + (code_size.predicted_code_bytes(plan) or 0)
+    return plan.instructions or 1
+
+
+def _packable(model: QuantizedModel, target: str, optimize: str, is_swappable: bool) -> frozenset[int]:
+    """Values that may lie two a byte, with kernels for all who write and read them."""
+    packed = packable(model)
+    jobs = jobs_of(model, target, optimize, is_swappable, packed)
+    # a layer can't read rows of padding of one-bit values, but its output lies as all others then
+    return packed - {index + 1 for index, job in enumerate(jobs) if not computing(job)}
+
+
+def _cheapest(
+    plan_with: Callable[[list[Kernel]], Plan],
+    model: QuantizedModel,
+    jobs: list[Job],
+    kernels: list[list[Kernel]],
+    limits: Limits,
+) -> Plan:
+    """The plan of the best kernels within the limits."""
+    target, optimize = jobs[0].target, jobs[0].optimize
     weights = code_size.weights_for(target, optimize) if optimize == SIZE or limits.flash_bytes is not None else None
     draft = plan_with([choices[0] for choices in kernels]) if weights or model.front_end else None
     if model.front_end is not None and limits.flash_bytes is not None:
@@ -407,7 +512,7 @@ def make_plan(
     if limits.ram_bytes is not None and plan.scratch_bytes > limits.ram_bytes:
         over = plan.scratch_bytes - limits.ram_bytes
         raise SignbitError(f"the layers need {plan.scratch_bytes:,} bytes of RAM together, {over:,} more than allowed")
-    return swappable(plan) if is_swappable else plan
+    return plan
 
 
 def _plan(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text, render
 
@@ -71,3 +73,22 @@ def write_program(
     source = folder / f"main{suffix}"
     source.write_text(render("program.c.j2", parts=parts))
     return source
+
+
+def counts_of_layers(counts: list[int], plans: list[Plan], inputs: int, reads: Reads = Reads.SAMPLES) -> list[int]:
+    """What a program counted from trace to trace, as one number for each layer, also where its rows were traced.
+
+    A front end's count comes before an input's layers, and after them that of `infer` itself.
+    """
+    calls = [
+        number
+        for plan in plans
+        for _ in range(inputs)
+        for number in (
+            *[1] * (plan.front_end is not None and reads is Reads.SAMPLES),
+            *(layer.trace_calls for layer in plan.layers),
+            1,
+        )
+    ]
+    starts = np.cumsum([0, *calls[:-1]])
+    return np.add.reduceat(counts, starts).tolist()

@@ -34,7 +34,7 @@ def print_layers(screen: Console, plan: Plan) -> None:
                 f"{layer.job.macs:,}",
                 f"{low:,}..{high:,}",
                 *((f"{instructions:,.0f}", f"{100 * instructions / predicted:.0f} %") if predicted else ()),
-                layer.kernel.name,
+                layer.kernel.title,
             )
         )
     print_table(screen, columns, rows)
@@ -63,7 +63,9 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
     if plan.test_vectors:
         count = len(plan.test_vectors)
         lines.append(f"test      {plan.test_vector_bytes:,} bytes of flash more for {count} test vectors")
-    lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch")
+    packed = [str(layer.index) for layer in plan.layers if layer.is_packed]
+    ram = f", outputs of layers {', '.join(packed)} two a byte" if packed else ""
+    lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch{ram}")
     if measured:
         lines.append(f"stack     at most {measured.stack_bytes:,} bytes")
     lines.append(f"MACs      {plan.macs:,}")
@@ -166,6 +168,7 @@ def as_dict(plan: Plan, measured: Measured | None = None) -> dict:
                 "weight_bytes": layer.weight_bytes,
                 "parameter_bytes": layer.parameter_bytes,
                 "scratch_bytes": layer.cost.scratch_bytes,
+                "output_bytes": layer.job.output.size_bytes,
                 "macs": layer.job.macs,
                 "predicted_instructions": layer.cost.instructions,
                 "accumulator": list(layer.range.accumulator),

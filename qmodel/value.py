@@ -9,6 +9,8 @@ from signbit.qmodel import integer
 
 Shape = tuple[int, ...]
 WORD_BYTES = 4
+NIBBLES_A_WORD = 8
+NIBBLE_MAX = 15
 
 
 class Encoding(Enum):
@@ -20,6 +22,8 @@ class Encoding(Enum):
     """+1 and -1, the sign bits of each pixel's channels packed into words of their own -- SPEC 5."""
     INT32 = "logits"
     """One word per value."""
+    NIBBLE = "values two a byte"
+    """Values of at most 15 as a device may keep them, the rows of an image in words of their own -- SPEC 4."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,14 @@ class Value:
         """Bytes in a device's memory."""
         if self.encoding is Encoding.BIT:
             return WORD_BYTES * size_of(self.shape[:-1]) * integer.words_for(self.shape[-1])
+        if self.encoding is Encoding.NIBBLE:
+            return WORD_BYTES * self.shape[0] * self.row_words
         return self.size if self.encoding is Encoding.UINT8 else WORD_BYTES * self.size
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row of an image whose values lie two a byte."""
+        return -(-size_of(self.shape[1:]) // NIBBLES_A_WORD)
 
     @property
     def outside(self) -> int:

@@ -28,15 +28,15 @@ ON_CORES = [
 ]
 
 
-def model_of(shape, kernel, neurons=3, window=Window(), high=127, weights=None):  # noqa: B008 -- frozen
-    """A convolution of values in 0..high, and logits; random weights if none are given."""
+def model_of(shape, kernel, neurons=3, window=Window(), high=127, weights=None, top=255):  # noqa: B008 -- frozen
+    """A convolution of values in 0..high to 0..top, and logits; random weights if none are given."""
     rng = np.random.default_rng(shape[1])
     if weights is None:
         weights = rng.choice(np.array([-1, 1], np.int8), (neurons, *kernel, shape[2]))
     ones = np.ones(len(weights), np.int32)
     reach = high * weights[0].size
     activation = Requantize(
-        (40 * ones).astype(np.int16), ones * (20 * reach), max(0, (80 * reach).bit_length() - 8), 255
+        (40 * ones).astype(np.int16), ones * (20 * reach), max(0, (80 * reach).bit_length() - top.bit_length()), top
     )
     layers = [AveragePool((1, 1), shape[2], high), Conv2D(weights, activation, window)]
     value = Value(shape, Encoding.UINT8, 0, 255)
@@ -74,6 +74,29 @@ CASES = {
     "strips that overlap": {"shape": (4, 29, 2), "kernel": (3, 3), "window": Window(padding=(1, 0, 1, 1), pool=(2, 2))},
     "strips with a stride": {"shape": (5, 40, 1), "kernel": (2, 3), "window": Window(stride=(3, 2))},
     "a stride beyond the kernel": {"shape": (9, 9, 3), "kernel": (2, 2), "window": Window(stride=(4, 3))},
+    "two a byte": {"shape": (6, 7, 5), "kernel": (3, 3), "high": 15, "top": 15},
+    "two a byte in padding": {
+        "shape": (5, 9, 3),
+        "kernel": (3, 3),
+        "window": Window((1, 1), (1, 2, 2, 1), (2, 2)),
+        "high": 15,
+        "top": 15,
+        "neurons": 9,
+    },
+    "two a byte with a stride": {
+        "shape": (9, 9, 7),
+        "kernel": (4, 3),
+        "window": Window((2, 3), (2, 0, 1, 0)),
+        "high": 15,
+        "neurons": 5,
+    },
+    "two a byte in strips": {
+        "shape": (4, 29, 3),
+        "kernel": (3, 3),
+        "window": Window(padding=(1, 0, 1, 1)),
+        "high": 15,
+        "top": 15,
+    },
     "a wide pool": {"shape": (4, 17, 3), "kernel": (2, 2), "window": Window(pool=(2, 3))},
 }
 
@@ -86,7 +109,7 @@ def test_cases_on_a_core(kernel, core):
     models, plans, inputs = [], [], []
     for number, case in enumerate(CASES.values()):
         model = model_of(**case)
-        plan = make_plan(model, f"m{number}", f"cortex-{core}", kernel=kernel.name)
+        plan = make_plan(model, f"m{number}", f"cortex-{core}", kernel=kernel.name, pack=True)
         if plan.layers[1].kernel is kernel:
             x = np.random.default_rng(number).integers(0, 256, (4, model.input_size), dtype=np.uint8)
             x[0], x[1] = 255, 0

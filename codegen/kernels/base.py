@@ -18,6 +18,9 @@ from signbit.qmodel.value import Encoding, Shape, Value
 
 BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, Encoding.BIT, Encoding.INT32))
 """What kernels read and write."""
+NIBBLES = frozenset({Encoding.NIBBLE})
+PACKING = "packing"
+"""The key in the table of costs of what values two a byte take, whoever reads or writes them."""
 
 COSTS = json.loads((resources.files("signbit.codegen") / "kernels" / "costs.json").read_text())
 """COSTS[kernel][optimize][target][term]: instructions as gcc compiles C, measured by `python -m tools fit_costs`."""
@@ -209,6 +212,11 @@ class Kernel(ABC):
         return f"{self._module}{self.variant}"
 
     @property
+    def title(self) -> str:
+        """The name, and what else a reader of a report should know."""
+        return self.name
+
+    @property
     def symbol(self) -> str:
         """What the names of its own C functions begin with, after the prefix."""
         return self.name.replace("/", "_")
@@ -278,6 +286,7 @@ class Kernel(ABC):
         coefficients = measured_costs(self.name, job.optimize, job.target) or ({} if runs else None)
         instructions = None
         if coefficients is not None:
+            coefficients = (measured_costs(PACKING, job.optimize, job.target) or {}) | coefficients
             compiled = sum(coefficients.get(term, 0.0) * count for term, count in self.terms(job).items())
             instructions = assembly + compiled
         stack_bytes = max((run.listing.stack_bytes for run in runs), default=0)

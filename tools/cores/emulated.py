@@ -6,13 +6,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.plan import COUNT_BYTES, Plan
-from signbit.codegen.program import STREAM_ON_CORE, Reads, write_program
+from signbit.codegen.program import STREAM_ON_CORE, Reads, counts_of_layers, write_program
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import CORES, MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
@@ -89,7 +90,16 @@ def run(
             for number, header in enumerate(folder.glob("*.h")):
                 header.write_text(_mark_assembly(header.read_text(), number))
         elf = build(source, machine, optimize)
-        return execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
+        done = execute(elf, machine, b"".join(x.tobytes() for x in inputs), count)
+    if not count:
+        return done
+    of_layers = partial(counts_of_layers, plans=plans, inputs=len(inputs[0]), reads=reads)
+    return CoreRun(
+        done.output,
+        of_layers(done.instructions),
+        {model: of_layers(cycles) for model, cycles in done.cycles.items()},
+        of_layers(done.assembly),
+    )
 
 
 def machine_for(plans: list[Plan], core: str) -> Machine:

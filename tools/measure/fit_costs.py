@@ -14,18 +14,20 @@ import numpy as np
 
 from signbit.codegen.front_end import FRONT_END
 from signbit.codegen.kernels import KERNELS, base
-from signbit.codegen.kernels.base import Kernel
+from signbit.codegen.kernels.base import PACKING, Kernel
 from signbit.codegen.kernels.targets import LEVELS, TARGETS, TWINS
 from signbit.codegen.plan import Plan, make_plan
 from signbit.emulate.machines import CORES, add_cores_option
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.layers import AveragePool
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.value import NIBBLE_MAX
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
-from tools.networks.random import FRONT_ENDS, front_end_model
+from tools.networks.random import FRONT_ENDS, front_end_model, random_model
 
 COSTS = Path(base.__file__).with_name("costs.json")
 MODELS = 48
@@ -40,14 +42,14 @@ def main(arguments: list[str]) -> None:
     """Fit every kernel, or those that are named, on the cores and write the file, which keeps all other figures."""
     parser = Parser(prog="python -m tools fit_costs", description=__doc__.split("\n\n")[1])
     parser.add_argument(
-        "kernels", nargs="*", metavar="KERNEL", help=f"kernels to measure again, or {FRONT_END}; default: all"
+        "kernels", nargs="*", metavar="KERNEL", help=f"kernels to measure again, {FRONT_END} or {PACKING}; default: all"
     )
     add_cores_option(parser)
     options = parser.parse_args(arguments)
     sources: dict[str, tuple[Iterable[str], Callable[[str, str, str], Samples]]] = {
         kernel.name: (kernel.targets, partial(_samples, kernel)) for kernel in KERNELS
     }
-    sources[FRONT_END] = (TARGETS, _front_ends)
+    sources |= {FRONT_END: (TARGETS, _front_ends), PACKING: (TARGETS, _packing)}
     unknown = set(options.kernels) - sources.keys()
     if unknown:
         raise SignbitError(f"no kernel is called {min(unknown)!r}")
@@ -108,6 +110,38 @@ def _front_ends(target: str, core: str, optimize: str) -> Samples:
         samples = rng.normal(0, 1000, (1, plan.sensor_size)).astype(np.int16)
         counts = cores.run([plan], [samples], core, count=True, optimize=LEVELS[optimize]).instructions
         yield plan.front_end.terms(), counts[0], counts[0]
+
+
+def _packing(target: str, core: str, optimize: str) -> Samples:
+    """Average pools of values two a byte, whose own instructions are counted, too: they are the same for all values."""
+    rng = np.random.default_rng(SEED)
+    models, plans = [], []
+    while len(plans) < MODELS:
+        size, (rows, columns) = (int(rng.integers(1, 3)), int(rng.integers(1, 3))), rng.integers(2, 9, 2).tolist()
+        shape = rows * size[0], columns * size[1], int(rng.choice([1, 2, 3, 4, 5, 8, 16, 21]))
+        high = NIBBLE_MAX if rng.random() < 0.6 else 255
+        pair = [_pools((height, *shape[1:]), size, high) for height in (shape[0], size[0])]
+        made = [
+            make_plan(model, f"m{len(plans) + number}", target, optimize, pack=number == 0)
+            for number, model in enumerate(pair)
+        ]
+        if made[0].layers[0].is_packed:
+            models, plans = models + pair, plans + made
+    inputs = [np.zeros((1, model.input_size), np.uint8) for model in models]
+    counts = cores.run(plans, inputs, core, count=True, optimize=LEVELS[optimize]).instructions
+    pools = counts[1 :: len(plans[0].layers) + 1]
+    for plan, whole, alone in zip(plans[::2], pools[::2], pools[1::2], strict=True):
+        layer = plan.layers[1]
+        around = whole - layer.output.shape[0] * alone
+        yield layer.kernel.terms(layer.job), around, around
+
+
+def _pools(shape: tuple[int, int, int], size: tuple[int, int], high: int) -> QuantizedModel:
+    """An average pool of values of at most 15, and a layer of one output."""
+    layers = AveragePool((1, 1), shape[2], NIBBLE_MAX), AveragePool(size, shape[2], high)
+    outputs = shape[0] // size[0] * (shape[1] // size[1]) * shape[2]
+    closing = random_model(SEED, (outputs, 1), high=high).layers[0]
+    return QuantizedModel("pools", shape, 1, (*layers, closing), ("one",), 8).validate()
 
 
 def _samples(kernel: Kernel, target: str, core: str, optimize: str) -> Samples:

@@ -79,7 +79,8 @@ def random_plan(rng: np.random.Generator, place: str, prefix: str) -> tuple[Quan
         target = str(rng.choice(sorted(TARGETS))) if place == BIG_ENDIAN else PORTABLE
     forced = [kernel.name for kernel in KERNELS if target in kernel.targets]
     kernel = str(rng.choice(forced)) if rng.random() < 0.5 else None
-    return model, make_plan(model, prefix, target, str(rng.choice([SIZE, SPEED])), kernel=kernel)
+    pack = True if rng.random() < 0.5 else None
+    return model, make_plan(model, prefix, target, str(rng.choice([SIZE, SPEED])), kernel=kernel, pack=pack)
 
 
 def random_inputs(rng: np.random.Generator, model: QuantizedModel) -> np.ndarray:

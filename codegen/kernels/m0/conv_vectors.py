@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BYTES, CArray, Job, Kernel, Piece, activation_arrays, function
+from signbit.codegen.kernels.base import BYTES, NIBBLES, CArray, Job, Kernel, Piece, activation_arrays, function
 from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.m0.outputs import SUPPOSED
 from signbit.codegen.kernels.m0.vectors_assembly import ENTRY_WORDS_MAX, WORDS_MAX, Entry, Outputs, Pass, fill, table
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M0
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, Encoding, size_of
 
 INDEX_MAX = 255
 LANE_MAX = 0xFFFF
@@ -116,8 +116,8 @@ class ConvVectors(Kernel):
     template = "kernels/m0/conv_vectors.c.j2"
     targets = CORTEX_M0
     layer = Conv2D
-    reads = BYTES
-    writes = BYTES
+    reads = BYTES | NIBBLES
+    writes = BYTES | NIBBLES
     wide: ClassVar[bool] = False
     scratch_bytes_max: ClassVar[int] = 6656
     """What no gain in time is worth: cores of 16 KB are to hold networks of this kind."""
@@ -164,6 +164,7 @@ class ConvVectors(Kernel):
             and (not self.wide or frame.bytes_read <= OFFSET_MAX)
             and self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
             and self._lowest(job, layout) is not None
+            and (frame.strips == 1 or not _packs(job))
         )
 
     def _estimate(self, job: Job, layout: Layout) -> float:
@@ -273,6 +274,10 @@ class ConvVectors(Kernel):
             "side": side,
             "bytes_read": frame.bytes_read,
             "copies": self._copies(job, frame),
+            "unpacks": _unpacks(job),
+            "packs": _packs(job),
+            "output_row_bytes": size_of(job.output_shape[1:]),
+            "row_step": job.input.row_words if _unpacks(job) else row_bytes,
             "copies_zeros": any(window.padding[:2]) and self.keeps_tables,
             "copy_first": f"{-side}u" if is_one_strip else "first",
             "copy_end": f"{min(row_bytes - side, frame.bytes_read)}u" if is_one_strip else "end",
@@ -281,7 +286,9 @@ class ConvVectors(Kernel):
             "strip_columns": 2 * frame.words,
             "last_strip": last_strip,
             "column_bytes": window.stride[1] * channels,
-            "output_row_step": job.output_shape[1] * job.neurons,
+            "output_row_step": job.output.row_words if _packs(job) else job.output_shape[1] * job.neurons,
+            "output_columns": job.output_shape[1],
+            "last_column": job.output_shape[1] - 1,
             "last_line": window.pool[0] - 1,
             "pixels": job.output_shape[0] * job.output_shape[1],
             "places": window.pool[0] * window.pool[1],
@@ -294,7 +301,11 @@ class ConvVectors(Kernel):
         ring = (1 if self.keeps_tables else -(-kernel_height // stride)) + job.layer.window.pool[0] - 1
         row_words = layout.frame.words * job.neurons
         sums_at = slots * layout.table_words
-        copy_words = -(-layout.frame.bytes_read // WORD_BYTES) if self._copies(job, layout.frame) else 0
+        copy_words = self._copy_words(job, layout.frame)
+        end = sums_at + ring * row_words * _parts(job) + copy_words
+        made_words = 2 * job.output.row_words if _packs(job) else 0
+        # a row of outputs is made where the tables are, which are not needed then
+        is_apart = self.keeps_tables or made_words > sums_at
         return {
             "keeps_tables": self.keeps_tables,
             "slots": slots,
@@ -313,8 +324,19 @@ class ConvVectors(Kernel):
             "sums_at": sums_at,
             "copy_at": sums_at + ring * row_words * _parts(job),
             "copy_words": copy_words,
-            "bytes": WORD_BYTES * (sums_at + ring * row_words * _parts(job) + copy_words),
+            "copy_row_at": _words_of(job.layer.window.padding[2] * job.input_shape[2]),
+            "made_at": end if is_apart else 0,
+            "bytes": WORD_BYTES * (end + made_words * is_apart),
         }
+
+    def _copy_words(self, job: Job, frame: Frame) -> int:
+        """Words of a row's copy; a row that is unpacked is there as a whole, from a word's beginning on."""
+        if not _unpacks(job):
+            return _words_of(frame.bytes_read) if self._copies(job, frame) else 0
+        _, stride = job.layer.window.stride
+        side = (max(_places(job)[1] - 2 * frame.words, 0) * stride - job.layer.window.padding[2]) * job.input_shape[2]
+        row_at = _words_of(job.layer.window.padding[2] * job.input_shape[2])
+        return row_at + max(2 * job.input.row_words, _words_of(side + frame.bytes_read))
 
     def _copies(self, job: Job, frame: Frame) -> str:
         """When a row is copied before it is read: "always", with zeros beside it, at the "last" rows, or never."""
@@ -322,7 +344,7 @@ class ConvVectors(Kernel):
         _, width, channels = job.input_shape
         columns = _places(job)[1]
         end = (columns - 1) * window.stride[1] + job.layer.kernel[1] - window.padding[2]
-        if window.padding[2] or end > width or (self.keeps_tables and any(window.padding[:2])):
+        if _unpacks(job) or window.padding[2] or end > width or (self.keeps_tables and any(window.padding[:2])):
             return "always"
         last_strip = max(columns - 2 * frame.words, 0) * window.stride[1] * channels
         return "last" if last_strip + frame.bytes_read > width * channels else ""
@@ -332,7 +354,8 @@ class ConvVectors(Kernel):
 
     def pieces(self, job: Job) -> tuple[Piece, ...]:
         passes = [self._pass_piece(job, chunk) for chunk in self.layout(job).chunks]
-        return (self._fill_piece(), self._table_piece(job), *passes, self._outputs_piece(job))
+        packing = [Piece("unpack")] * _unpacks(job) + [Piece("pack")] * _packs(job)
+        return (self._fill_piece(), self._table_piece(job), *passes, self._outputs_piece(job), *packing)
 
     def _fill_piece(self) -> Piece:
         prototype = "void (uint32_t *words, const uint32_t *end, uint32_t value)"
@@ -383,7 +406,8 @@ class ConvVectors(Kernel):
         memory = self._memory(job, layout)
         strips, neurons = layout.frame.strips, job.neurons
         rows = _places(job)[0]
-        fill_listing, table_listing, *passes, outputs = (piece.values["listing"] for piece in self.pieces(job))
+        listings = [piece.values["listing"] for piece in self.pieces(job) if "listing" in piece.values]
+        fill_listing, table_listing, *passes, outputs = listings
         is_each = bool(np.ndim(self._lowest(job, self.layout(job))))
         starts = memory["neuron_rows"] if is_each else 1
         runs = [fill_listing.run(strips * starts, words=memory["ring_words"] / starts)]
@@ -410,7 +434,9 @@ class ConvVectors(Kernel):
             "table": strips * self._rows_read(job) * len(layout.groups),
             "pass": strips * (image["rows"] if self.keeps_tables else self._rows_inside(job) * len(layout.chunks)),
             "outputs": strips * image["rows"],
-            "copied in strips" if strips > 1 else "copied": strips * bytes_copied,
+            "copied in strips" if strips > 1 else "copied": strips * bytes_copied * (not _unpacks(job)),
+            "unpacked word": strips * self._rows_read(job) * job.input.row_words * _unpacks(job),
+            "packed word": job.output_shape[0] * job.output.row_words * _packs(job),
             "start": self._memory(job, layout)["neuron_rows"] * bool(np.ndim(self._lowest(job, self.layout(job)))),
         }
 
@@ -491,6 +517,18 @@ def _words(words: int, taps: int, stride: int) -> tuple[list[int], tuple[int, ..
 def _parts(job: Job) -> int:
     """Sums that are made apart, each of a chunk of inputs, where a lane does not hold those of all."""
     return 1 if job.input.high * job.layer.fan_in <= LANE_MAX else 2
+
+
+def _unpacks(job: Job) -> bool:
+    return job.input.encoding is Encoding.NIBBLE
+
+
+def _packs(job: Job) -> bool:
+    return job.output.encoding is Encoding.NIBBLE
+
+
+def _words_of(size_bytes: int) -> int:
+    return -(-size_bytes // WORD_BYTES)
 
 
 def _places(job: Job) -> tuple[int, int]:

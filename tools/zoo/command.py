@@ -1,11 +1,11 @@
 """`python -m tools zoo`: train the models that ship, measure them, write models/zoo.json, documents and picture."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from signbit.jobs.executor import add_cluster
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -65,7 +65,7 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
     missing.sort(
         key=lambda run: (taken_s.get(run.recipe.file, float("inf")), places.recipes.index(run.recipe)), reverse=True
     )
-    pool = Pool(options.data_dir, options.jobs)
+    pool = Pool(options.data_dir, options.jobs, options.cluster)
     pool.train(missing)
     for recipe in recipes:
         runs = runs_of(recipe, places.cache)
@@ -115,9 +115,8 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
     training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
-    training.add_argument(
-        "--jobs", **whole(1, 1000).argument(), default=os.cpu_count() or 1, help="runs at once (default: the cores)"
-    )
+    training.add_argument("--jobs", **whole(1, 1000).argument(), help="runs at once (default: one for each core)")
+    add_cluster(training)
     training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
     training.add_argument(
         "--any-source", action="store_true", help="also take an older trainer's finished runs instead of repeating them"

@@ -5,6 +5,7 @@ Where that was stopped by a signal, the trainer's checkpoint and `stopped.json` 
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
@@ -12,13 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import deque
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from signbit.jobs.stop import Stop
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.errors import SignbitError
@@ -31,11 +31,9 @@ SOURCES = ("qmodel", "trainer")
 RECORD, STOPPED = "run.json", "stopped.json"
 SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 """Exit codes of a trainer that was asked to stop and did so cleanly."""
-LOG_LINES = 20
-
-PARSER = threading.Lock()
-"""CPython 3.11 counts the depth of syntax trees in one place for all threads: two that make some end in a SystemError.
-`ast.parse` makes one, and so does numpy of an array's header."""
+LOG = "log.txt"
+"""What a run says while it goes on."""
+ASKED_EVERY_S = 0.1
 
 
 class Stopped(Exception):
@@ -75,47 +73,45 @@ class Run:
         record = json.loads(path.read_text())
         return record if source in (None, record["source"]) else None
 
-    def train(self, data_dir: str | None, started: Callable[[subprocess.Popen], None], say: Callable[[str], None]):
+    def last_line(self) -> str:
+        """What a run that is going on has said last; nothing if there is none."""
+        with contextlib.suppress(OSError):
+            return next(reversed((self.folder / LOG).read_text(errors="replace").splitlines()), "")
+        return ""
+
+    def train(self, data_dir: str | None, stop: Stop) -> None:
         """Run the command to its end and keep its record; a run that was stopped goes on where it was.
 
-        `started` is given the process, `say` its lines of progress.  Raises Stopped when a signal ended it, and
-        SignbitError when it failed.
+        Raises Stopped when `stop` or a signal ended it, and SignbitError when it failed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RECORD).unlink(missing_ok=True)
         source = source_hash()
         before_s = self._cpu_s_before(source)
-        lines: deque[str] = deque(maxlen=LOG_LINES)
-        with tempfile.TemporaryFile() as printed:
+        log = self.folder / LOG
+        with tempfile.TemporaryFile() as printed, log.open("wb") as said:
             process = subprocess.Popen(
                 self._command(data_dir, resume=before_s is not None),
                 cwd=ROOT,
                 stdout=printed,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
+                stderr=said,
                 # Ctrl-C is for us, who pass it on: a trainer that gets two signals does not stop cleanly
                 start_new_session=True,
             )
-            started(process)
-            with process.stderr:
-                for line in process.stderr:
-                    lines.append(line.rstrip())
-                    say(lines[-1])
-            # wait4, because only that says what this one process took
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            code, cpu_s = _wait(process, stop)
             printed.seek(0)
             text = printed.read().decode()
-        cpu_s = (before_s or 0) + usage.ru_utime + usage.ru_stime
-        if process.returncode < 0 or process.returncode in SIGNALLED:
+        lines = log.read_text(errors="replace").splitlines()
+        log.unlink()
+        cpu_s += before_s or 0
+        if code < 0 or code in SIGNALLED:
             self._write(STOPPED, {"source": source, "cpu_s": cpu_s})
             raise Stopped
-        if process.returncode:
-            reason = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
+        if code:
+            reason = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
             raise SignbitError(f"{self.title}: {reason}")
         report = json.loads(text)
-        if saved_hash(self.model) != report["model"]["hash"]:
+        if load(self.model).hash != report["model"]["hash"]:
             raise SignbitError(f"{self.title}: the model that was saved is not the one that was reported")
         self._write(RECORD, {"source": source, "cpu_s": round(cpu_s, 1), "report": report})
         (self.folder / STOPPED).unlink(missing_ok=True)
@@ -157,21 +153,30 @@ def runs_of(recipe: Recipe, cache: Path) -> list[Run]:
     return [Run(recipe, seed, cache) for seed in recipe.seeds]
 
 
-def saved_hash(model: Path) -> str:
-    with PARSER:
-        return load(model).hash
+def _wait(process: subprocess.Popen, stop: Stop) -> tuple[int, float]:
+    """Exit code of a process, which `stop` terminates, and the seconds of CPU that it took."""
+    is_asked = False
+    while True:
+        # wait4, because only that says what this one process took
+        number, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if number:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage.ru_utime + usage.ru_stime
+        if stop() and not is_asked:
+            is_asked = True
+            os.kill(process.pid, signal.SIGTERM)
+        time.sleep(ASKED_EVERY_S)
 
 
 def source_hash() -> str:
     """SHA-256 over the code of trainer and qmodel; comments, layout and docstrings don't count."""
     digest = hashlib.sha256()
-    with PARSER:
-        for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
-            tree = ast.parse(path.read_text())
-            for node in ast.walk(tree):
-                if isinstance(getattr(node, "body", None), list):
-                    node.body = [part for part in node.body if not _is_text(part)]
-            digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
+    for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(getattr(node, "body", None), list):
+                node.body = [part for part in node.body if not _is_text(part)]
+        digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
 
 

@@ -76,13 +76,17 @@ def verify_input(model: QuantizedModel, plan: Plan, machine: Machine) -> Compari
     return Comparison(len(counts), 0, expected.size, len(wrong), first)
 
 
-def verify_stream(model: QuantizedModel, plan: Plan, machine: Machine) -> Comparison:
-    """Compare two streams' logits and decisions with whole windows': one answers at every hop, one at every third."""
+def verify_stream(model: QuantizedModel, plan: Plan, machine: Machine, rows: np.ndarray | None = None) -> Comparison:
+    """Compare two streams' logits and decisions with whole windows': one answers at every hop, one at every third.
+
+    They take int16 `rows` (rows, channels), by default `edge_samples`.
+    """
     front_end = model.front_end
-    samples = edge_samples(model).reshape(-1, *front_end.samples_shape[1:])
-    hops = len(samples) // front_end.hop
-    samples = samples[: hops * front_end.hop]
-    logits, _ = stream.answers(model, samples[:, 0], 1)
+    if rows is None:
+        rows = edge_samples(model).reshape(-1, front_end.channels)
+    hops = len(rows) // front_end.hop
+    samples = rows[: hops * front_end.hop]
+    logits, _ = stream.answers(model, samples, 1)
     # the other one began two hops later
     answers = logits, logits[2 :: min(3, front_end.frames)]
     if model.decision is not None:

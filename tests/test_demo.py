@@ -87,4 +87,5 @@ def test_a_computer_without_a_compiler_is_not_run(steps, model, tmp_path, monkey
 )
 def test_pypi_takes_the_place_of_what_apt_did_not_bring(monkeypatch, installed, extras):
     monkeypatch.setattr(environment, "is_there", lambda name: name in installed)
-    assert environment.extras_for_demo() == extras
+    assert environment.extras_for_demo(hears=False) == extras
+    assert environment.extras_for_demo(hears=True) == f"{extras},sound"

@@ -3,11 +3,13 @@
 from tools.prove import (
     bad_files,
     bits,
+    clips,
     compilers,
     disk_full,
     faults,
     faults_on_core,
     fuzz,
+    hearing,
     inject,
     load_cut,
     mutants,
@@ -20,5 +22,7 @@ from tools.prove import (
 )
 from tools.prove.row import Row
 
-MODULES = (bits, onnx, overflow, repro, inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut)
-ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*MODULES, sigkill, disk_full, compilers, mutants, stack))
+VALUES = (bits, clips, hearing, onnx, overflow, repro)
+LINES_AND_FILES = (inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut, sigkill, disk_full)
+CODE = (compilers, mutants, stack)
+ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *LINES_AND_FILES, *CODE))

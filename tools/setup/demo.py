@@ -1,4 +1,4 @@
-"""From training to firmware on real data: `tools/demo [--out FOLDER]`.
+"""From training to firmware on real data: `tools/demo [--out FOLDER]`; with --keywords on spoken words.
 
 Trains a network on the 1,797 handwritten digits of the package, exports it as a C header, compares the C with Python
 on this computer, builds the firmware for six Cortex-M cores, boots it on emulated ones and compares again, and writes a
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from tools.setup import keywords
 
 FOLDER = Path("build") / "demo"
 CALLER_DIR = "SIGNBIT_CALLER_DIR"
@@ -85,8 +87,21 @@ def main(arguments: list[str]) -> int:
     """Returns 0 if every value agreed."""
     parser = Parser(prog="tools/demo", description="Train, export, verify and run on emulated microcontrollers.")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="for model and header (%(default)s)")
+    parser.add_argument("--keywords", action="store_true", help="spoken words, streamed to an emulated board")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="with --keywords: recordings, a folder a word")
+    parser.add_argument("--stream", metavar="FILE", type=Path, help="with --keywords: a sound to be heard")
     options = parser.parse_args(arguments)
+    if options.keywords:
+        step = partial(_step, console(stderr=True))
+        return keywords.run(_place(options.data), _place(options.stream), options.out, console(), step)
+    if options.data or options.stream:
+        raise SignbitError("--data and --stream are for --keywords; the digits come with the package")
     return EXIT_OK if run(options.out, console(), console(stderr=True)).equal else EXIT_DIFFERENT
+
+
+def _place(path: Path | None) -> Path | None:
+    """A path as it was meant where tools/demo was called."""
+    return path and Path(os.environ.get(CALLER_DIR, "."), path)
 
 
 def run(folder: Path, screen: Console, progress: Console) -> Outcome:

@@ -67,7 +67,7 @@ def main(command: str, arguments: list[str]) -> None:
     """Set up, then become the command."""
     wanted = APT_PACKAGES | ({} if command == "demo" else APT_PACKAGES_TO_CHECK)
     install_apt_packages(wanted)
-    make_environment(extras_for_demo() if command == "demo" else CHECK)
+    make_environment(extras_for_demo("--keywords" in arguments) if command == "demo" else CHECK)
     # the environment's commands (pio and friends) come first, also for subprocesses
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -82,11 +82,14 @@ def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
         apt_install(*missing)
 
 
-def extras_for_demo() -> str:
-    """The firmware's, where there are its compiler and emulator; where any tool is missing, PyPI's take its place."""
+def extras_for_demo(hears: bool) -> str:
+    """The firmware's, where there are its compiler and emulator; where any tool is missing, PyPI's take its place.
+
+    A demo that hears reads sounds, too.
+    """
     has_firmware_tools = all(map(is_there, FIRMWARE_TOOLS))
     has_all = has_firmware_tools and all(map(is_there, PAGE_TOOLS))
-    return ",".join(["firmware"] * has_firmware_tools + ["cross"] * (not has_all))
+    return ",".join(["firmware"] * has_firmware_tools + ["cross"] * (not has_all) + ["sound"] * hears)
 
 
 def apt_install(*packages: str) -> None:

@@ -90,7 +90,7 @@ ROW = Row(
     "clips",
     "a spoken word's features, layers, logits and answers are Python's on six cores, from the microphone's samples on",
     "clips on cores",
-    short=60,
+    short=30,
     total=6000,
     step=CLIPS_A_PROGRAM,
     covers=("qmodel", "codegen", "tools/cores", "tools/prove/clips.py"),

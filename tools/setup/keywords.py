@@ -41,10 +41,11 @@ FOLDER_NAME = "commands"
 CORE = "m4"
 MODEL = "conv5x1:21 pool2x1, conv5x1:25 pool2x1, conv3x1:31 pool2x1, dense"
 EPOCHS, COPIES = 14, 5
-FALSE_ALARMS, MINUTES = 20, 10
+FALSE_ALARMS, MINUTES = 30, 10
 CLIPS_LEAST = 8
 SPOKEN = 10
 """Words in the sound that is composed, about."""
+PATH_CHARACTERS = 1000
 SPEAKER = "^([^_]+)_"
 
 
@@ -82,7 +83,7 @@ def run(data: Path | None, sound: Path | None, out: Path, screen: Console, step:
     model = load(path)
     _print_training(screen, training, choice, checks, time.monotonic() - start)
     spoken = _spoken(model, words, out / "words.wav") if sound is None else _recorded(model, sound)
-    equal = _hear(screen, path, model, spoken, shown(str(sound or out / "words.wav")))
+    equal = _hear(screen, path, model, spoken, shown(sound or out / "words.wav", PATH_CHARACTERS))
     _print_next(screen, path)
     return EXIT_OK if equal and not any(check["different"] for check in checks.values()) else EXIT_DIFFERENT
 
@@ -179,10 +180,12 @@ def _print_training(screen: Console, training: dict, choice: dict, checks: dict,
 def _print_next(screen: Console, path: Path) -> None:
     model = shlex.quote(str(path))
     screen.print("\nNext:")
-    for command, purpose in (
-        ("signbit record words --word yes", "clips of your own; no, unknown, background_noise"),
-        (f"signbit emulate {model} --stream FILE.wav", "another sound"),
-        (f"signbit firmware init board --model {model}", "the firmware for a board"),
-        ("signbit device listen", "what the board hears"),
-    ):
-        screen.print(f"  {command:<50}{purpose}", soft_wrap=True)
+    commands = {
+        "signbit record words --word yes": "your own words",
+        f"signbit emulate {model} --stream FILE.wav": "another sound",
+        f"signbit firmware init board --model {model}": "for a board",
+        "signbit device listen": "what that hears",
+    }
+    width = max(map(len, commands))
+    for command, purpose in commands.items():
+        screen.print(f"  {command:<{width}}  {purpose}", soft_wrap=True)

@@ -1,6 +1,6 @@
 /** An analogue microphone on the Pico's ADC0, GPIO26: one channel at any rate from 200 to 125,000 samples a second.
  *
- * RP2040 datasheet (ADC and its FIFO, DMA with a ring).  The ADC runs from the 12 MHz crystal that the port starts.  The
+ * RP2040 datasheet (ADC and its FIFO, DMA with a ring).  The ADC runs from the 12 MHz crystal that the port starts.  A
  * microphone's output has to be biased to half the supply, as those of breakout boards are.
  *
  * Compared: addresses, bits and values with the Pico SDK's addressmap.h, adc.h, dma.h, dreq.h, clocks.h and resets.h.

@@ -72,6 +72,8 @@ FILES = {
     "plain.data": (table(header=""), [], ("high", "low", "mid")),
     "blanks.dat": (separated_by_blanks(), [], ("1", "2", "3")),
     "europe.csv": (table(separator=";", decimal=","), [], ("high", "low", "mid")),
+    "letters.tra": (table(header=""), [], ("high", "low", "mid")),
+    "logger.LOG": (table(separator="\t"), [], ("high", "low", "mid")),
     "bars.txt": (table(separator="|"), [], ("high", "low", "mid")),
     "windows.csv": ("\ufeff" + table(end="\r\n"), [], ("high", "low", "mid")),
     "utf16.csv": (table().encode("utf-16"), [], ("high", "low", "mid")),
@@ -420,6 +422,15 @@ def test_a_folder_of_recordings_trains_and_is_verified(tmp_path, trainer, by_fol
     data = dataset_for(model, str(folder))
     assert len(data.train) + len(data.validation) + len(data.test) == 48 and not data.is_whole
     assert run_command(codegen, ["verify", str(out), "--data", str(folder)]) == 0
+
+
+def test_a_log_beside_recordings_is_left_out(tmp_path, trainer):
+    for number in range(24):
+        path = tmp_path / "s" / "ab"[number % 2] / f"{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x,y\n" + f"{number},2.5\n3,{number % 2}\n" * 4)
+    path.with_name("recorder.log").write_text("started\nstopped\n")
+    assert "left out 1 files: 1 .log" in trainer("look", tmp_path / "s")[1]
 
 
 def test_windows_begin_where_recordings_begin(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
-from signbit.qmodel.data.readers import sound_file
+from signbit.qmodel.data.readers import csv_file, sound_file
 from signbit.qmodel.data.readers.doubts import doubts
 from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
 from signbit.qmodel.data.readers.image_folder import has_images, read_images
@@ -152,7 +152,7 @@ def _read(path: Path, options: LoadingOptions, wanted: Wanted | None) -> Samples
 def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Table | None:
     """The table in `path`, or of the tables in a folder; None where there is none.  Raises SignbitError."""
     if not path.is_dir():
-        if suffix_of(path) not in (*TABLE_READERS, ".npz"):
+        if suffix_of(path) not in (*TABLE_READERS, *csv_file.ALSO_NAMED, ".npz"):
             if suffix_of(path) in WORKBOOKS:
                 raise SignbitError(f"--data {shown(path.name)}: is a workbook; save its sheet as .csv")
             kinds = ", ".join((".npz", *TABLE_READERS))

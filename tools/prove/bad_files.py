@@ -72,7 +72,8 @@ def formats() -> dict[str, Format]:
         "feather": Format("data.feather", partial(_arrow, "feather"), own),
         "npz": Format("data.npz", _npz, own),
         "wav": Format("a/0.wav", _wav, own, True),
-        "flac": Format("a/0.flac", _flac, own, True),
+        "flac": Format("a/0.flac", partial(_sound, "FLAC"), own, True),
+        "wav by libsndfile": Format("a/0.wav", partial(_sound, "WAVEX"), own, True),
         "idx": Format("my-images-idx3-ubyte", _idx, own, True),
     }
     sound = partial(front_end_model, 0, *FRONT_ENDS[0])
@@ -297,11 +298,11 @@ def _wav() -> bytes:
     return buffer.getvalue()
 
 
-def _flac() -> bytes:
+def _sound(kind: str) -> bytes:
     import soundfile
 
     buffer = io.BytesIO()
-    soundfile.write(buffer, (np.arange(64) * 100).astype("<i2"), 8000, format="FLAC")
+    soundfile.write(buffer, (np.arange(64) * 100).astype("<i2"), 8000, format=kind)
     return buffer.getvalue()
 
 

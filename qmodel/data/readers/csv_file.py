@@ -16,6 +16,8 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".data")
+ALSO_NAMED = (".log", ".asc", ".prn", ".tab", ".tra", ".tes", ".trn", ".tst", ".train", ".test", ".all-data")
+"""Suffixes of tables that are named as such: in a folder, files called so may be anything."""
 WRITTEN = {"tab": "\t", "blank": BLANK}
 """Separators that an option spells out."""
 SAMPLE_LINES = 100

@@ -28,7 +28,7 @@ DEPTH_MAX = 8
 
 def table_source(path: Path, options: LoadingOptions) -> Source:
     """The table in a file, by its suffix."""
-    return TABLE_READERS[suffix_of(path)](path, options)
+    return TABLE_READERS.get(suffix_of(path), csv_file.read_csv)(path, options)
 
 
 def suffix_of(path: Path) -> str:

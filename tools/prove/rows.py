@@ -17,12 +17,14 @@ from tools.prove import (
     overflow,
     power_cut,
     repro,
+    search_kill,
     sigkill,
     stack,
 )
 from tools.prove.row import Row
 
 VALUES = (bits, clips, hearing, onnx, overflow, repro)
-LINES_AND_FILES = (inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut, sigkill, disk_full)
+LINES_AND_FILES = (inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut)
+KILLS = (sigkill, search_kill, disk_full)
 CODE = (compilers, mutants, stack)
-ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *LINES_AND_FILES, *CODE))
+ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *LINES_AND_FILES, *KILLS, *CODE))

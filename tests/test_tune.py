@@ -477,11 +477,14 @@ def test_the_package_s_spaces_draw_networks(shape):
     assert len(drawn) > 20
 
 
-def test_the_space_of_images_has_no_recipe_of_the_zoo_for_digits(digits):
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-conv", None])
+def test_no_space_of_the_digits_has_a_recipe_of_the_zoo(repository, digits, name):
     """Otherwise it would say nothing that a search finds networks as good."""
-    space = default_space(digits.input_shape)
-    first = space.network["width1"]
-    assert 64 not in space.network["hidden"].values and 16 not in range(first.low, first.high + 1, first.step)
+    space = read_space(repository / "bench" / f"tune_{name}.toml") if name else default_space(digits.input_shape)
+    if hidden := space.network.get("hidden"):
+        assert 64 not in hidden.values
+    if first := space.network.get("width1"):
+        assert 16 not in range(first.low, first.high + 1, first.step)
     drawn = "|".join(recipe.words for recipe in RECIPES if recipe.data == "digits")
     assert "--hidden 64" in drawn and "conv3x3pad:16" in drawn
 

@@ -1,7 +1,7 @@
 """`python -m tools bench_tune`: search networks in place of the zoo's for digits, and one for a table; bench/tune.json.
 
-A search may cost what the recipe's network costs on a Cortex-M0, and its space has no recipe of the zoo.  The best
-network of the front and the recipe are then trained on the same five folds.  Goes on where it was stopped, and writes
+A search may cost what the recipe's network costs on a Cortex-M0, and its space, bench/tune_NAME.toml, has no recipe of
+the zoo.  The best network of the front and the recipe are then trained on the same five folds.  Goes on where it was stopped, and writes
 table and pictures of docs/TUNE.md.
 """
 
@@ -29,7 +29,7 @@ from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.front import front, print_front
 from signbit.trainer.tune.progress import Progress
 from signbit.trainer.tune.search import Problem, Search
-from signbit.trainer.tune.space import default_space
+from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.study import begin_study
 from signbit.trainer.tune.training import FOLDS, Place, Training, train
 from tools.documents.blocks import ROOT, replace_block, table_of
@@ -116,7 +116,8 @@ def _row(name: str, runs: Path, minutes: float, count: int | None) -> dict:
         recipe_settings = recipe and recipe.settings(0)
         budget = _budget(cost(recipe_settings, data, Budget(TARGET))) if recipe else TABLE_BUDGET
         place = Place(str(path), None, LoadingOptions())
-        problem = Problem(data, place, default_space(data.input_shape), budget, {}, FOLDS)
+        space = read_space(ROOT / "bench" / f"tune_{name}.toml") if recipe else default_space(data.input_shape)
+        problem = Problem(data, place, space, budget, {}, FOLDS)
         study = begin_study(f"sqlite:///{runs / 'study.db'}", name, problem.facts)
         spent = _searched(problem, study, runs, minutes, count)
         found = front(study)

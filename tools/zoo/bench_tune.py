@@ -1,8 +1,8 @@
 """`python -m tools bench_tune`: search networks in place of the zoo's for digits, and one for a table; bench/tune.json.
 
 A search may cost what the recipe's network costs on a Cortex-M0, and its space, bench/tune_NAME.toml, has no recipe of
-the zoo.  The best network of the front and the recipe are then trained on the same five folds.  Goes on where it was stopped, and writes
-table and pictures of docs/TUNE.md.
+the zoo.  The best network of the front and the recipe are then trained on the same five folds.  Goes on where it was
+stopped, and writes table and pictures of docs/TUNE.md.
 """
 
 import json
@@ -17,18 +17,19 @@ from signbit.codegen.measure import measure, missing
 from signbit.console import console
 from signbit.jobs.executor import Jobs
 from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import EXIT_OK, Parser
+from signbit.qmodel.command import EXIT_OK, Parser, note
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import choice, number, whole
+from signbit.trainer.command.cli import EXIT_SIGNAL
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.tune import export
 from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.front import front, print_front
 from signbit.trainer.tune.progress import Progress
-from signbit.trainer.tune.search import Problem, Search
+from signbit.trainer.tune.search import Problem, Search, Stopped
 from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.study import begin_study
 from signbit.trainer.tune.training import FOLDS, Place, Training, train
@@ -67,7 +68,11 @@ def main(arguments: list[str]) -> int:
     for name in [options.only] if options.only else MINUTES:
         runs = Path(options.runs).resolve() / name
         runs.mkdir(parents=True, exist_ok=True)
-        row = _row(name, runs, MINUTES[name] if options.minutes is None else options.minutes, options.jobs)
+        try:
+            row = _row(name, runs, MINUTES[name] if options.minutes is None else options.minutes, options.jobs)
+        except Stopped as stop:
+            note("stopped; the same command goes on")
+            return EXIT_SIGNAL + stop.number
         write_whole(RESULTS, (json.dumps(read() | {name: row}, indent=1) + "\n").encode())
     write_documents()
     return EXIT_OK

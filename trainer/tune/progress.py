@@ -23,7 +23,7 @@ class Progress(AbstractContextManager):
             progress.TimeElapsedColumn(),
         )
         self._bars = progress.Progress(*columns, console=self._screen, disable=not live)
-        self._live = live
+        self._live, self._total = live, total
         self._whole = self._bars.add_task(what, total=total)
         self._tasks: dict[int, progress.TaskID] = {}
 
@@ -51,4 +51,5 @@ class Progress(AbstractContextManager):
 
     def done(self, count: int) -> None:
         """So many of all are done."""
-        self._bars.update(self._whole, completed=count)
+        # those that were begun before it was enough are finished, too
+        self._bars.update(self._whole, completed=count if self._total is None else min(count, self._total))

@@ -31,8 +31,8 @@ from signbit.trainer.network.architecture import parse
 
 FILE_BYTES_MAX = 1 << 20
 TABLES = {"networks", "network", "training"}
-NOT_TRAINING = {"data", "model", "hidden", "seed"}
-"""Settings that are not a search's to choose: the templates are the model, and seeds are for retraining."""
+NOT_TRAINING = {"data", "model", "hidden", "binarize", "seed"}
+"""Settings that are not a search's to choose: templates are the model, weights have one bit, seeds are to retrain."""
 NETWORK = "network"
 """The parameter that says which template was drawn."""
 PLAIN = bool | int | float | str

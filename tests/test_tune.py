@@ -433,6 +433,23 @@ def test_mistakes_are_one_line(tune, words, said):
     assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and said in err
 
 
+def test_a_database_that_is_not_there_is_one_line_without_its_password(tune, monkeypatch):
+    pytest.importorskip("psycopg", reason='no driver: pip install "signbit[tune]"')
+    monkeypatch.setattr(study, "RETRY_S", (0, 0))
+    code, _, err = tune("--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/studies")
+    assert code == 2 and err.startswith("error: --storage postgresql+psycopg://me:***@127.0.0.1:1/studies: ")
+    assert "secret" not in err and err.count("\n") == 1
+
+
+def test_a_database_that_is_lost_is_one_line(tune, tmp_path, monkeypatch):
+    def lose(*_):
+        (tmp_path / "runs" / "study.db").write_bytes(b"")
+
+    monkeypatch.setattr(search.Search, "_twin", lose)
+    code, _, err = tune(*QUICK, "--trials", "1")
+    assert code == 2 and err.startswith("error: --storage sqlite:") and err.count("\n") == 1
+
+
 SPACES = {
     "no TOML": ("networks = [", "is not TOML"),
     "nothing": ("", 'needs networks = ["...", ...]'),
@@ -442,6 +459,7 @@ SPACES = {
     "no network": ('networks = ["sparse:{n}, dense"]\n[network]\nn = [1]', "'sparse:1' is not understood"),
     "an open brace": ('networks = ["dense:{n, dense"]\n[network]\nn = [1]', "template"),
     "an unknown option": ('networks = ["dense"]\n[training]\ncolour = [1]', "'colour' can't be searched"),
+    "weights without bits": ('networks = ["dense"]\n[training]\nbinarize = ["none"]', "'binarize' can't be searched"),
     "the seed": ('networks = ["dense"]\n[training]\nseed = [1]', "'seed' can't be searched"),
     "a value that can't be": ('networks = ["dense"]\n[training]\nepochs = [0]', "epochs is 0, but must be"),
     "an empty list": ('networks = ["dense"]\n[training]\nepochs = []', "[training] epochs must be a list"),

@@ -39,15 +39,21 @@ def main(arguments: list[str], prog: str) -> int:
     runs = Path(options.runs).resolve()
     url = options.storage or f"sqlite:///{(runs / DATABASE).as_posix()}"
     name = options.study or f"{model_name(options.data)}-{options.target}"
+    return study.work_on(url, lambda: _run(options, runs, url, name, prog))
+
+
+def _run(options: argparse.Namespace, runs: Path, url: str, name: str, prog: str) -> int:
+    is_known = options.front or options.reap or options.export is not None
+    if is_known and options.storage is None and not (runs / DATABASE).is_file():
+        raise SignbitError(f"--runs {options.runs}: holds no study; search first")
     if options.front:
-        return _print_front(study.open_study(_known(url, runs, options), name), options)
+        return _print_front(study.open_study(url, name), options)
     if options.reap:
-        count = study.reap(study.open_study(_known(url, runs, options), name))
-        print(f"{count} trials are given back")
+        print(f"{study.reap(study.open_study(url, name))} trials are given back")
         return EXIT_OK
     problem = _problem(options)
     if options.export is not None:
-        return _export(problem, study.open_study(_known(url, runs, options), name), runs, options)
+        return _export(problem, study.open_study(url, name), runs, options)
     runs.mkdir(parents=True, exist_ok=True)
     return _search(problem, study.begin_study(url, name, problem.facts), runs, options, prog)
 
@@ -124,13 +130,6 @@ def _problem(options: argparse.Namespace) -> Problem:
     folds = options.folds or (FOLDS if len(data.train) + len(data.validation) < MANY_SAMPLES else MANY_FOLDS)
     budget = Budget(options.target, options.max_flash, options.max_ram, options.max_instructions)
     return Problem(data, Place(path, data_dir, loading), space, budget, given, 1 if data.is_kept_apart else folds)
-
-
-def _known(url: str, runs: Path, options: argparse.Namespace) -> str:
-    """The storage of a study that must be there: nothing is made where there is none."""
-    if options.storage is None and not (runs / DATABASE).is_file():
-        raise SignbitError(f"--runs {options.runs}: holds no study; begin one by leaving out --front")
-    return url
 
 
 def _parser(prog: str) -> Parser:

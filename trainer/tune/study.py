@@ -5,6 +5,7 @@ GRACE_S is given to another worker, with the same network and options.
 """
 
 import random
+import re
 import time
 import warnings
 
@@ -19,6 +20,7 @@ ENGINES = {
 }
 TRIES, RETRY_S = 8, (0.2, 1.0)
 """Two workers that begin at once both make the tables, and one of them fails."""
+PASSWORD = re.compile(r"://([^:/@]*):[^@]*@")
 OBJECTIVES = {"accuracy": "maximize", "flash_bytes": "minimize", "instructions": "minimize"}
 STARTUP_TRIALS = 20
 """At random, before the sampler has something to learn from."""
@@ -92,6 +94,14 @@ def open_study(url: str, name: str):
         raise SignbitError(f"--study {name!r} is not in {url}; name one that is, or search first") from None
 
 
+def work_on(url: str, action):
+    """What `action` gives; raises SignbitError where the database is lost meanwhile."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return _explained(url, action, StorageInternalError, SQLAlchemyError)
+
+
 def reap(study) -> int:
     """Give the trials that run back, for the next worker that asks; how many there were.
 
@@ -125,17 +135,28 @@ def _persistent(url: str, action):
     """What `action` gives, tried again where another worker does the same to a new database."""
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-    for left in reversed(range(TRIES)):
+    for _ in range(TRIES - 1):
         try:
-            return action()
-        except (ArgumentError, ImportError, RuntimeError) as error:
-            raise SignbitError(f"--storage {url}: {_reason(error)}") from None
-        except SQLAlchemyError as error:
-            if not left:
-                raise SignbitError(f"--storage {url}: {_reason(error)}") from None
+            return _explained(url, action, ArgumentError, ImportError, RuntimeError)
+        except SQLAlchemyError:
             time.sleep(random.uniform(*RETRY_S))
-    raise AssertionError
+    return _explained(url, action, SQLAlchemyError, ImportError, RuntimeError)
 
 
-def _reason(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def _explained(url: str, action, *expected: type[Exception]):
+    """What `action` gives; raises SignbitError in place of what is `expected`, or came of that."""
+    try:
+        return action()
+    except SignbitError:
+        raise
+    except Exception as error:
+        # Optuna fails again where it handles a lost database
+        causes = [error]
+        while causes[-1].__context__ is not None:
+            causes.append(causes[-1].__context__)
+        found = [cause for cause in causes if isinstance(cause, expected)]
+        if not found:
+            raise
+        reason = str(found[0]).strip().split("\n", 1)[0]
+        shown = PASSWORD.sub(r"://\1:***@", url)
+        raise SignbitError(f"--storage {shown}: {reason}") from None

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.named import load_dataset
 from signbit.trainer.command.cli import main
-from signbit.trainer.learning.evaluate import Z_95, Confusion, Score
+from signbit.trainer.learning.evaluate import Z_95, Confusion, Score, evaluate
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.report.confusion import confusion_json, confusion_text
@@ -59,6 +59,20 @@ def test_class_figures_by_hand():
     assert (second.precision, second.recall, second.f1) == (9 / 11, Score(9, 10), 18 / 21)
     assert (never_found.precision, never_found.recall, never_found.f1) == (None, Score(0, 3), 0)
     assert (absent.precision, absent.recall, absent.f1, absent.support) == (None, None, None, 0)
+
+
+def test_macro_f1_is_the_mean_over_the_classes_that_are_there():
+    confusion = Confusion(np.array([[8, 2, 0, 0], [1, 9, 0, 0], [3, 0, 0, 0], [0, 0, 0, 0]]), ("a", "b", "c", "d"))
+    assert confusion.macro_f1 == pytest.approx((16 / 22 + 18 / 21 + 0) / 3)
+    assert f", macro F1 {confusion.macro_f1:.2%}" in confusion_text(confusion, "model", "set.csv").splitlines()[1]
+    assert confusion_json(confusion, "m", "0" * 64, "d")["macro_f1"] == confusion.macro_f1
+
+
+def test_a_run_records_the_integer_models_macro_f1(digits):
+    done = run(default_settings("digits", "logistic", epochs=1), digits)
+    found = evaluate(done.model, digits).macro_f1
+    assert done.scores["test"]["integer"].macro_f1 == found
+    assert run_json(done, None)["accuracy"]["test"]["integer_macro_f1"] == pytest.approx(found, abs=1e-6)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -37,6 +37,8 @@ class Score:
     count: int
     different: int | None = None
     """Labels that are not the integer model's, where the two were compared."""
+    macro_f1: float | None = None
+    """`Confusion.macro_f1`, where classes were counted one by one."""
 
     @property
     def accuracy(self) -> float:
@@ -72,7 +74,8 @@ def score_all(network: Network, model: QuantizedModel | None, part: Split) -> di
         fake_quantized, integer = freeze(network).predict(part.x), model.predict(part.x)
         different = int(np.count_nonzero(fake_quantized != integer))
         scores["fake_quantized"] = replace(score(fake_quantized, part.y), different=different)
-        scores["integer"] = score(integer, part.y)
+        confusion = Confusion(confusion_counts(part.y, integer, len(model.labels)), model.labels)
+        scores["integer"] = replace(confusion.score, macro_f1=confusion.macro_f1)
     return scores
 
 
@@ -83,6 +86,8 @@ def scores_as_dict(scores: dict[str, Score]) -> dict:
         values |= {"count": value.count, figure: round(value.accuracy, 6), f"{figure}_correct": value.right}
         if value.different is not None:
             values[f"{figure}_different"] = value.different
+        if value.macro_f1 is not None:
+            values[f"{figure}_macro_f1"] = round(value.macro_f1, 6)
     return values
 
 
@@ -143,6 +148,19 @@ class Confusion:
             ClassFigures(label, *map(int, figures)) for label, *figures in zip(self.labels, *columns, strict=True)
         )
 
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that are in the data or in the answers: a rare class counts as much as any."""
+        found = [figures.f1 for figures in self.classes if figures.f1 is not None]
+        return sum(found) / len(found)
+
+
+def confusion_counts(actual: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How often each was taken for each: int64 (classes, classes), of classes int (n,) both."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (actual, predicted), 1)
+    return counts
+
 
 def evaluate(model: QuantizedModel, data: Dataset) -> Confusion:
     """The integer model on the test part; raises SignbitError if the data do not fit the model."""
@@ -153,8 +171,7 @@ def evaluate(model: QuantizedModel, data: Dataset) -> Confusion:
     if not is_known.any():
         raise SignbitError(f"{data.name} has no input of the model's classes")
     unknown, logits, classes = logits[~is_known], logits[is_known], classes[is_known]
-    counts = np.zeros((len(data.labels), len(data.labels)), np.int64)
-    np.add.at(counts, (classes, argmax(logits)), 1)
+    counts = confusion_counts(classes, argmax(logits), len(data.labels))
     if model.reject is None:
         return Confusion(counts, data.labels)
     refused = score(model.decide(unknown), REJECTED) if len(unknown) else None

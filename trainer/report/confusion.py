@@ -18,7 +18,7 @@ def confusion_text(
     return "\n".join(
         [
             f"{name} on {shown(data_name)}: integer accuracy {score.accuracy:.2%} ({score.right}/{score.count} {part})",
-            f"95 % interval {interval_text(score)} (Wilson score)",
+            f"95 % interval {interval_text(score)} (Wilson score), macro F1 {confusion.macro_f1:.2%}",
             *_refusal_lines(confusion.refusal),
             "",
             *_class_lines(confusion),
@@ -36,6 +36,7 @@ def confusion_json(confusion: Confusion, name: str, model_hash: str, data_name: 
         "data": data_name,
         "accuracy": {"test": scores_as_dict({"integer": confusion.score})},
         "interval": {"test": {"integer": interval_json(confusion.score)}},
+        "macro_f1": confusion.macro_f1,
         **tables_json(confusion),
     }
 

@@ -45,7 +45,7 @@ def main(arguments: list[str], places: Places = PLACES) -> int:
         case "train":
             train(places, chosen(places.recipes, options.only), options)
         case "measure":
-            return measure(places)
+            return measure(places, chosen(places.recipes, options.only))
         case "tables":
             write_documents(places)
     return EXIT_OK
@@ -80,15 +80,18 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
         raise SignbitError(f"{len(pool.failed)} of {len(missing)} runs failed: {pool.failed[0]}")
 
 
-def measure(places: Places) -> int:
-    """Measure every model that ships, write zoo.json and the documents; 1 if a core computes something else."""
+def measure(places: Places, recipes: Sequence[Recipe]) -> int:
+    """Measure the models of `recipes`, write zoo.json and the documents; 1 if a core computes something else."""
     if cores.missing():
         raise SignbitError(f"nothing was measured: {cores.missing()}")
-    rows = []
-    for row in read_rows(places.models):
+    files = {recipe.file for recipe in recipes}
+    rows = read_rows(places.models)
+    for row in rows:
+        if row["file"] not in files:
+            continue
         print(f"{row['file']} ...", file=sys.stderr)
         try:
-            rows.append(row | measured_values(places.models / row["file"]))
+            row.update(measured_values(places.models / row["file"]))
         except WrongOutput as error:
             print(f"FAILED: {error}", file=sys.stderr)
             return EXIT_DIFFERENT
@@ -114,13 +117,16 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m tools zoo", description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
-    training.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
     training.add_argument("--jobs", **whole(1, 1000).argument(), help="runs at once (default: one for each core)")
     add_cluster(training)
     training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
     training.add_argument(
         "--any-source", action="store_true", help="also take an older trainer's finished runs instead of repeating them"
     )
-    commands.add_parser("measure", help="build, run and count the models that ship, then write the documents")
+    measuring = commands.add_parser(
+        "measure", help="build, run and count the models that ship, then write the documents"
+    )
+    for command in (training, measuring):
+        command.add_argument("--only", metavar="NAME,...", help="some recipes, mnist-1k for example (default: all)")
     commands.add_parser("tables", help="write tables and pictures of the documents from models/zoo.json")
     return parser

@@ -641,9 +641,9 @@ def test_data_of_other_inputs_or_classes_are_refused(inputs, outputs, text, tmp_
 
 def test_a_network_for_sensor_counts_is_compared_with_no_data_set(tmp_path, repository, capsys):
     path = tmp_path / "m.onnx"
-    assert command(capsys, "export-onnx", "motion", "-o", path)[0] == 0
+    assert command(capsys, "export-onnx", "activity-600", "-o", path)[0] == 0
     imported = import_file(path, Options())
-    assert imported.model.hash == load(repository / "models" / "motion.npz").hash
+    assert imported.model.hash == load(repository / "models" / "activity-600.npz").hash
     with pytest.raises(SignbitError, match="takes a sensor's counts, and data sets hold bytes; leave out --data"):
         Runner(imported, [imported.logits])
 

@@ -28,7 +28,7 @@ def test_flash_of_a_real_model_is_predicted_within_five_per_cent(repository, tar
 
 SMALLEST_WITHIN_BYTES = 150
 """What the prediction may cost: so much smaller than the plan for size another choice may be."""
-SMALL_MODELS = ("digits-mlp", "digits-conv", "motion", "mnist-1k")
+SMALL_MODELS = ("digits-mlp", "digits-conv", "activity-600", "mnist-1k")
 
 
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55"])

@@ -13,9 +13,10 @@ from signbit.codegen.render import header_text
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.trainer.command.options import train_parser
+from tests.motion import write_hapt
 from tools.documents.blocks import ROOT
 from tools.networks.random import front_end_model
-from tools.zoo.motion import motion_csv
+from tools.zoo.activity import activity_csv
 
 DOCUMENTS = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("DATA", "TRAINING")}
 
@@ -35,6 +36,7 @@ def commands(block: str) -> list[tuple[str, list[str]]]:
 def test_all_examples_run_and_print_what_they_say(name, repository, tmp_path):
     pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'signbit[images]')")
     environment = os.environ | {"PYTHONPATH": str(repository)}
+    write_hapt(tmp_path / "HAPT")
     for language, content in blocks(DOCUMENTS[name], "console", "python"):
         if language == "python":
             subprocess.run([sys.executable, "-c", content], check=True, cwd=tmp_path)
@@ -49,11 +51,12 @@ def test_all_examples_run_and_print_what_they_say(name, repository, tmp_path):
 
 
 def test_example_c_compiles(tmp_path, trainer):
-    motion = tmp_path / "motion.csv"
-    motion.write_text(motion_csv())
-    words = ("--group-column", "person", "--ignore-column", "time", "--window", "64", "--stride", "32")
-    assert trainer("--data", motion, *words, "--lsb", "0.000061", "--epochs", "1", "--out", tmp_path / "m.npz")[0] == 0
-    export = ["export", str(tmp_path / "m.npz"), "--prefix", "motion", "-o", str(tmp_path / "motion.h")]
+    write_hapt(tmp_path / "HAPT")
+    table = tmp_path / "activity.csv"
+    table.write_text(activity_csv(tmp_path / "HAPT"))
+    words = ("--group-column", "person", "--recording-column", "recording", "--window", "128", "--stride", "64")
+    assert trainer("--data", table, *words, "--epochs", "1", "--out", tmp_path / "m.npz")[0] == 0
+    export = ["export", str(tmp_path / "m.npz"), "--prefix", "activity", "-o", str(tmp_path / "activity.h")]
     assert run_command(codegen, export) == 0
     tones = front_end_model(0, "logmel:bands=12", (4000, 1, 1), 8000)
     for name in ("tones", "words"):

@@ -303,9 +303,11 @@ def test_header_says_what_to_feed(repository, tmp_path):
 
 
 def test_older_models_say_among_the_options_what_a_count_is_worth(repository):
-    """The header of the motion model said 1."""
-    plan = make_plan(load(repository / "models" / "motion.npz"))
-    assert [channel.lsb for channel in plan.input.described] == ["6.1e-05"] * 3
+    """Their headers said 1."""
+    model = load(repository / "models" / "activity-600.npz")
+    data = {"columns": list("abcdef"), "options": {"lsb": {"": 6.1e-05}}}
+    plan = make_plan(dataclasses.replace(model, provenance={"data": data}))
+    assert [channel.lsb for channel in plan.input.described] == ["6.1e-05"] * 6
 
 
 @pytest.mark.parametrize(

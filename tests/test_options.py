@@ -203,7 +203,6 @@ COMMANDS = {
     "device": ("signbit", "device", "verify", "--limit"),
     "zoo": ("tools", "zoo", "train", "--jobs"),
     "prove": ("tools", "prove", "bit-exact", "--cases"),
-    "motion": ("tools", "motion", "--seed"),
 }
 
 

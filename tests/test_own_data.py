@@ -20,10 +20,10 @@ from signbit.qmodel.file import load, save
 from signbit.trainer.command.cli import main as trainer
 from signbit.trainer.command.output import model_name
 from signbit.trainer.learning.settings import default_settings
+from tests.motion import motion_csv
 from tests.own_files import CLASSES_OF_60 as Y
 from tests.own_files import csv_text, save_npz
 from tests.test_input_quantization import FIXTURE
-from tools.zoo.motion import motion_csv
 
 MOTION = (
     "--group-column",

@@ -90,7 +90,7 @@ def test_a_refusing_model_gives_python_s_decisions(in_node):
 
 
 def test_counts_of_a_sensor_give_python_s_every_value(repository, in_node):
-    model = shipped(repository, "motion.npz")
+    model = shipped(repository, "activity-600.npz")
     assert in_node(model, sensor_values(model, 64)).equal
 
 
@@ -116,7 +116,7 @@ def test_both_compilers_make_the_same_values(repository, digits, in_node, monkey
 
 
 def test_policy_allows_the_page_s_own_scripts_and_nothing_from_elsewhere(repository):
-    model = shipped(repository, "motion.npz")
+    model = shipped(repository, "activity-600.npz")
     text = live_page(model, make_plan(model))
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     hashes = {
@@ -140,7 +140,7 @@ def test_labels_and_columns_cannot_leave_the_json(repository):
 
 def test_kinds_of_input(repository):
     assert input_kind(shipped(repository, "mnist-4k.npz")) == "picture"
-    assert input_kind(shipped(repository, "motion.npz")) == "recording"
+    assert input_kind(shipped(repository, "activity-600.npz")) == "recording"
     assert input_kind(random_model(1, (3, 2))) == "values"
     kinds = {text.partition(":")[0]: input_kind(front_end_model(0, text, *rest)) for text, *rest in FRONT_ENDS}
     assert kinds["logmel"] == "sound" and kinds["stats"] == "recording"
@@ -167,8 +167,10 @@ def test_sliders_reach_every_input(kind, seed):
 
 
 def test_columns_have_names_units_and_worth(repository):
-    found = channels(shipped(repository, "motion.npz"))
-    assert [channel["name"] for channel in found] == ["acc_x", "acc_y", "acc_z"]
+    found = channels(shipped(repository, "activity-600.npz"))
+    assert [channel["name"] for channel in found] == [
+        f"{sensor}_{axis}" for sensor in ("acc", "gyro") for axis in "xyz"
+    ]
 
 
 def test_command_writes_one_page(repository, tmp_path, capsys):

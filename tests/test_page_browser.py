@@ -196,19 +196,22 @@ def test_a_wide_row_is_pasted(show):
 
 
 def test_a_window_moves_over_a_recording(show, shipped, tmp_path):
-    model = shipped("motion.npz")
+    model = shipped("activity-600.npz")
     page = show(model)
+    data = model.provenance["data"]
+    names = [data["columns"][index] for index in (1, 0, 5, 3, 4, 2)]
+    worth = np.array([data["lsb"][name] for name in data["columns"]])
     rng = np.random.default_rng(0)
-    counts = rng.integers(-9000, 9000, (200, 3), dtype=np.int16)
-    rows = ["\t".join(f"{value:.9f}" for value in row) for row in (counts * 6.1e-05)[:, [1, 0, 2]]]
-    lines = ["time\tacc_y\tacc_x\tacc_z", *(f"0.1\t{row}" for row in rows)]
+    counts = rng.integers(-9000, 9000, (200, 6), dtype=np.int16)
+    rows = ["\t".join(f"{value:.9f}" for value in row) for row in (counts * worth)[:, [1, 0, 5, 3, 4, 2]]]
+    lines = ["\t".join(["time", *names]), *(f"0.1\t{row}" for row in rows)]
     page.fill("#paste", "\n".join(lines))
-    for start in (0, 77, 136):
+    for start in (0, 51, 72):
         page.fill("#position", str(start))
-        window = model.quantize_input(counts[start : start + 64].reshape(1, -1))
+        window = model.quantize_input(counts[start : start + 128].reshape(1, -1))
         assert answer(page) == expected(model, window[0])
     page.fill("#paste", "\n".join(lines[:20]))
-    assert page.inner_text("#message") == "there are 19 rows, but a window has 64"
+    assert page.inner_text("#message") == "there are 19 rows, but a window has 128"
 
 
 def test_a_sound_is_loaded_and_the_microphone_heard(show, tmp_path):
@@ -235,7 +238,7 @@ def test_a_sound_is_loaded_and_the_microphone_heard(show, tmp_path):
 
 @pytest.mark.parametrize("settings", [{}, {"color_scheme": "dark", "viewport": PHONE}], ids=["desk", "dark phone"])
 @pytest.mark.parametrize("make", [
-    lambda shipped: shipped("digits-conv.npz"), lambda shipped: shipped("motion.npz"),
+    lambda shipped: shipped("digits-conv.npz"), lambda shipped: shipped("activity-600.npz"),
     lambda _: table_model(), lambda _: front_end_model(0, *FRONT_ENDS[0])],
     ids=["picture", "recording", "values", "sound"],
 )  # fmt: skip

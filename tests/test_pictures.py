@@ -19,7 +19,7 @@ from signbit.trainer.learning.train import Epoch, History
 from signbit.trainer.report.figure import style
 from signbit.trainer.report.pictures import confusion_matrix, curves, draw
 from signbit.trainer.report.tiles import BACKGROUND, SAMPLES_MAX, first_weights, misclassified
-from tools.zoo.motion import motion_csv
+from tests.motion import motion_csv
 
 ALL = ["curves.png", "confusion.png", "misclassified.png", "weights.png"]
 

@@ -43,7 +43,7 @@ COMMANDS = (
     _command("prove", "prove.command", "every promise's proof; with --long, bench/proofs.json and docs/SECURITY.md"),
     _command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
     _command("bench_tune", "zoo.bench_tune", "search networks in place of the zoo's for digits; bench/tune.json"),
-    _command("motion", "zoo.motion", "write a made-up recording of an accelerometer as CSV"),
+    _command("activity", "zoo.activity", "write real activity of 30 people, HAPT, as CSV with its published split"),
     _command("site", "documents.site", "the documents as a site with live models; build/site"),
     _command("notebooks", "documents.notebooks", "the tutorials as executed Jupyter notebooks; build/notebooks"),
     _command("tutorial_pictures", "documents.tutorial_pictures", "train and draw what docs/TUTORIAL.md shows"),

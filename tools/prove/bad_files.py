@@ -37,8 +37,8 @@ from tools.prove.row import MOST, SEED, Outcome, Row
 CHUNK = 500
 SECONDS_MAX = 2.0
 BYTES_MAX = 256 << 20
-MODELS = ("digits-mlp", "digits-conv", "motion")
-GRAPHS = ("torch_residual", "torch_signal", "brevitas_relu", "larq_conv", "digits-conv", "motion")
+MODELS = ("digits-mlp", "digits-conv", "activity-600")
+GRAPHS = ("torch_residual", "torch_signal", "brevitas_relu", "larq_conv", "digits-conv", "activity-600")
 """Files of the tests, where there are such, else what models are exported as."""
 LIBRARIES = ("PIL", "scipy", "pyarrow", "soundfile", "onnx")
 IR_VERSION_TAG = b"\x08"

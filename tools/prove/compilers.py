@@ -24,7 +24,7 @@ CLANG = {ARM: "--target=thumbv6m-none-eabi", RISCV: "--target=riscv32"}
 """clang has no -mcpu for every core under Thumb's generic name."""
 NO_CLANG = {"riscv32e"}
 """clang before 20 has no RV32E."""
-SHIPPED = ("digits-mlp", "digits-conv", "motion")
+SHIPPED = ("digits-mlp", "digits-conv", "activity-600")
 NETWORKS = 4
 
 

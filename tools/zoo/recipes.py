@@ -8,17 +8,18 @@ from pathlib import Path
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.command.options import train_parser
 from signbit.trainer.learning.settings import Settings, default_settings
-from tools.zoo.motion import motion_csv
+from tools.zoo.activity import activity_csv
 
 SEEDS = (0, 1, 2)
-OWN_DATA: dict[str, Callable[[], str]] = {"motion.csv": motion_csv}
-"""Files that are made for the training: name -> text."""
-FOLDERS = ("commands",)
+MADE: dict[str, Callable[[Path], str]] = {"activity.csv": activity_csv}
+"""Tables that are made for the training, of a folder of the data directory: name -> text of that folder's."""
+FOLDERS = ("commands", "fashion")
 """Own data in folders of the data directory, beside MNIST's."""
 COMMANDS = (
     "--unknown cancel,digit,enter,four,nine,open,rotate,send,two,zero --group-pattern '^([0-9]{8})' --augment "
     "sound:copies=9 "
 )
+ACTIVITY = "--group-column person --recording-column recording --window 128 --stride 64 "
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Recipe:
 
     file: str
     data: str
-    """`digits`, `mnist`, or a name of `OWN_DATA` or `FOLDERS`."""
+    """`digits`, `mnist`, or a name of `MADE` or `FOLDERS`."""
     words: str
     purpose: str
     """One line for the documents."""
@@ -41,6 +42,10 @@ class Recipe:
     @property
     def stem(self) -> str:
         return Path(self.file).stem
+
+    def place(self, data_dir: Path) -> Path:
+        """Where own data are in the data directory: themselves, or the folder that they are made of."""
+        return data_dir / Path(self.data).stem
 
     def options(self, seed: int) -> list[str]:
         """The command's options except data, output and form of the report."""
@@ -70,12 +75,6 @@ RECIPES = (
         "8×8 digits by convolutions",
         seeds=(0, 1, 2, 3, 4),
         folds=True,
-    ),
-    Recipe(
-        "motion.npz",
-        "motion.csv",
-        "--group-column person --ignore-column time --window 64 --stride 32 --lsb 0.000061 --model tiny --epochs 60",
-        "what people do, from windows of an accelerometer (a made-up recording, `python -m tools motion`)",
     ),
     Recipe(
         "mnist-logistic.npz",
@@ -134,6 +133,31 @@ RECIPES = (
         "mnist",
         "--model mlp --hidden 1024,1024,1024 --epochs 40 --batch-size 200 --dropout 0.1 --label-smoothing 0.1",
         "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
+    ),
+    Recipe(
+        "fashion-4k.npz",
+        "fashion",
+        '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" --epochs 30 --lr 0.01 --flip horizontal',
+        "clothes in 3.8 KiB, by the network of mnist-4k",
+    ),
+    Recipe(
+        "fashion-12k.npz",
+        "fashion",
+        '--model "conv5x5s2:32, conv3x3:56 pool2, conv3x3pad:60, conv3x3:60, dense" --epochs 30 --lr 0.01 '
+        "--flip horizontal",
+        "clothes in 12 KiB, by the network of mnist-12k",
+    ),
+    Recipe(
+        "activity-600.npz",
+        "activity.csv",
+        ACTIVITY + '--model "conv7x1s2:14, conv5x1:18 pool2x1, globalavg, dense" --epochs 24',
+        "what people do, from windows of an accelerometer and a gyroscope, in 600 bytes",
+    ),
+    Recipe(
+        "activity-1k3.npz",
+        "activity.csv",
+        ACTIVITY + "--model small --epochs 24",
+        "the same in 1.3 KiB",
     ),
     Recipe(
         "commands-2k.npz",

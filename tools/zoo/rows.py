@@ -15,6 +15,7 @@ from tools.zoo.recipes import Recipe
 from tools.zoo.runs import Run
 
 FILE = "zoo.json"
+MACRO_F1 = "integer_macro_f1"
 MEASURED = ("network", "macs", "builds")
 """Keys that `measure` adds; `builds` are those of tools/zoo/measure.py."""
 
@@ -62,8 +63,8 @@ def shipped_index(recipe: Recipe, records: Sequence[dict]) -> int:
 def training_row(recipe: Recipe, runs: Sequence[Run], records: Sequence[dict]) -> dict:
     """What training says about a recipe: plain JSON values.
 
-    Accuracies are the integer model's, as fractions; `validation_accuracy` and `test_accuracy` are those of the model
-    that ships.  The standard deviation divides by n - 1.
+    Accuracies and macro F1 are the integer model's, as fractions; `validation_accuracy`, `test_accuracy` and
+    `test_macro_f1` are those of the model that ships.  The standard deviation divides by n - 1.
     """
     parts = [record["report"]["accuracy"] for record in records]
     index = shipped_index(recipe, records)
@@ -83,6 +84,7 @@ def training_row(recipe: Recipe, runs: Sequence[Run], records: Sequence[dict]) -
         "test_accuracy": round(accuracies[index], 6),
         "test_accuracy_mean": round(statistics.mean(accuracies), 6),
         "test_accuracy_sd": round(statistics.stdev(accuracies), 6),
+        **_macro_f1(parts, index),
         "labels_different": _labels_different(parts),
         "train_cpu_s": round(statistics.mean(record["cpu_s"] for record in records), 1),
         "runs": [_run_values(run, record) for run, record in zip(runs, records, strict=True)],
@@ -99,10 +101,20 @@ def _run_values(run: Run, record: dict) -> dict:
         **{
             f"{part}_{key}": report["accuracy"][part][figure]
             for part in ("validation", "test")
-            for key, figure in (("correct", "integer_correct"), ("count", "count"))
+            for key, figure in (("correct", "integer_correct"), ("count", "count"), ("macro_f1", MACRO_F1))
+            if figure in report["accuracy"][part]
         },
         "train_cpu_s": record["cpu_s"],
     }
+
+
+def _macro_f1(parts: Sequence[dict], shipped: int) -> dict[str, float]:
+    """That of the test part; nothing where an older trainer did not report it."""
+    found = [part["test"][MACRO_F1] for part in parts if MACRO_F1 in part["test"]]
+    if len(found) < len(parts):
+        return {}
+    figures = {"": found[shipped], "_mean": statistics.mean(found), "_sd": statistics.stdev(found)}
+    return {f"test_macro_f1{name}": round(value, 6) for name, value in figures.items()}
 
 
 def _labels_different(parts: Sequence[dict]) -> int:

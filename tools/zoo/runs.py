@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from signbit.jobs.stop import Stop
@@ -25,7 +25,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.trainer.command.output import SUFFIX
 from tools.documents.blocks import ROOT
-from tools.zoo.recipes import FOLDERS, OWN_DATA, Recipe
+from tools.zoo.recipes import FOLDERS, MADE, Recipe
 
 SOURCES = ("qmodel", "trainer")
 RECORD, STOPPED = "run.json", "stopped.json"
@@ -54,8 +54,8 @@ class Run:
 
     @cached_property
     def folder(self) -> Path:
-        """Another command, or other own data, is another folder."""
-        key = json.dumps([self.recipe.data, self.recipe.options(self.seed), _own_data(self.recipe.data)])
+        """Another command is another folder."""
+        key = json.dumps([self.recipe.data, self.recipe.options(self.seed)])
         return self.cache / f"{self.recipe.stem}-{self.seed}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     @property
@@ -136,11 +136,13 @@ class Run:
 
     def _command(self, data_dir: str | None, resume: bool) -> list[str]:
         data = self.recipe.data
-        if data in OWN_DATA:
-            data = str(self.folder / data)
-            write_whole(data, _own_data(self.recipe.data).encode())
+        place = self.recipe.place(Path(data_dir or os.environ.get(DATA_DIR_VARIABLE, "")).resolve())
+        if data in MADE:
+            made = self.cache / data
+            write_whole(made, MADE[data](place).encode())
+            data = str(made)
         elif data in FOLDERS:
-            data = str(Path(data_dir or os.environ.get(DATA_DIR_VARIABLE, "")).resolve() / data)
+            data = str(place)
         command = [sys.executable, "-m", "trainer", "train", "--data", data, "--json"]
         if data_dir is not None:
             command += ["--data-dir", str(Path(data_dir).resolve())]
@@ -178,11 +180,6 @@ def source_hash() -> str:
                 node.body = [part for part in node.body if not _is_text(part)]
         digest.update(f"{path.relative_to(ROOT)}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
-
-
-@cache
-def _own_data(name: str) -> str | None:
-    return OWN_DATA[name]() if name in OWN_DATA else None
 
 
 def _is_text(node: ast.AST) -> bool:

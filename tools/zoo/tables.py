@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.qmodel.shipped import accuracy_text
-from tools.documents.blocks import ROOT, table_of
+from tools.documents.blocks import ROOT, markdown_table, table_of
 from tools.zoo.rows import build_of
 
 RIVALS = ROOT / "bench" / "rivals.json"
+MARKS = ROOT / "bench" / "marks.json"
+"""Others' figures for what is not MNIST, each with the data set that it was measured on."""
 BLOCK, MODELS_BLOCK, PROMISE_BLOCK = "zoo", "models", "promise"
 HEADLINE = "mnist-4k.npz"
 FIRST_PAGE = ("digits-mlp.npz", "mnist-1k.npz", HEADLINE)
@@ -50,9 +53,16 @@ trained on clips of the Arabic Speech Commands (A. Ghandoura, F. Hjabo, O. Al Da
 Artificial Intelligence, 2021; github.com/abdulkaderghandoura/arabic-speech-commands-dataset, CC BY 4.0), with the
 authors' split by person: all 300 of each of ten words, two a person of each of ten others, the class `unknown`, and
 two recordings of noise, the class `silence`. The folder `commands` of the data directory holds them, with the
-authors' lists as `train.csv`, `val.csv` and `test.csv`. Of the 786 test inputs 720 are words. The same command gives
-the same hash with other BLAS kernels, thread counts and SIMD instructions, which `tests/test_networks.py` checks;
-`trainer/exact/grid.py` says how.
+authors' lists as `train.csv`, `val.csv` and `test.csv`. Of the 786 test inputs 720 are words.
+
+The models of activity are trained on HAPT (J.-L. Reyes-Ortiz, L. Oneto, A. Samà, X. Parra, D. Anguita,
+Transition-Aware Human Activity Recognition Using Smartphones, Neurocomputing 171, 2016; data set 341 of
+archive.ics.uci.edu, where it is CC BY 4.0): windows of 128 rows, 2.56 s, every 64, of accelerometer and gyroscope,
+labels 1 to 6. `python -m tools activity` makes their table of the published files, in the folder `activity` of the
+data directory. The nine people of the test part are those of UCI HAR's; the three of validation were chosen by number.
+
+The same command gives the same hash with other BLAS kernels, thread counts and SIMD instructions, which
+`tests/test_networks.py` checks; `trainer/exact/grid.py` says how.
 """
 SECTION = """## %(file)s
 
@@ -85,6 +95,7 @@ def models_text(rows: Sequence[dict]) -> str:
     columns = (
         ("file", lambda row: f"[{row['file']}](#{row['file'].replace('.', '')})"),
         ("test accuracy", accuracy_text),
+        ("macro F1", macro_f1_text),
         ("runs", lambda row: f"{len(row['seeds'])} {'folds' if row['folds'] else 'seeds'}"),
         ("MACs", "macs"),
         ("different", "labels_different"),
@@ -131,8 +142,33 @@ def tables_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
             "Searches over 8-bit networks, such as SpArSe (Fedorov et al., NeurIPS 2019) and µNAS (Liberis, Dudziak "
             "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables could not be checked, "
             "so they are not drawn.",
+            "Other data sets, beside what others publish for the same or a similar one; ours are the smallest builds:",
+            marks_table(rows, json.loads(MARKS.read_text())),
         ]
     )
+
+
+def marks_table(rows: Sequence[dict], marks: Sequence[dict]) -> str:
+    """For each data set with marks and a model of ours, a line for each model, then one for each mark."""
+    lines: list[list[str]] = []
+    for data in dict.fromkeys(Path(row["data"]).stem for row in rows):
+        found = [list(mark.values()) for mark in marks if mark["data"] == data]
+        if found:
+            lines += [[data, *_our_mark(row)] for row in rows if Path(row["data"]).stem == data]
+        lines += found
+    headings = ["data", "network", "weights and parameters", "test", "measured on", "source"]
+    return markdown_table(headings, lines, left=len(headings))
+
+
+def _our_mark(row: dict) -> tuple[str, ...]:
+    size = f"{build_of(row, 'm0', SIZE)['data_bytes']:,} B"
+    figures = accuracy_text(row) + (f", macro F1 {macro_f1_text(row)}" if "test_macro_f1" in row else "")
+    return Path(row["file"]).stem, size, figures, Path(row["data"]).stem, f"{len(row['seeds'])} seeds"
+
+
+def macro_f1_text(row: dict) -> str:
+    """`0.9321 ± 0.0054`, or nothing where it was not counted."""
+    return f"{row['test_macro_f1_mean']:.4f} ± {row['test_macro_f1_sd']:.4f}" if "test_macro_f1" in row else ""
 
 
 def first_page(rows: Sequence[dict]) -> dict[str, str]:
@@ -189,6 +225,7 @@ def build_title(build: dict) -> str:
 
 def _runs(row: dict) -> str:
     ships = row["shipped_seed"]
+    parts = ("validation", "test") if "test_macro_f1" in row else ()
     columns = (
         (
             "fold and seed" if row["folds"] else "seed",
@@ -196,6 +233,7 @@ def _runs(row: dict) -> str:
         ),
         ("epoch", lambda run: f"{run['epoch']} of {run['epochs']}"),
         *((part, partial(_score, part)) for part in ("validation", "test")),
+        *((f"macro F1, {part}", lambda run, part=part: f"{run[f'{part}_macro_f1']:.4f}") for part in parts),
         ("CPU time", lambda run: f"{run['train_cpu_s']:.0f} s"),
     )
     return table_of(row["runs"], columns)

@@ -1,8 +1,4 @@
-"""A CSV to try: what an accelerometer on ten made-up people's wrists could read while they stand, walk and run.
-
-Each person has a pace, a strength and a way to hold the arm, so that it is an open question whether a network that has
-learnt from some understands others.
-"""
+"""Made-up recordings for the tests: an accelerometer on people's wrists, and a data set in the form of HAPT."""
 
 import csv
 import io
@@ -10,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.qmodel.atomic import write_whole
-from signbit.qmodel.command import Parser
-from signbit.qmodel.option_types import whole
+from tools.zoo.activity import ACTIVITIES as LABELS
 
 RATE_HZ = 50
 SECONDS = 12
@@ -30,7 +24,10 @@ LIMIT_G = 1.99
 
 
 def motion_csv(seed: int = 0) -> str:
-    """The file's text: person, time in s, acceleration in g along three axes, activity."""
+    """Ten people who stand, walk and run: person, time in s, acceleration in g along three axes, activity.
+
+    Each person has a pace, a strength and a way to hold the arm.
+    """
     rng = np.random.default_rng(seed)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -61,11 +58,26 @@ def _direction(rng, around: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def main(arguments: list[str]) -> None:
-    parser = Parser(prog="python -m tools motion", description=__doc__.split("\n\n")[0])
-    parser.add_argument("out", metavar="FILE", type=Path, help="file to write, motion.csv for example")
-    parser.add_argument("--seed", **whole(0).argument(), default=0, help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    text = motion_csv(options.seed)
-    write_whole(options.out, text.encode())
-    print(f"{options.out}: {text.count(chr(10)) - 1} rows of {PEOPLE} people")
+HAPT_PEOPLE = (1, 2, 6)
+"""One for each part."""
+HAPT_ROWS = 300
+"""Of each activity."""
+
+
+def write_hapt(folder: Path) -> None:
+    """The files of RawData, with an experiment for each person and a transition between two activities."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    labels = []
+    for experiment, person in enumerate(HAPT_PEOPLE, start=1):
+        rows = []
+        for label in range(1, len(LABELS) + 1):
+            for found, count in ((label, HAPT_ROWS), (len(LABELS) + label, 10)):
+                first = sum(map(len, rows))
+                labels.append((experiment, person, found, first, first + count - 1))
+                spread = 0.05 * found if found <= 3 else 0.01
+                rows.append(rng.normal((0.9, 0.1 * found, 0.1, 0, 0, 0), spread, (count, 6)))
+        signals = np.concatenate(rows)
+        for name, columns in (("acc", slice(0, 3)), ("gyro", slice(3, 6))):
+            np.savetxt(folder / f"{name}_exp{experiment:02}_user{person:02}.txt", signals[:, columns])
+    np.savetxt(folder / "labels.txt", labels, fmt="%d")

@@ -31,7 +31,7 @@ def models_for(
             return
         model = merge_model(rng) if issubclass(kernel.layer, Merge) else random_layer_model(rng)
         if any(kernel.computes(job) for job in jobs_of(model, target, optimize)):
-            yield model, make_plan(model, f"m{found}", target, optimize, kernel=kernel.name)
+            yield model, make_plan(model, f"m{found}", target, optimize, kernel=kernel.name, pack=False)
             found += 1
     raise AssertionError(f"only {found} of {count} random models use {kernel.name} on {target}")
 

@@ -480,6 +480,13 @@ class ConvVectorsGroups(ConvVectors):
     group_inputs_max = 3
 
 
+class ConvVectorsGroups5(ConvVectorsGroups):
+    """Tables of vectors of signed sums of up to five inputs, one in memory at a time."""
+
+    variant = "_groups5"
+    group_inputs_max = 5
+
+
 class ConvVectorsRows(ConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
@@ -546,4 +553,4 @@ def _symbol(name: str, *parts: int | str) -> str:
     return "_".join(["vectors", name, *map(str, parts)])
 
 
-KERNELS = (ConvVectors(), ConvVectorsHalves(), ConvVectorsGroups(), ConvVectorsRows())
+KERNELS = (ConvVectors(), ConvVectorsHalves(), ConvVectorsGroups(), ConvVectorsGroups5(), ConvVectorsRows())

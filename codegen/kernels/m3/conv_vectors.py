@@ -1,6 +1,12 @@
 """Convolutions by vector tables on cores of Thumb-2."""
 
-from signbit.codegen.kernels.m0.conv_vectors import ConvVectors, ConvVectorsGroups, ConvVectorsHalves, ConvVectorsRows
+from signbit.codegen.kernels.m0.conv_vectors import (
+    ConvVectors,
+    ConvVectorsGroups,
+    ConvVectorsGroups5,
+    ConvVectorsHalves,
+    ConvVectorsRows,
+)
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3
 
 
@@ -24,10 +30,22 @@ class WideConvVectorsGroups(ConvVectorsGroups, WideConvVectors):
     variant = "_groups"
 
 
+class WideConvVectorsGroups5(ConvVectorsGroups5, WideConvVectors):
+    """Tables of vectors of signed sums of up to five inputs, one in memory at a time."""
+
+    variant = "_groups5"
+
+
 class WideConvVectorsRows(ConvVectorsRows, WideConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
     variant = "_rows"
 
 
-KERNELS = (WideConvVectors(), WideConvVectorsHalves(), WideConvVectorsGroups(), WideConvVectorsRows())
+KERNELS = (
+    WideConvVectors(),
+    WideConvVectorsHalves(),
+    WideConvVectorsGroups(),
+    WideConvVectorsGroups5(),
+    WideConvVectorsRows(),
+)

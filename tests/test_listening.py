@@ -1,13 +1,15 @@
 """A device that listens: samples hop by hop, words, lost and repeated requests, a sensor of its own; and QEMU."""
 
+import contextlib
 import dataclasses
 import json
 import struct
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signbit.codegen.verify import edge_samples
 from signbit.console import console
@@ -17,7 +19,7 @@ from signbit.emulate import emulation
 from signbit.emulate.streaming import differences
 from signbit.line.link import DeviceError, Link, LinkError
 from signbit.line.listening import Listener
-from signbit.line.protocol import ErrorCode, Request, Source, WordsAnswer
+from signbit.line.protocol import PAYLOAD_BYTES, ErrorCode, Request, Source, WordsAnswer
 from signbit.line.words import print_word
 from signbit.qmodel import stream
 from signbit.qmodel.decision import SURE, Decision
@@ -179,6 +181,25 @@ def test_what_makes_no_sense_is_refused_and_a_repeated_request_is_taken_once(lis
     assert refused(Link(host_device), Request.LISTEN, b"\1\0\0") == ErrorCode.UNKNOWN_TYPE
 
 
+requests = st.tuples(
+    st.sampled_from((Request.LISTEN, Request.SAMPLES, Request.WORDS, Request.INFER, Request.LOGITS)),
+    st.binary(max_size=PAYLOAD_BYTES) | st.integers(0, 2**32 - 1).map(lambda number: struct.pack("<I", number)),
+)
+
+
+@given(st.lists(requests, max_size=30))
+def test_any_requests_leave_a_listening_device_answering(listening, sent):
+    _, library = listening
+    link = Link(HostDevice(library), retries=0)
+    link.listen(Source.LINE)
+    for kind, payload in sent:
+        with contextlib.suppress(DeviceError):
+            link.request(kind, payload)
+    begun = link.listen(Source.LINE)
+    assert link.send_samples(0, bytes(48)).samples == 24 and link.word(0) == WordsAnswer(0, 0)
+    assert begun.hop_rows == 320 and link.stats().dropped == 0
+
+
 def test_a_device_that_lies_about_words_is_found_out(listening):
     _, library = listening
     link = Link(HostDevice(library))
@@ -196,7 +217,7 @@ def test_a_device_that_lies_about_words_is_found_out(listening):
 def test_device_listen_prints_what_python_hears(listening, capsys, monkeypatch, tmp_path):
     model, library = listening
     host = HostDevice(library)
-    monkeypatch.setattr(device, "open_port", lambda name: nullcontext(host))
+    monkeypatch.setattr(device, "open_port", lambda name: contextlib.nullcontext(host))
     rows = sound(model)
     save_sound(tmp_path / "a.wav", rows[:, 0], model.front_end.rate_hz)
     wanted = stream.words(model, *stream.answers(model, rows, 1))
@@ -218,7 +239,7 @@ def test_device_listen_says_why_nothing_is_heard(heard, host_device, monkeypatch
         (host_device, "can't listen"),
         (HostDevice(library), "has no sensor: name a sound with --stream"),
     ):
-        monkeypatch.setattr(device, "open_port", lambda name, host=host: nullcontext(host))
+        monkeypatch.setattr(device, "open_port", lambda name, host=host: contextlib.nullcontext(host))
         with pytest.raises(SignbitError, match=words):
             device.main(["listen", "--port", "x"])
 

@@ -57,7 +57,7 @@ def main(arguments: list[str], prog: str) -> None:
     with _microphone(sound, options) as stream:
         folder.mkdir(parents=True, exist_ok=True)
         what = f"{options.count} clips of {options.seconds:g} s"
-        screen.print(f"{options.word}: {what} into {shown(folder)}; Ctrl-C stops, and what is there stays")
+        screen.print(f"{options.word}: {what} into {shown(folder)}; Ctrl-C stops and keeps them")
         _count_down(screen)
         _record(screen, stream, folder, options)
     screen.print("next:")

@@ -31,7 +31,7 @@ def judge(samples: np.ndarray, clip_samples: int, rate_hz: int) -> Take:
     loudness = rms(samples, rate_hz)
     floor, peak = np.percentile(loudness, QUIET_PERCENT), loudness.max()
     if peak < max(LOUD, ABOVE_FLOOR * floor):
-        return Take(None, "nothing was heard: speak up, or choose another microphone with --device")
+        return Take(None, "nothing was heard: speak up, or choose another --device")
     loud = np.flatnonzero(loudness >= max(LOUD / 2, ABOVE_FLOOR / 2 * floor, PART_OF_PEAK * peak))
     frame = rate_hz // FRAMES_A_SECOND
     first, end = loud[0] * frame, (loud[-1] + 1) * frame

@@ -9,7 +9,7 @@ from signbit.qmodel.options import Options, option
 
 TEXT_MAX = 200
 VERSION = re.compile(r"(0|[1-9][0-9]{0,4})(\.(0|[1-9][0-9]{0,4})){2}", re.ASCII)
-AUTHOR = re.compile(r"(?P<name>[^<>\s][^<>]*?)( <(?P<email>[\w.+-]+@[\w-]+(\.[\w-]+)+)>)?")
+AUTHOR = re.compile(r"(?P<name>[^<>|\\\s][^<>|\\]*?)( <(?P<email>[\w.+-]+@[\w-]+(\.[\w-]+)+)>)?")
 URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[\w./~%#?&=+:@,;-]*)?", re.ASCII | re.IGNORECASE)
 ANONYMOUS = "anonymous"
 

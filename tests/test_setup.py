@@ -157,17 +157,23 @@ def test_pinned_tests_take_the_files_of_the_lock_and_no_others(steps, capsys):
     assert "pinned" not in capsys.readouterr().err
 
 
-def test_without_files_for_this_python_the_versions_are_pinned_and_that_is_said(steps, capsys):
+@pytest.mark.parametrize(
+    ("versions", "instead"),
+    [(f"a==1 ; {environment.PYTHON}\n", "only versions are pinned"), ("", "the newest packages are taken")],
+)
+def test_what_is_taken_without_files_for_this_python_is_said(steps, versions, instead, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "CONSTRAINTS", tmp_path / "constraints.txt")
+    environment.CONSTRAINTS.write_text(versions)
     (package,) = steps(LINE.replace("python_version", "another"), "")
     assert BY_HASH not in package and BY_VERSION in package
-    assert "has no files for this Python and machine: versions are pinned, files are not" in capsys.readouterr().err
+    assert f"lock.txt has no files for this Python and machine: {instead}\n" in capsys.readouterr().err
 
 
 def test_where_the_locked_files_are_not_to_be_had_the_versions_are_pinned_and_that_is_said(steps, capsys):
     files, package = steps(LINE, "    no matching distribution", "")
     assert BY_HASH in files and BY_VERSION in package
     said = capsys.readouterr().err
-    assert "versions are pinned, files are not" in said and said.endswith("    no matching distribution\n")
+    assert "only versions are pinned, since" in said and said.endswith("    no matching distribution\n")
 
 
 def test_another_file_than_the_lock_s_ends_the_set_up(steps, capsys):

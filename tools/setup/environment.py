@@ -25,10 +25,8 @@ FIRMWARE_TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
 STAMP = VENV / "signbit-stamp"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 LOCK = Path(__file__).with_name("lock.txt")
-MARKER = (
-    f'; python_version == "{sys.version_info.major}.{sys.version_info.minor}"'
-    f' and sys_platform == "{sys.platform}" and platform_machine == "{platform.machine()}"'
-)
+PYTHON = f'python_version == "{sys.version_info.major}.{sys.version_info.minor}"'
+MARKER = f'; {PYTHON} and sys_platform == "{sys.platform}" and platform_machine == "{platform.machine()}"'
 """Of the lock's lines for this Python on this kind of machine."""
 OTHER_FILE = "Expected sha256"
 """pip's words for a file that is not the one with the hash."""
@@ -149,13 +147,15 @@ def install_locked() -> bool:
     A file with another hash than the lock's ends the set-up.
     """
     if f" {MARKER} " not in LOCK.read_text():
-        say(f"{LOCK.name} has no files for this Python and machine: versions are pinned, files are not")
+        is_recorded = f"; {PYTHON}\n" in CONSTRAINTS.read_text()
+        instead = "only versions are pinned" if is_recorded else "the newest packages are taken"
+        say(f"{LOCK.name} has no files for this Python and machine: {instead}")
         return False
     complaint = attempt(pip("--require-hashes", "--no-deps", "--requirement", str(LOCK)))
     if OTHER_FILE in complaint:
         fail(f"a package is not the file that {LOCK.name} names:\n{complaint}")
     if complaint:
-        say(f"versions are pinned, files are not, since pip could not install those of {LOCK.name}:\n{complaint}")
+        say(f"only versions are pinned, since pip could not install the files of {LOCK.name}:\n{complaint}")
         return False
     pip_install("--no-build-isolation", "--no-deps", "-e", str(ROOT))
     return True

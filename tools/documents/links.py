@@ -27,22 +27,22 @@ def dead_links(folder: Path) -> list[str]:
 
     Pages of other sites are not asked for.
     """
+    folder = folder.resolve()
     pages = {path: _Page(path.read_text()) for path in sorted(folder.rglob("*.html"))}
     return [
-        f"{page.relative_to(folder)}: {target}"
-        for page, read in pages.items()
-        for target in dict.fromkeys(read.targets)
-        if not _leads_somewhere(page, target, folder.resolve(), pages)
+        f"{path.relative_to(folder)}: {target}"
+        for path, page in pages.items()
+        for target in dict.fromkeys(page.targets)
+        if not _leads_somewhere(target, path, folder, pages)
     ]
 
 
-def _leads_somewhere(page: Path, target: str, folder: Path, pages: dict[Path, _Page]) -> bool:
+def _leads_somewhere(target: str, of: Path, folder: Path, pages: dict[Path, _Page]) -> bool:
     url = urlsplit(target)
     if url.scheme or url.netloc:
         return url.scheme in ("https", "http", "mailto", "data")
-    path = page.parent / unquote(url.path) if url.path else page
+    path = (of.parent / unquote(url.path)).resolve() if url.path else of
     if path.is_dir():
         path /= "index.html"
-    inside = path.resolve().is_relative_to(folder) and path.is_file()
-    known = next((read for other, read in pages.items() if inside and other.samefile(path)), None)
-    return inside and (not url.fragment or known is None or unquote(url.fragment) in known.places)
+    has_place = not url.fragment or path not in pages or unquote(url.fragment) in pages[path].places
+    return path.is_relative_to(folder) and path.is_file() and has_place

@@ -153,7 +153,7 @@ def steps(monkeypatch, tmp_path):
 def test_pinned_tests_take_the_files_of_the_lock_and_no_others(steps, capsys):
     files, package = steps(LINE, "", "")
     assert BY_HASH in files and files[-1] == str(environment.LOCK)
-    assert "--no-deps" in files and "--no-deps" in package and "--no-build-isolation" in package
+    assert "--no-deps" in files and "--no-index" in package and package[-1].endswith(f"[{environment.CHECK}]")
     assert "pinned" not in capsys.readouterr().err
 
 
@@ -169,8 +169,10 @@ def test_what_is_taken_without_files_for_this_python_is_said(steps, versions, in
     assert f"lock.txt has no files for this Python and machine: {instead}\n" in capsys.readouterr().err
 
 
-def test_where_the_locked_files_are_not_to_be_had_the_versions_are_pinned_and_that_is_said(steps, capsys):
-    files, package = steps(LINE, "    no matching distribution", "")
+@pytest.mark.parametrize("complaints", [["    no matching distribution"], ["", "    no matching distribution"]])
+def test_where_the_locked_files_do_not_do_the_versions_are_pinned_and_that_is_said(steps, complaints, capsys):
+    """They can't be had, or a package is none of them."""
+    files, *_, package = steps(LINE, *complaints, "")
     assert BY_HASH in files and BY_VERSION in package
     said = capsys.readouterr().err
     assert "only versions are pinned, since" in said and said.endswith("    no matching distribution\n")

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from signbit.jobs.executor import TRIES, Died, Jobs, result
+from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
+from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.tune.training import Place, Training, train
 
 WAIT_S = 60
 
@@ -127,6 +130,13 @@ def cluster(repository, tmp_path_factory):
         for process in processes:
             process.kill()
             process.wait()
+
+
+def test_training_in_a_cluster_gives_the_same_model(cluster, digits, tmp_path):
+    settings, place = default_settings(hidden=(8,), epochs=2), Place("digits", None, LoadingOptions())
+    there, here = (Training(settings, place, digits.hash, 0, "trial", str(tmp_path / name)) for name in ("a", "b"))
+    with Jobs(cluster=cluster[0]) as jobs:
+        assert jobs.call(train, there, jobs.stop) == train(here, lambda: False)
 
 
 def test_a_cluster_finishes_what_a_killed_worker_had(cluster, tmp_path):

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,9 @@ networks = ["dense:8, dense", "dense:8 relu, dense"]
 """
 BOUNDS = ("--max-flash", "2K", "--max-instructions", "5000")
 QUICK = ("--epochs", "2", "--folds", "2")
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used with Study.optimize")
 
 
 @pytest.fixture
@@ -320,6 +324,27 @@ def test_a_trial_without_a_heartbeat_is_given_to_the_next_worker(tune, tmp_path,
     states = [(one.state.name, one.params) for one in made.trials]
     assert states == [("FAIL", {"width": drawn}), ("WAITING", {"width": drawn})]
     assert made.ask().suggest_int("width", 1, 100) == drawn
+
+
+def test_no_trial_is_taken_twice(tmp_path):
+    """By workers that look for one at the same moment; Optuna alone gave the same to two of them over SQLite."""
+    made = study.begin_study(f"sqlite:///{tmp_path / 'study.db'}", "one", {"a": 1})
+    for _ in range(6):
+        taken, barrier = [], threading.Barrier(4)
+        for number in range(4):
+            made.enqueue_trial({"width": number})
+
+        def take(taken=taken, barrier=barrier):
+            barrier.wait()
+            taken.append(made.ask().number)
+            made._storage.remove_session()
+
+        workers = [threading.Thread(target=take) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert len(set(taken)) == 4
 
 
 def test_a_job_that_dies_costs_a_trial_nothing(tmp_path, tiny, repository):

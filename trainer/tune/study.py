@@ -122,13 +122,29 @@ def give_back(study, trial_id: int) -> None:
 def _storage(url: str):
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 
-    return RDBStorage(
+    storage = RDBStorage(
         url,
         heartbeat_interval=HEARTBEAT_S,
         grace_period=GRACE_S,
         heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         engine_kwargs=ENGINES.get(url.partition(":")[0].partition("+")[0]),
     )
+    if storage.engine.dialect.name == "sqlite":
+        _take_turns(storage.engine)
+    return storage
+
+
+def _take_turns(engine) -> None:
+    """Let SQLite's transactions follow each other, also those that begin by reading.
+
+    It has no SELECT ... FOR UPDATE, so two workers that look for a trial at once would both take the same.  The driver
+    begins a transaction at the first writing only; without it we begin one that locks.
+    """
+    from sqlalchemy import event
+
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.dispose()
 
 
 def _persistent(url: str, action):

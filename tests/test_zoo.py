@@ -163,7 +163,7 @@ def is_recounted(row: dict) -> bool:
     return is_here and row["macs"] * row["runs"][0]["test_count"] <= RECOUNTED_MACS_MAX
 
 
-@pytest.mark.parametrize("row", filter(is_recounted, ROWS), ids=by_file)
+@pytest.mark.parametrize("row", list(filter(is_recounted, ROWS)), ids=by_file)
 def test_figures_count_again(row, tmp_path):
     model, path = load(MODELS / row["file"]), None
     place = Path(os.environ.get(DATA_DIR_VARIABLE, ""), row["data"]).resolve()

@@ -13,7 +13,7 @@ from tools.zoo.activity import activity_csv
 SEEDS = (0, 1, 2)
 MADE: dict[str, Callable[[Path], str]] = {"activity.csv": activity_csv}
 """Tables that are made for the training, of a folder of the data directory: name -> text of that folder's."""
-FOLDERS = ("commands", "fashion")
+FOLDERS = ("commands",)
 """Own data in folders of the data directory, beside MNIST's."""
 COMMANDS = (
     "--unknown cancel,digit,enter,four,nine,open,rotate,send,two,zero --group-pattern '^([0-9]{8})' --augment "
@@ -133,19 +133,6 @@ RECIPES = (
         "mnist",
         "--model mlp --hidden 1024,1024,1024 --epochs 40 --batch-size 200 --dropout 0.1 --label-smoothing 0.1",
         "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
-    ),
-    Recipe(
-        "fashion-4k.npz",
-        "fashion",
-        '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" --epochs 30 --lr 0.01 --flip horizontal',
-        "clothes in 3.8 KiB, by the network of mnist-4k",
-    ),
-    Recipe(
-        "fashion-12k.npz",
-        "fashion",
-        '--model "conv5x5s2:32, conv3x3:56 pool2, conv3x3pad:60, conv3x3:60, dense" --epochs 30 --lr 0.01 '
-        "--flip horizontal",
-        "clothes in 12 KiB, by the network of mnist-12k",
     ),
     Recipe(
         "activity-600.npz",

@@ -13,7 +13,7 @@ import pytest
 
 from signbit.device import command as device
 from signbit.device import ports as device_ports
-from signbit.device.checks import verify
+from signbit.device.checks import model_on, verify
 from signbit.emulate import emulation as emulate
 from signbit.line.link import Link
 from signbit.line.protocol import Frame, Request, decode, encode
@@ -176,6 +176,22 @@ def test_a_device_that_computes_wrongly_is_found_out(host_library, host_model):
     result = verify(link, host_model, x, lambda: None)
     assert (result.different, result.equal) == (3, False)
     assert result.first == "input 0, layer 0 (1 of 12 values)"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("layer_count", 1, "the model has layers 2, the device 1"),
+        ("input_size", 0, "the model has inputs 100, the device 0"),
+        ("labels", ("a",), "the model has labels .*, the device a"),
+    ],
+)
+def test_a_board_that_does_not_describe_its_model_is_not_believed(
+    host_library, host_model, models, field, value, words
+):
+    info = dataclasses.replace(Link(HostDevice(host_library)).info(), **{field: value})
+    with pytest.raises(SignbitError, match=f"the board has the hash of random, but {words}"):
+        model_on(info, None, models)
 
 
 def test_profile_has_a_row_for_each_layer(board, models, monkeypatch, capsys):

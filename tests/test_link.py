@@ -152,3 +152,10 @@ def test_a_refusal_says_why(host_device):
 def test_an_input_of_the_wrong_size_is_not_sent(host_device):
     with pytest.raises(ValueError, match="99 bytes, but the model takes 100"):
         Link(host_device).infer(bytes(99))
+
+
+@pytest.mark.parametrize("change", [lambda data: b"\x0d\0" + data[2:], lambda data: data[:2] + b"\x0c\0" + data[4:]])
+def test_a_class_that_the_model_does_not_have_is_not_taken(host_device, change):
+    changing(host_device, Request.INFER, change)
+    with pytest.raises(LinkError, match=r"the device names class 1?[0-9] of 1[23]"):
+        Link(host_device).infer(bytes(100))

@@ -25,6 +25,8 @@ from tools.prove import load_cut
 from tools.prove.load_cut import FlashDevice, block_of
 
 CHUNK = 48
+SHIFT_AT = -6
+"""Of the device model's first shift: two of them and the CRC end its block."""
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,8 @@ def test_a_load_survives_a_line_that_damages(device, other, block):
         (lambda block: block[:8] + bytes(32) + block[40:], ErrorCode.OTHER_LAYOUT),
         (lambda block: b"SBW2" + block[4:], ErrorCode.NOT_A_MODEL),
         (lambda block: block[:135] + b"x" + block[136:], ErrorCode.NOT_A_MODEL),
+        (lambda block: block[:136] + struct.pack("<I", 27) + block[140:], ErrorCode.NOT_A_MODEL),
+        (lambda block: block[:SHIFT_AT] + b"\x20" + block[SHIFT_AT + 1 :], ErrorCode.NOT_A_MODEL),
         (lambda block: block[:140] + struct.pack("<i", -(2**31)) + block[144:], ErrorCode.RANGES_EXCEEDED),
         (lambda block: block[:144] + struct.pack("<i", 2**31 - 1) + block[148:], ErrorCode.RANGES_EXCEEDED),
         (lambda block: block[:188] + struct.pack("<i", block[188] ^ 1) + block[192:], ErrorCode.SELF_TEST_FAILED),
@@ -246,10 +250,10 @@ def test_what_does_not_fit_is_said_before_anything_is_sent(device, other):
     info = Link(device).info()
     labels = tuple(f"other {index}" for index in range(13))
     for model, words in (
-        (random_model(7, (99, 12, 13)), "it has inputs 99, the device's code 100"),
-        (random_model(7, (100, 12, 12, 13)), "it has layers 3, the device's code 2"),
-        (dataclasses.replace(other, labels=labels), "it has labels other 0 other 1"),
-        (random_model(7, (100, 12, 13), input_shift=0), "it has an input shift of 0, the device's code 1"),
+        (random_model(7, (99, 12, 13)), "the model has inputs 99, the device 100"),
+        (random_model(7, (100, 12, 12, 13)), "the model has layers 3, the device 2"),
+        (dataclasses.replace(other, labels=labels), "the model has labels other 0 other 1"),
+        (random_model(7, (100, 12, 13), input_shift=0), "the model has an input shift of 0, the device 1"),
         (random_model(7, (100, 13, 13)), "whose layout is [0-9a-f]{8}: a layer has another form"),
     ):
         with pytest.raises(SignbitError, match=f"does not fit.*{words}"):

@@ -13,6 +13,8 @@
 
 #define NO_SLOT PORT_SLOTS
 #define CRC_BYTES 4u
+#define SHIFT_MAX 31u
+#define LOGIT_SHIFT_MAX 26u
 #define DIGESTED_AT 72u /* the digest is that of all bytes from here up to the CRC */
 
 /* What makes a slot count, written after all that it says is there. */
@@ -83,7 +85,18 @@ static uint32_t is_within_limits(const model_weights_t *weights)
     return 1;
 }
 
-/* 0 if the block can be used. */
+/* Shifts that C defines, of logits and of layers. */
+static uint32_t has_valid_shifts(const model_weights_t *weights)
+{
+    for (uint32_t i = 0; i < sizeof weights->shifts; i++) {
+        if (weights->shifts[i] > SHIFT_MAX) {
+            return 0;
+        }
+    }
+    return weights->logit_shift <= LOGIT_SHIFT_MAX;
+}
+
+/* PROTOCOL_OK if the block can be used. */
 static protocol_error_t check(const model_weights_t *weights)
 {
     const uint8_t *bytes = (const uint8_t *)weights;
@@ -100,6 +113,9 @@ static protocol_error_t check(const model_weights_t *weights)
     }
     if (!is_of_this_layout(weights)) {
         return PROTOCOL_OTHER_LAYOUT;
+    }
+    if (!has_valid_shifts(weights)) {
+        return PROTOCOL_NOT_A_MODEL;
     }
     return is_within_limits(weights) ? PROTOCOL_OK : PROTOCOL_RANGES_EXCEEDED;
 }

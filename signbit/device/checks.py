@@ -14,6 +14,7 @@ from signbit.line.protocol import Info
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.untrusted import shown
 
 # part numbers of CPUID, and what codegen calls the core
 TARGET_OF_PART = {
@@ -65,8 +66,29 @@ def core_target(info: Info) -> str:
 def model_on(info: Info, wanted: Path | None, folder: Path) -> QuantizedModel:
     """The model file of the model that the device carries: `wanted`, or the one of `folder` with its hash.
 
-    Raises SignbitError when `wanted` is another model, or none has the hash.
+    Raises SignbitError when `wanted` is another model, none has the hash, or INFO does not describe it.
     """
+    model = _model_on(info, wanted, folder)
+    if difference := form_difference(info, model):
+        raise SignbitError(f"the board has the hash of {model.name}, but {difference}")
+    return model
+
+
+def form_difference(info: Info, model: QuantizedModel) -> str:
+    """How the model's form is not the one that INFO reports; "" if it is."""
+    pairs = {
+        "inputs": (model.input_size, info.input_size),
+        "layers": (len(model.layers), info.layer_count),
+        "labels": (" ".join(model.labels), " ".join(info.labels)),
+        "an input shift of": (model.input_shift, info.input_shift),
+    }
+    for what, (wanted, found) in pairs.items():
+        if wanted != found:
+            return f"the model has {what} {shown(str(wanted))}, the device {shown(str(found))}"
+    return ""
+
+
+def _model_on(info: Info, wanted: Path | None, folder: Path) -> QuantizedModel:
     carried = f"the board carries model {info.model_name} ({info.model_hash[:8]})"
     if wanted:
         model = load(wanted)

@@ -3,11 +3,10 @@
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.swap import check_ranges
-from signbit.device.checks import core_target
+from signbit.device.checks import core_target, form_difference
 from signbit.line.protocol import Info
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
-from signbit.qmodel.untrusted import shown
 
 
 def plan_for(info: Info, model: QuantizedModel) -> Plan:
@@ -19,16 +18,8 @@ def plan_for(info: Info, model: QuantizedModel) -> Plan:
         raise SignbitError(
             "this firmware keeps the model that it was built with; build it with SIGNBIT_SWAPPABLE=1 to load others"
         )
-    differs = {
-        "inputs": (model.input_size, info.input_size),
-        "layers": (len(model.layers), info.layer_count),
-        "labels": (" ".join(model.labels), " ".join(info.labels)),
-        "an input shift of": (model.input_shift, info.input_shift),
-    }
-    for what, (wanted, compiled) in differs.items():
-        if wanted != compiled:
-            has, code_has = shown(str(wanted)), shown(str(compiled))
-            raise SignbitError(f"{model.name} does not fit: it has {what} {has}, the device's code {code_has}")
+    if difference := form_difference(info, model):
+        raise SignbitError(f"{model.name} does not fit: {difference}")
     for target in dict.fromkeys((core_target(info), PORTABLE)):
         for optimize in (SPEED, SIZE):
             plan = make_plan(model, "model", target, optimize, info.test_vectors, is_swappable=True)

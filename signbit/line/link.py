@@ -35,6 +35,7 @@ from signbit.line.protocol import (
     encode,
 )
 from signbit.qmodel.errors import SignbitError
+from signbit.qmodel.integer import REJECTED
 
 BLOCK_BYTES_MAX = 1 << 24
 """Size limit for INFO, LOGITS or a layer's TRACE: more than a core's memory has room for."""
@@ -216,6 +217,9 @@ class Link:
             else:
                 if answer.input_crc != zlib.crc32(data):
                     raise LinkError("the device answered for another input")
+                outputs = self.info().output_size
+                if answer.output_size != outputs or outputs <= answer.class_index != REJECTED:
+                    raise LinkError(f"the device names class {answer.class_index} of {answer.output_size}")
                 return answer
         raise LinkError("the input never arrived whole")
 

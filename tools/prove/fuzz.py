@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from signbit.line.protocol import Frame, Request, encode
 from signbit.places import FIRMWARE, MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.model import QuantizedModel
 from tools.prove import host_build
 from tools.prove.row import MOST, Outcome, Row
 
@@ -35,19 +37,33 @@ def run(first: int, count: int, protocol: Path | None = None) -> Outcome:
 
     The finding is the first line of what a sanitizer or the harness says.
     """
+    seeds = [encode(Frame(kind, 1, bytes(4))) for kind in Request]
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
-        folder = Path(name)
-        options = ("-O2", "-g", SANITIZERS, "-fno-sanitize-recover=all", HARNESS)
-        program = host_build.build(load(MODEL), folder / "fuzz", options, "clang", protocol)
-        corpus = folder / "corpus"
-        corpus.mkdir()
-        for kind in Request:
-            (corpus / kind.name).write_bytes(encode(Frame(kind, 1, bytes(4))))
-        # libFuzzer takes 0 for a seed of its own choice
-        limits = [f"-runs={count}", f"-seed={first + 1}", f"-max_len={INPUT_BYTES_MAX}", "-timeout=10", "-verbosity=1"]
-        done = subprocess.run(
-            [program, *limits, corpus], cwd=folder, capture_output=True, text=True, errors="replace", env=os.environ
-        )
+        return fuzz(load(MODEL), HARNESS, Path(name), seeds, first, count, INPUT_BYTES_MAX, changed=protocol)
+
+
+def fuzz(
+    model: QuantizedModel,
+    harness: Path,
+    folder: Path,
+    seeds: Iterable[bytes],
+    first: int,
+    count: int,
+    input_bytes_max: int,
+    **device,
+) -> Outcome:
+    """`count` runs of libFuzzer's `harness` in `folder`, from the inputs `seeds`; the build is told of `device`."""
+    options = ("-O2", "-g", SANITIZERS, "-fno-sanitize-recover=all", harness)
+    program = host_build.build(model, folder / "fuzz", options, "clang", **device)
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for number, seed in enumerate(seeds):
+        (corpus / str(number)).write_bytes(seed)
+    # libFuzzer takes 0 for a seed of its own choice
+    limits = [f"-runs={count}", f"-seed={first + 1}", f"-max_len={input_bytes_max}", "-timeout=10", "-verbosity=1"]
+    done = subprocess.run(
+        [program, *limits, corpus], cwd=folder, capture_output=True, text=True, errors="replace", env=os.environ
+    )
     found = re.search(r"^.*(?:ERROR: |runtime error: ).*$", done.stderr, re.MULTILINE)
     if done.returncode == 0 and not re.search(rf"^Done {count} runs", done.stderr, re.MULTILINE):
         raise SignbitError(f"libFuzzer ended without a result: {done.stderr.strip()[-200:]}")
@@ -59,9 +75,7 @@ def run(first: int, count: int, protocol: Path | None = None) -> Outcome:
 def planted(right: str, wrong: str) -> Outcome:
     """With a bug in protocol.c."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        path = Path(folder, PROTOCOL.name)
-        path.write_text(host_build.replaced(PROTOCOL.read_text(), right, wrong))
-        return run(0, CONTROL_RUNS, path)
+        return run(0, CONTROL_RUNS, host_build.changed(PROTOCOL, right, wrong, Path(folder)))
 
 
 def missing() -> str | None:

@@ -139,9 +139,7 @@ def _after_cut(device: FlashDevice, models: list[QuantizedModel], blocks: list[b
 def planted(right: str, wrong: str) -> Outcome:
     """With a bug in swap.c."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        path = Path(folder, SWAP.name)
-        path.write_text(host_build.replaced(SWAP.read_text(), right, wrong))
-        return run(0, CUTS, path)
+        return run(0, CUTS, host_build.changed(SWAP, right, wrong, Path(folder)))
 
 
 def missing() -> str | None:

@@ -9,8 +9,10 @@ from tools.prove import (
     faults,
     faults_on_core,
     fuzz,
+    fuzz_session,
     hearing,
     inject,
+    liar,
     load_cut,
     mutants,
     onnx,
@@ -24,7 +26,7 @@ from tools.prove import (
 from tools.prove.row import Row
 
 VALUES = (bits, clips, hearing, onnx, overflow, repro)
-LINES_AND_FILES = (inject, bad_files, fuzz, faults, faults_on_core, power_cut, load_cut)
-KILLS = (sigkill, search_kill, disk_full)
+STRANGERS = (inject, bad_files, fuzz, fuzz_session, faults, faults_on_core, liar)
+ACCIDENTS = (power_cut, load_cut, sigkill, search_kill, disk_full)
 CODE = (compilers, mutants, stack)
-ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *LINES_AND_FILES, *KILLS, *CODE))
+ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *STRANGERS, *ACCIDENTS, *CODE))

@@ -19,10 +19,10 @@ MODEL = MODELS / "digits-mlp.npz"
 HARNESS = Path(__file__).with_name("faults.c")
 PROTOCOL = FIRMWARE / "src" / "protocol.c"
 TIMEOUT_S = 3600
-CHECK = "return read_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;"
+CHECK = "return protocol_u32(wire + 1u + length) == protocol_crc32(wire + 1, length) ? length : 0u;"
 SHORTER = {
     8: (0xAB, "wire[1u + length] == (protocol_crc32(wire + 1, length) & 0xFFu)"),
-    16: (0xA001, "read_u16(wire + 1u + length) == (protocol_crc32(wire + 1, length) & 0xFFFFu)"),
+    16: (0xA001, "protocol_u16(wire + 1u + length) == (protocol_crc32(wire + 1, length) & 0xFFFFu)"),
 }
 """Reflected polynomials of shorter checksums, and how their frames are checked."""
 

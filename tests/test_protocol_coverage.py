@@ -13,6 +13,8 @@ import pytest
 from signbit.codegen.plan import make_plan
 from signbit.line.protocol import Frame, Request, encode
 from tests.host_device import compile_device, device_model
+from tests.test_listening import SENSOR, eager
+from tools.networks.random import FRONT_ENDS, front_end_model
 
 SOURCE = "protocol.c"
 # the input that the device holds after reset
@@ -45,6 +47,7 @@ int main(void)
     return window.total == 256 ? 0 : 1;
 }
 """
+FAILS_ONCE = "#include <stdint.h>\nstatic uint32_t starts;\n"
 SILENCE = b"\1\0"
 
 
@@ -100,13 +103,37 @@ def test_a_shorter_session_is_found_wanting(tmp_path):
     assert [place for place, count in counts(tmp_path) if not count]
 
 
-def counts(folder):
-    """How often each line, and each branch of it, of protocol.c was taken."""
-    (notes,) = folder.glob(f"*{SOURCE.removesuffix('.c')}.gcda")
+@pytest.mark.skipif(not shutil.which("gcov"), reason="gcov is missing: apt install gcc")
+def test_every_line_and_branch_of_the_listener_is_run(tmp_path):
+    """A board's sensor that fails once, then gives hops until the device has forgotten words."""
+    (tmp_path / "pipe.c").write_text(PROGRAM)
+    (tmp_path / "sensor.c").write_text(
+        FAILS_ONCE + SENSOR.replace("return rate_hz == 16000u", "return rate_hz == 16000u && starts++ > 0u")
+    )
+    model, options = eager(front_end_model(0, *FRONT_ENDS[0])), ("-O0", "--coverage", tmp_path / "pipe.c")
+    program = compile_device(tmp_path, "pipe", *options, model=model, sensor=tmp_path / "sensor.c")
+    hop, known, far = (struct.pack("<I", number) for number in (0, 1, 1 << 20))
+    start = [bytes([source]) + struct.pack("<H", step) for source, step in ((1, 3), (2, 0), (3, 0), (2, 0))]
+    requests = [
+        *((Request.WORDS, hop), (Request.SAMPLES, hop + bytes(2)), (Request.LISTEN, b""), (0x7E, b"")),
+        *((Request.LISTEN, start[0]), (Request.SAMPLES, b""), (Request.SAMPLES, hop + bytes(3))),
+        *((Request.SAMPLES, hop + bytes(4)), (Request.SAMPLES, known + bytes(4)), (Request.SAMPLES, far + bytes(4))),
+        *((Request.LISTEN, start[1]), (Request.LISTEN, start[2]), (Request.LISTEN, start[3])),
+        *((Request.WORDS, hop), (Request.WORDS, b"")),
+    ]
+    frames = line(b"".join(encode(Frame(kind, 1, payload)) for kind, payload in requests))
+    later = line(encode(Frame(Request.WORDS, 1, hop)) + encode(Frame(Request.WORDS, 1, far)))
+    subprocess.run([program], input=SILENCE + frames + 800 * SILENCE + later, check=True, cwd=tmp_path)
+    assert [place for place, count in counts(tmp_path, "listener.c") if not count] == []
+
+
+def counts(folder, source=SOURCE):
+    """How often each line, and each branch of it, of a source was taken."""
+    (notes,) = folder.glob(f"*{source.removesuffix('.c')}.gcda")
     subprocess.run(["gcov", "-b", "-j", notes.name], cwd=folder, check=True, capture_output=True)
-    (report,) = folder.glob(f"*{SOURCE.removesuffix('.c')}*.gcov.json.gz")
+    (report,) = folder.glob(f"*{source.removesuffix('.c')}*.gcov.json.gz")
     for file in json.loads(gzip.decompress(report.read_bytes()))["files"]:
         for line in file["lines"]:
-            place = f"{SOURCE}:{line['line_number']}"
+            place = f"{source}:{line['line_number']}"
             yield place, line["count"]
             yield from ((f"{place} branch {k}", branch["count"]) for k, branch in enumerate(line["branches"]))

@@ -30,9 +30,11 @@ from signbit.qmodel.file import load
 from signbit.trainer.learning.folds import folds_of
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.tune import search, study
-from signbit.trainer.tune.cost import Budget, cost, plan_within
+from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.training import FOLDS, Place, Training, train
+from tools.documents.blocks import block
+from tools.zoo import bench_tune
 from tools.zoo.recipes import RECIPES
 
 TINY = """
@@ -48,6 +50,7 @@ label_smoothing = [0.0, 0.1]
 ONE = """
 networks = ["dense:8, dense", "dense:8 relu, dense"]
 """
+COSTS = "flash_bytes", "ram_bytes", "instructions"
 BOUNDS = ("--max-flash", "2K", "--max-instructions", "5000")
 QUICK = ("--epochs", "2", "--folds", "2")
 
@@ -530,6 +533,17 @@ def test_no_space_of_the_digits_has_a_recipe_of_the_zoo(repository, digits, name
         assert 16 not in range(first.low, first.high + 1, first.step)
     drawn = "|".join(recipe.words for recipe in RECIPES if recipe.data == "digits")
     assert "--hidden 64" in drawn and "conv3x3pad:16" in drawn
+
+
+def test_the_document_is_that_of_the_record(repository):
+    rows = bench_tune.read()
+    assert rows and block(bench_tune.BLOCK, bench_tune.DOCUMENT) == "\n\n".join(
+        bench_tune.text(name, row) for name, row in rows.items()
+    )
+    for name, row in rows.items():
+        assert (repository / "docs" / "img" / f"tune_{name}.png").exists()
+        budget = Budget(**row["budget"])
+        assert all(max(budget.over(Cost(**{key: one[key] for key in COSTS}))) <= 0 for one in row["front"])
 
 
 def test_the_trainer_needs_no_optuna():

@@ -18,13 +18,14 @@ from signbit.console import console
 from signbit.jobs.executor import Jobs
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_OK, Parser, note
-from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.named import Dataset, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import choice, number, whole
 from signbit.trainer.command.cli import EXIT_SIGNAL
 from signbit.trainer.learning.settings import Settings
+from signbit.trainer.network.architecture import architecture_text
 from signbit.trainer.tune import export
 from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.front import front, print_front
@@ -138,8 +139,8 @@ def _row(name: str, runs: Path, minutes: float, count: int | None) -> dict:
             row["front"] = export.rows(exported)
             if recipe:
                 best = max(found, key=lambda one: one.right)
-                row["best"] = _on_folds(best.settings, best.network, budget, runs / best.key, jobs)
-                row["recipe"] = _on_folds(recipe_settings, recipe_settings.model, None, runs / "recipe", jobs)
+                row["best"] = _on_folds(best.settings, data, budget, runs / best.key, jobs)
+                row["recipe"] = _on_folds(recipe_settings, data, Budget(TARGET), runs / "recipe", jobs)
         write_whole(PICTURES / f"tune_{name}.png", picture(export.picture(exported, f"{data.name} on {TARGET}")))
         return row
 
@@ -150,20 +151,24 @@ def _budget(most: Cost) -> Budget:
 
 
 def _searched(problem: Problem, study, runs: Path, minutes: float, count: int | None) -> Spent:
-    """Search for so long, all times together; what that has taken."""
-    path = runs / SPENT
-    before = Spent(**json.loads(path.read_text())) if path.is_file() else Spent()
-    left_s = 60 * minutes - before.wall_s
+    """Search for so long, the times of all workers together; what that has taken."""
+    left_s = 60 * minutes - _spent(runs).wall_s
     if left_s <= 0:
-        return before
+        return _spent(runs)
     start, cpu_s = time.monotonic(), _cpu_s()
     try:
         with Jobs(count) as jobs, Progress(None) as progress:
             Search(problem, study, runs, jobs, progress).run(None, left_s)
     finally:
-        spent = before + Spent(time.monotonic() - start, _cpu_s() - cpu_s)
-        write_whole(path, json.dumps(asdict(spent)).encode())
+        # another worker may have added its own meanwhile
+        spent = _spent(runs) + Spent(time.monotonic() - start, _cpu_s() - cpu_s)
+        write_whole(runs / SPENT, json.dumps(asdict(spent)).encode())
     return spent
+
+
+def _spent(runs: Path) -> Spent:
+    path = runs / SPENT
+    return Spent(**json.loads(path.read_text())) if path.is_file() else Spent()
 
 
 def _cpu_s() -> float:
@@ -172,7 +177,7 @@ def _cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _on_folds(settings: Settings, network: str, budget: Budget | None, runs: Path, jobs: Jobs) -> dict:
+def _on_folds(settings: Settings, data: Dataset, budget: Budget, runs: Path, jobs: Jobs) -> dict:
     """Accuracy on the test parts of five folds of all samples, and bytes as compiled."""
     trainings = []
     for fold in range(FOLDS):
@@ -180,10 +185,10 @@ def _on_folds(settings: Settings, network: str, budget: Budget | None, runs: Pat
         trainings.append(Training(settings, place, place.load().hash, None, "digits", str(runs / f"whole{fold}")))
     with ThreadPoolExecutor(jobs.count) as threads:
         done = list(threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings))
-    plan = plan_within(load(Path(trainings[0].folder) / "model.npz"), budget or Budget(TARGET))
+    plan = plan_within(load(Path(trainings[0].folder) / "model.npz"), budget)
     right, count = (sum(getattr(one.test, name) for one in done) for name in ("right", "count"))
     return {
-        "network": network,
+        "network": architecture_text(settings.architecture(data.input_shape, len(data.labels))),
         "folds_right": right,
         "folds_count": count,
         "folds_accuracy": round(right / count, 6),

@@ -50,7 +50,7 @@ def held_values(model: QuantizedModel, packed: frozenset[int] = frozenset()) -> 
     }
 
 
-def packable(model: QuantizedModel) -> frozenset[int]:
+def of_four_bits(model: QuantizedModel) -> frozenset[int]:
     """The layers' outputs that fit four bits, and are images of several rows and columns, which packing makes smaller.
 
     Kernels go through a series of one column as through one row, which would be unpacked as a whole.

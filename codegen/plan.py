@@ -13,12 +13,13 @@ from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
-from signbit.codegen.jobs import held_values, jobs_of, packable
-from signbit.codegen.kernels import candidates, computing
+from signbit.codegen.jobs import held_values, jobs_of
+from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, output_step
 from signbit.codegen.kernels.by_row import row_job
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
+from signbit.codegen.packing import packable, packed_where_it_pays
 from signbit.codegen.swap import Swap, swappable
 from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
@@ -29,8 +30,6 @@ from signbit.qmodel.value import WORD_BYTES, Encoding, Value
 
 TEST_VECTORS_MAX = 256
 COUNT_BYTES = 2
-SAVED, MORE = 0.9, 1.1
-"""Values lie two a byte where the scratch falls to this share, and work, or flash, rises to no more than this one."""
 CTYPES = {
     Encoding.UINT8: "uint8_t",
     Encoding.BIT: "uint32_t",
@@ -434,56 +433,10 @@ def make_plan(
         plan = _cheapest(plan_of, model, jobs, kernels, limits)
         return swappable(plan) if is_swappable else plan
 
-    packed = frozenset() if pack is False else _packable(model, target, optimize, is_swappable)
+    packed = frozenset() if pack is False else packable(model, target, optimize, is_swappable)
     if pack or not packed:
         return plan_with(packed)
-    return _packed_where_it_pays(plan_with, packed, limits)
-
-
-def _packed_where_it_pays(
-    plan_with: Callable[[frozenset[int]], Plan], packable: frozenset[int], limits: Limits
-) -> Plan:
-    """The plan in which those of `packable` lie two a byte that lower the scratch, if that is worth its price.
-
-    Where RAM is bounded it has to be quicker, or smaller, than without, within the bound.
-    """
-
-    def tried(values: frozenset[int]) -> Plan | None:
-        try:
-            return plan_with(values)
-        except SignbitError:
-            return None
-
-    plain, packed = tried(frozenset()), tried(packable)
-    if packed is None:
-        return plain or plan_with(frozenset() if limits.ram_bytes is None else packable)
-    values = packable
-    for value in sorted(packable):
-        fewer = tried(values - {value})
-        is_small = fewer and (limits.ram_bytes is not None or fewer.scratch_bytes <= packed.scratch_bytes)
-        if is_small and _price(fewer) <= _price(packed):
-            packed, values = fewer, values - {value}
-    if plain is None:
-        return packed
-    if limits.ram_bytes is not None:
-        return min(plain, packed, key=_price)
-    pays = packed.scratch_bytes <= SAVED * plain.scratch_bytes and _price(packed) <= MORE * _price(plain)
-    return packed if pays else plain
-
-
-def _price(plan: Plan) -> float:
-    """What kernels are chosen by: predicted bytes of flash or instructions; 1 where a compiler decides."""
-    if plan.optimize == SIZE:
-        return plan.data_bytes + (code_size.predicted_code_bytes(plan) or 0)
-    return plan.instructions or 1
-
-
-def _packable(model: QuantizedModel, target: str, optimize: str, is_swappable: bool) -> frozenset[int]:
-    """Values that may lie two a byte, with kernels for all who write and read them."""
-    packed = packable(model)
-    jobs = jobs_of(model, target, optimize, is_swappable, packed)
-    # a layer can't read rows of padding of one-bit values, but its output lies as all others then
-    return packed - {index + 1 for index, job in enumerate(jobs) if not computing(job)}
+    return packed_where_it_pays(plan_with, packed, limits)
 
 
 def _cheapest(

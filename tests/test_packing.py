@@ -13,10 +13,12 @@ from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.by_row import ByRow
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare_all
+from signbit.line.link import Link
 from signbit.qmodel.activations import Requantize
 from signbit.qmodel.file import load, save
 from signbit.qmodel.value import Encoding
 from tests.c_programs import STRICT, inputs_for, run_here
+from tests.host_device import HostDevice, load_device
 from tools.cores import emulated as cores
 from tools.cores import powerpc
 from tools.networks.forced import random_layer_model
@@ -126,3 +128,11 @@ def test_inspect_says_which_values_are_packed(four_bits, tmp_path, capsys):
     layers = json.loads(capsys.readouterr().out)["layers"]
     assert [layer["output_bytes"] for layer in layers][:3] == [12 * 128, 5 * 80, 3 * 3 * 49]
     assert four_bits.values[1].encoding is Encoding.UINT8
+
+
+def test_a_device_traces_rows_as_one_output(four_bits, tmp_path):
+    link = Link(HostDevice(load_device(tmp_path, four_bits)))
+    x = np.random.default_rng(4).integers(0, 256, four_bits.input_size, dtype=np.uint8)
+    assert make_plan(four_bits).packs
+    outputs = [output.astype(output.dtype.newbyteorder("<")).tobytes() for output in four_bits.trace(x[None])]
+    assert link.trace(x.tobytes()) == outputs

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from signbit.codegen.kernels.base import PACKING, CArray, Cost, Job, Kernel, Piece, Source, measured_costs
+from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Windowed
 from signbit.qmodel.merge import Merge
@@ -119,6 +120,9 @@ class ByRow(Kernel):
 
     def finishes(self, job: Job) -> bool:
         return self.kernel.finishes(row_job(job))
+
+    def runs(self, job: Job) -> list[Run]:
+        return [replace(run, times=run.times * _rows(job)) for run in self.kernel.runs(row_job(job))]
 
     def output_columns(self, job: Job) -> list[int] | None:
         return self.kernel.output_columns(row_job(job))

@@ -24,13 +24,11 @@ def compile_device(
     *options: str | Path,
     model: QuantizedModel | None = None,
     sensor: Path = host_build.NO_SENSOR,
-    is_swappable: bool = False,
 ) -> Path:
     """Compile the device with `model` (default: `device_model`) in `folder`; `options` may name more sources."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler: apt install gcc")
-    options = (*FLAGS, *options)
-    return host_build.build(model or device_model(), folder / output, options, sensor=sensor, is_swappable=is_swappable)
+    return host_build.build(model or device_model(), folder / output, (*FLAGS, *options), sensor=sensor)
 
 
 def load_device(folder: Path, model: QuantizedModel | None = None, sensor: Path = host_build.NO_SENSOR) -> ctypes.CDLL:

@@ -6,13 +6,11 @@ import shutil
 import struct
 import subprocess
 import zlib
-from collections import Counter
 
 import pytest
 
-from signbit.codegen.plan import make_plan
 from signbit.line.protocol import Frame, Request, encode
-from tests.host_device import compile_device, device_model
+from tests.host_device import compile_device
 from tests.test_listening import SENSOR, eager
 from tools.networks.random import FRONT_ENDS, front_end_model
 
@@ -21,7 +19,6 @@ SOURCE = "protocol.c"
 CRC = struct.pack("<I", zlib.crc32(bytes(100)))
 LAYER = struct.pack("<H", 1)
 OFFSET = struct.pack("<I", 0)
-BLOCK_BYTES = make_plan(device_model(), "model", test_vectors=2, is_swappable=True).swap.size_bytes
 
 # stdin holds two bytes for each event: 0 and a byte of the line, or 1 and 0 when the line is silent
 PROGRAM = """
@@ -69,9 +66,6 @@ def session() -> bytes:
         *(Frame(Request.TRACE, 1, bytes(10)), Frame(Request.TRACE, 1, CRC + b"\xff\0" + OFFSET)),
         *(Frame(Request.PROFILE, 1, head) for head in (CRC + LAYER, bytes(6), CRC + b"\xff\0")),
         *(Frame(Request.LOGITS, 1, at) for at in (OFFSET, far)),
-        *(Frame(Request.LOAD_BEGIN, 1, bytes(8)), Frame(Request.LOAD_CHUNK, 1, bytes(8))),
-        Frame(Request.LOAD_BEGIN, 1, struct.pack("<II", BLOCK_BYTES, 1)),
-        *(Frame(Request.LOAD_COMMIT, 1, bytes(4)), Frame(Request.LOAD_COMMIT, 1)),
         *(Frame(0x7E, 1), Frame(0xFF, 1), Frame(Request.INFO, 1, OFFSET, version=2)),
     ]
     frames = b"".join(encode(request) for request in requests)
@@ -82,17 +76,11 @@ def session() -> bytes:
 
 @pytest.mark.skipif(not shutil.which("gcov"), reason="gcov is missing: apt install gcc")
 def test_every_line_and_branch_of_the_protocol_is_run(tmp_path):
-    """Over two builds, since only one of them can load models."""
-    total = Counter()
-    for is_swappable in (False, True):
-        folder = tmp_path / str(is_swappable)
-        folder.mkdir()
-        (folder / "pipe.c").write_text(PROGRAM)
-        program = compile_device(folder, "pipe", "-O0", "--coverage", folder / "pipe.c", is_swappable=is_swappable)
-        subprocess.run([program], input=session(), check=True, cwd=folder)
-        for place, count in counts(folder):
-            total[place] += count
-    assert [place for place, count in total.items() if not count] == []
+    (tmp_path / "pipe.c").write_text(PROGRAM)
+    program = compile_device(tmp_path, "pipe", "-O0", "--coverage", tmp_path / "pipe.c")
+    subprocess.run([program], input=session(), check=True, cwd=tmp_path)
+    missed = [place for place, count in counts(tmp_path) if not count]
+    assert not missed
 
 
 def test_a_shorter_session_is_found_wanting(tmp_path):

@@ -32,11 +32,11 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 
 /* The model in use: the compiled one, or one that was loaded. */
 #ifdef MODEL_LAYOUT
-#define LOADER &swap_loader
+#define ANSWER_OTHER swap_answer
 #define NAME_IN_USE model_weights()->name
 #define LOGIT_SHIFT_IN_USE (uint16_t) model_weights()->logit_shift
 #else
-#define LOADER 0
+#define ANSWER_OTHER listener_answer
 #define NAME_IN_USE MODEL_NAME
 #define LOGIT_SHIFT_IN_USE MODEL_LOGIT_SHIFT
 #endif
@@ -283,6 +283,5 @@ const protocol_device_t device = {
     .tick_source = tick_source,
     .self_test = self_test,
     .measure = measure,
-    .listen = listener_answer,
-    .loader = LOADER,
+    .answer_other = ANSWER_OTHER,
 };

@@ -318,33 +318,6 @@ static answer_t answer_self(protocol_t *protocol, uint8_t type, uint8_t *payload
     return (answer_t)window.total;
 }
 
-/* LOAD_BEGIN: bytes u32, CRC-32 u32 -> bytes that are there already u32.  LOAD_COMMIT: CRC-32 u32 -> nothing. */
-static answer_t answer_load(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
-{
-    const protocol_loader_t *loader = protocol->device->loader;
-    protocol_error_t error;
-    uint32_t received = 0;
-
-    if (loader == 0) {
-        return protocol_fail(PROTOCOL_UNKNOWN_TYPE);
-    }
-    if (type == PROTOCOL_LOAD_CHUNK) {
-        /* offset u32, bytes -> nothing */
-        return length <= 4u ? protocol_fail(PROTOCOL_BAD_LENGTH)
-                            : protocol_fail(loader->chunk(protocol_u32(payload), payload + 4, length - 4u));
-    }
-    if (length != (type == PROTOCOL_LOAD_BEGIN ? 8u : 4u)) {
-        return protocol_fail(PROTOCOL_BAD_LENGTH);
-    }
-    if (type == PROTOCOL_LOAD_COMMIT) {
-        protocol->inferred = 0; /* by another model */
-        return protocol_fail(loader->commit(protocol_u32(payload)));
-    }
-    error = loader->begin(protocol_u32(payload), protocol_u32(payload + 4), &received);
-    write_u32(payload, received);
-    return error == PROTOCOL_OK ? 4 : protocol_fail(error);
-}
-
 static answer_t answer_request(protocol_t *protocol, uint32_t length)
 {
     uint8_t type = protocol->wire[TYPE_AT];
@@ -369,12 +342,8 @@ static answer_t answer_request(protocol_t *protocol, uint32_t length)
     case PROTOCOL_STATS:
     case PROTOCOL_RESET:
         return answer_self(protocol, type, payload, length);
-    case PROTOCOL_LOAD_BEGIN:
-    case PROTOCOL_LOAD_CHUNK:
-    case PROTOCOL_LOAD_COMMIT:
-        return answer_load(protocol, type, payload, length);
     default:
-        return protocol->device->listen(protocol, type, payload, length);
+        return protocol->device->answer_other(protocol, type, payload, length);
     }
 }
 

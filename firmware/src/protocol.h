@@ -97,13 +97,6 @@ typedef struct {
 } protocol_result_t;
 
 typedef struct protocol protocol_t;
-/** What takes another model in the place of the compiled one. */
-typedef struct {
-    protocol_error_t (*begin)(uint32_t bytes, uint32_t crc, uint32_t *received); /* a load, or its continuation */
-    protocol_error_t (*chunk)(uint32_t offset, const uint8_t *bytes, uint32_t length);
-    protocol_error_t (*commit)(uint32_t crc); /* from here on the new model is used */
-} protocol_loader_t;
-
 /** What the protocol asks of the device. */
 typedef struct {
     uint8_t *input;
@@ -119,9 +112,8 @@ typedef struct {
     uint8_t (*tick_source)(void);
     void (*self_test)(protocol_window_t *window); /* writes SELFTEST's answer */
     void (*measure)(protocol_window_t *window);   /* writes what STATS reports of the stack */
-    /* requests about samples that it listens to */
-    answer_t (*listen)(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
-    const protocol_loader_t *loader;              /* 0 if no other model can be loaded */
+    /* all other requests: loads, and samples that it listens to */
+    answer_t (*answer_other)(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
 } protocol_device_t;
 
 /** State of the line.  `wire` is the protocol's while a frame comes in, the caller's while an answer goes out. */

@@ -262,6 +262,38 @@ static protocol_error_t commit(uint32_t crc)
     return error;
 }
 
-const protocol_loader_t swap_loader = { .begin = begin, .chunk = take_chunk, .commit = commit };
+/* LOAD_BEGIN: bytes u32, CRC-32 u32 -> bytes that are there already u32. */
+static answer_t answer_begin(uint8_t *payload, uint32_t length)
+{
+    protocol_window_t window = { payload, 0, 0 };
+    protocol_error_t error;
+    uint32_t received = 0;
+
+    if (length != 8u) {
+        return protocol_fail(PROTOCOL_BAD_LENGTH);
+    }
+    error = begin(protocol_u32(payload), protocol_u32(payload + 4), &received);
+    if (error != PROTOCOL_OK) {
+        return protocol_fail(error);
+    }
+    protocol_put_u32(&window, received);
+    return (answer_t)window.total;
+}
+
+answer_t swap_answer(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length)
+{
+    switch (type) {
+    case PROTOCOL_LOAD_BEGIN:
+        return answer_begin(payload, length);
+    case PROTOCOL_LOAD_CHUNK: /* offset u32, bytes -> nothing */
+        return length <= 4u ? protocol_fail(PROTOCOL_BAD_LENGTH)
+                            : protocol_fail(take_chunk(protocol_u32(payload), payload + 4, length - 4u));
+    case PROTOCOL_LOAD_COMMIT: /* CRC-32 u32 -> nothing */
+        protocol->inferred = 0; /* by another model */
+        return protocol_fail(length == 4u ? commit(protocol_u32(payload)) : PROTOCOL_BAD_LENGTH);
+    default:
+        return listener_answer(protocol, type, payload, length);
+    }
+}
 
 #endif

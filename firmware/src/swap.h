@@ -8,8 +8,8 @@
 
 #include "protocol.h"
 
-/** What the protocol asks for LOAD_BEGIN, LOAD_CHUNK and LOAD_COMMIT. */
-extern const protocol_loader_t swap_loader;
+/** Answers LOAD_BEGIN, LOAD_CHUNK and LOAD_COMMIT; every other request goes to the listener. */
+answer_t swap_answer(protocol_t *protocol, uint8_t type, uint8_t *payload, uint32_t length);
 
 /** Once after reset: uses the newest model that is whole, sealed, and was loaded onto this compiled one. */
 void swap_init(void);

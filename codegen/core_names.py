@@ -54,16 +54,16 @@ ESP_IDF = {
 }
 """Chips; () is all of them."""
 
-_M0 = ({"Dcore": "Cortex-M0"}, {"Dcore": "Cortex-M0+"})
-_M4 = ({"Dcore": "Cortex-M4"}, {"Dcore": "Cortex-M7"})
+_M0 = ('Dcore="Cortex-M0"', 'Dcore="Cortex-M0+"')
+_M4 = ('Dcore="Cortex-M4"', 'Dcore="Cortex-M7"')
 CMSIS = {
     "portable": (),
     "cortex-m0": _M0,
     "cortex-m0plus": _M0,
-    "cortex-m3": ({"Dcore": "Cortex-M3"},),
+    "cortex-m3": ('Dcore="Cortex-M3"',),
     "cortex-m4": _M4,
     "cortex-m7": _M4,
-    "cortex-m33": ({"Dcore": "Cortex-M33", "Ddsp": "DSP"},),
-    "cortex-m55": tuple({"Dcore": "Cortex-M55", "Dmve": kind} for kind in ("MVE", "FP_MVE")),
+    "cortex-m33": ('Dcore="Cortex-M33" Ddsp="DSP"',),
+    "cortex-m55": ('Dcore="Cortex-M55" Dmve="MVE"', 'Dcore="Cortex-M55" Dmve="FP_MVE"'),
 }
 """Attributes of CMSIS-Pack's conditions, of which a device has to fit one; () is any device."""

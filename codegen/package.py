@@ -155,15 +155,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def api_of(plan: Plan) -> dict[str, list[str]]:
-    """The header's types, functions and constants, by the Arduino editor's words for them."""
+def api_of(plan: Plan) -> list[tuple[str, str]]:
+    """The header's types, functions and constants, each with the Arduino editor's word for its kind."""
     declared = header_text(plan).partition(f"#endif /* {plan.macro_prefix}_H */")[0]
     patterns = {
         "KEYWORD1": rf"\}} ({plan.prefix}_\w+_t);",
         "KEYWORD2": rf"^\S.*?\b({plan.prefix}_\w+)\(.*[;,]$",
         "LITERAL1": rf"^#define ({plan.macro_prefix}_\w+) ",
     }
-    return {
-        keyword: list(dict.fromkeys(re.findall(pattern, declared, re.MULTILINE)))
+    return [
+        (name, keyword)
         for keyword, pattern in patterns.items()
-    }
+        for name in dict.fromkeys(re.findall(pattern, declared, re.MULTILINE))
+    ]

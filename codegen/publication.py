@@ -43,6 +43,11 @@ class Publication(Options):
     )
 
     @property
+    def major(self) -> str:
+        """The version's first number."""
+        return self.version.partition(".")[0]
+
+    @property
     def name(self) -> str | None:
         """The author's, without the address."""
         return None if self.author == ANONYMOUS else AUTHOR.fullmatch(self.author)["name"]

@@ -11,11 +11,11 @@ from signbit.codegen.layout import FILTERS
 CODEGEN = Path(__file__).parents[1] / "codegen"
 TEMPLATES = sorted(CODEGEN.rglob("*.j2"))
 ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow, nodes.Neg, nodes.Pos)
-LAYOUT_FILTERS = {"join", "length", "replace", "format"}
+LAYOUT_FILTERS = {"join", "length", "replace", "format", "e"}
 """Jinja2's own: they write a list or a text, or ask how long it is."""
 
-PROJECT_FILTERS = {*FILTERS, "values", "hex", "title", "range_text", "shape", "number"}
-"""They write C from numbers that are resolved."""
+PROJECT_FILTERS = {*FILTERS, "values", "hex", "title", "range_text", "shape", "number", "json"}
+"""They write C from numbers that are resolved, or a text as JSON."""
 
 
 def decisions(source: str) -> Iterator[str]:

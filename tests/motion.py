@@ -60,19 +60,21 @@ def _direction(rng, around: np.ndarray) -> np.ndarray:
 
 HAPT_PEOPLE = (1, 2, 6)
 """One for each part."""
-HAPT_ROWS = 300
-"""Of each activity."""
+HAPT_ROWS = (300, 100)
+"""Of each activity's two stretches.  Each ends with a transition."""
+HAPT_TRANSITION_ROWS = 10
 
 
 def write_hapt(folder: Path) -> None:
-    """The files of RawData, with an experiment for each person and a transition between two activities."""
+    """The files of RawData, with an experiment for each person."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     labels = []
     for experiment, person in enumerate(HAPT_PEOPLE, start=1):
         rows = []
         for label in range(1, len(LABELS) + 1):
-            for found, count in ((label, HAPT_ROWS), (len(LABELS) + label, 10)):
+            stretches = [stretch for count in HAPT_ROWS for stretch in ((label, count), (7, HAPT_TRANSITION_ROWS))]
+            for found, count in stretches:
                 first = sum(map(len, rows))
                 labels.append((experiment, person, found, first, first + count - 1))
                 spread = 0.05 * found if found <= 3 else 0.01

@@ -8,7 +8,7 @@ import pytest
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from tests.motion import HAPT_PEOPLE, HAPT_ROWS, write_hapt
+from tests.motion import HAPT_PEOPLE, HAPT_ROWS, HAPT_TRANSITION_ROWS, write_hapt
 from tools.zoo import activity
 
 
@@ -25,25 +25,27 @@ def call(capsys, *arguments):
 
 def test_rows_of_the_basic_activities_with_the_published_split(hapt, capsys):
     out = hapt.parent / "activity.csv"
-    assert call(capsys, hapt.parent, out) == (0, f"{out}: {len(HAPT_PEOPLE) * 6 * HAPT_ROWS:,} rows\n", "")
+    assert call(capsys, hapt.parent, out) == (0, f"{out}: {len(HAPT_PEOPLE) * 6 * sum(HAPT_ROWS):,} rows\n", "")
     head, *lines = out.read_text().splitlines()
     rows = [line.split(",") for line in lines]
     assert head.split(",")[:3] == ["person", "split", "recording"]
     assert {(row[0], row[1]) for row in rows} == {("1", "train"), ("2", "test"), ("6", "validation")}
     signals = np.hstack([np.loadtxt(hapt / f"{name}_exp01_user01.txt") for name in ("acc", "gyro")])
-    # the second activity begins after a transition of ten rows; a value is rounded to a count
-    found = np.array([row[3:9] for row in rows[HAPT_ROWS : 2 * HAPT_ROWS]], float)
-    expected = signals[HAPT_ROWS + 10 : 2 * HAPT_ROWS + 10]
-    assert np.abs(found - expected).max() < 0.0007 and {row[-1] for row in rows[:HAPT_ROWS]} == {"walking"}
+    # the second activity begins after two stretches of the first; a value is rounded to a count
+    rows_before, first = sum(HAPT_ROWS), sum(HAPT_ROWS) + 2 * HAPT_TRANSITION_ROWS
+    found = np.array([row[3:9] for row in rows[rows_before : rows_before + HAPT_ROWS[0]]], float)
+    assert np.abs(found - signals[first : first + HAPT_ROWS[0]]).max() < 0.0007
+    assert {row[-1] for row in rows[:rows_before]} == {"walking"}
 
 
-def test_no_window_crosses_activities_or_parts(hapt):
+def test_no_window_crosses_activities_or_stretches_of_one(hapt):
+    """Rows between two stretches are left out, so that a window across them would join what is apart."""
     table = hapt / "activity.csv"
     table.write_text(activity.activity_csv(hapt))
     options = LoadingOptions(group_column="person", recording_column="recording", window=128, stride=64)
     data = load_dataset(str(table), None, options)
     assert data.input_shape == (128, 1, 6) and data.labels == tuple(sorted(activity.ACTIVITIES))
-    windows = (HAPT_ROWS - 128) // 64 + 1
+    windows = sum(max(0, (rows - 128) // 64 + 1) for rows in HAPT_ROWS)
     for part in (data.train, data.validation, data.test):
         assert np.bincount(part.y).tolist() == [windows] * 6
 

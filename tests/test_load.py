@@ -177,6 +177,9 @@ def test_a_block_that_is_not_right_is_refused_in_its_own_words(device, block, ch
 def test_requests_out_of_turn_are_refused_in_their_own_words(device, block):
     link = Link(device)
     chunk = struct.pack("<I", 0) + block[:CHUNK]
+    lengths = {Request.LOAD_BEGIN: (0, 7, 9), Request.LOAD_CHUNK: (0, 4), Request.LOAD_COMMIT: (0, 3, 5)}
+    for kind, wrong in lengths.items():
+        assert {refusal(link, kind, bytes(length)) for length in wrong} == {ErrorCode.BAD_LENGTH}
     assert refusal(link, Request.LOAD_CHUNK, chunk) == ErrorCode.NOT_BEGUN
     assert refusal(link, Request.LOAD_COMMIT, block[-4:]) == ErrorCode.NOT_BEGUN
     for size in (0, len(block) - 4, len(block) + 4, 2**32 - 1):

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.jobs.executor import Jobs, result
 from signbit.qmodel.data.own import load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
@@ -98,7 +99,13 @@ def damage(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def run(first: int, count: int) -> Outcome:
-    """Damaged files of one format; the formats take turns."""
+    """Damaged files of one format, in a process of their own, which holds nothing that other formats need."""
+    with Jobs(1) as jobs:
+        return result(jobs.submit(_run_here, first, count))
+
+
+def _run_here(first: int, count: int) -> Outcome:
+    """The formats take turns."""
     found = tuple(formats().items())
     return read_damaged(*found[first // CHUNK % len(found)], first, count)
 

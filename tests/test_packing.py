@@ -9,6 +9,7 @@ import pytest
 
 from signbit.codegen.choose import Limits
 from signbit.codegen.commands.cli import main
+from signbit.codegen.jobs import of_four_bits
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.by_row import ByRow
 from signbit.codegen.plan import make_plan
@@ -23,7 +24,7 @@ from tools.cores import emulated as cores
 from tools.cores import powerpc
 from tools.networks.forced import random_layer_model
 
-MODELS = 12
+MODELS = 8
 INPUTS_A_MODEL = 3
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ON_CORES = ("m0", "m3", "m4", "m55", "riscv32")
@@ -36,6 +37,8 @@ def packed_plans(target: str, seed: int, count: int = MODELS):
     models, plans = [], []
     while len(plans) < count:
         model = random_layer_model(rng)
+        if not of_four_bits(model):
+            continue
         kernel = str(rng.choice(names)) if rng.random() < 0.7 else None
         plan = make_plan(model, f"m{len(plans)}", target, kernel=kernel, pack=True)
         if plan.packs:

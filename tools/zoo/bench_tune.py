@@ -102,7 +102,9 @@ def text(name: str, row: dict) -> str:
         f"{row['networks']} networks were trained on up to {FOLDS} folds of the training and validation part, of "
         f"{row['drawn']} drawn, in {spent['cpu_s'] / 60:.0f} minutes of CPU."
     )
-    parts = [f"### {name}", f"{export.bounds_text(budget)} {said}", f"![the front](img/tune_{name}.png)"]
+    parts = [f"### {name}", f"{export.bounds_text(budget)} {said}"]
+    if len(row["front"]) > 1:
+        parts.append(f"![the front](img/tune_{name}.png)")
     parts.append(table_of(row["front"], columns))
     if "recipe" in row:
         best, recipe = row["best"], row["recipe"]
@@ -144,7 +146,9 @@ def _row(name: str, runs: Path, minutes: float, count: int | None) -> dict:
                 row["recipe"] = _shipped(recipe) or _on_folds(
                     recipe_settings, data, Budget(TARGET), runs / "recipe", jobs
                 )
-        write_whole(PICTURES / f"tune_{name}.png", picture(export.picture(exported, f"{data.name} on {TARGET}")))
+        if len(exported) > 1:
+            drawn = export.picture(exported, f"{data.name} on {TARGET}")
+            write_whole(PICTURES / f"tune_{name}.png", picture(drawn))
         return row
 
 

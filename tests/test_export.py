@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from signbit.codegen.commands.cli import main
 from signbit.codegen.ctext import check_prefix, string_literal
-from signbit.codegen.package import FORMATS
+from signbit.codegen.package import package_files
 from signbit.codegen.plan import make_plan
+from signbit.codegen.publication import Publication
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import Comparison
 from signbit.qmodel.command import run_command
@@ -337,8 +338,10 @@ def test_inspect_counts_test_vectors(model_path, capsys):
 
 @pytest.mark.parametrize("kind", ["arduino", "cmake"])
 def test_examples_of_packages_feed_counts(repository, kind):
-    counts = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1_counts.npz"), "m")).values())
-    plain = "\n".join(FORMATS[kind](make_plan(load(repository / "tests/fixtures/version1.npz"), "m")).values())
+    counts, plain = (
+        b"\n".join(package_files(kind, model, make_plan(model, "m"), Publication()).values()).decode()
+        for model in (load(repository / "tests/fixtures" / name) for name in ("version1_counts.npz", "version1.npz"))
+    )
     assert (
         "counts[M_COUNTS_SIZE];\n" in counts
         and "m_quantize_input(counts, input);\n" in counts

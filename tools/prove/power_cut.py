@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from signbit.codegen.package import FORMATS
+from signbit.codegen.package import FORMATS, package_files
 from signbit.codegen.plan import make_plan
+from signbit.codegen.publication import Publication
 from signbit.codegen.render import header_text
 from signbit.qmodel.atomic import write_folder, write_whole
 from signbit.qmodel.file import save
@@ -65,10 +66,11 @@ def package(folder: Path, rng: random.Random, ignores) -> tuple[list[Step], Call
         (folder / "lib").mkdir()
     recorder = Recorder(folder, ignores)
     kind = rng.choice(sorted(FORMATS))
-    texts = FORMATS[kind](make_plan(random_model(rng.randrange(1 << 30), (9, 3)), "m"))
+    model = random_model(rng.randrange(1 << 30), (9, 3))
+    package_of = package_files(kind, model, make_plan(model, "m"), Publication())
     with recorder:
-        write_folder(folder / "lib", {name: text.encode() for name, text in texts.items()})
-    wanted = {f"lib/{name}": text.encode() for name, text in texts.items()}
+        write_folder(folder / "lib", package_of)
+    wanted = {f"lib/{name}": data for name, data in package_of.items()}
 
     def allowed(at: int, files: State) -> bool:
         there = {name: data for name, data in files.items() if name.startswith("lib/") and name[4] != "."}

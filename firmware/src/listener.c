@@ -158,7 +158,6 @@ static answer_t answer_samples(protocol_t *protocol, uint8_t *payload, uint32_t 
 static answer_t answer_words(uint8_t *payload, uint32_t length)
 {
     protocol_window_t window = { payload, 0, 0 };
-    const word_t *word;
     uint32_t number;
 
     if (length != 4u) {
@@ -174,7 +173,7 @@ static answer_t answer_words(uint8_t *payload, uint32_t length)
     protocol_put_u32(&window, listener.words);
     protocol_put_u32(&window, listener.hops);
     if (number < listener.words) {
-        word = &listener.recent[number % WORDS_KEPT];
+        const word_t *word = &listener.recent[number % WORDS_KEPT];
         protocol_put_u32(&window, number);
         protocol_put_u32(&window, word->hops);
         protocol_put_u16(&window, word->class_index);

@@ -10,9 +10,13 @@ from signbit.codegen.plan import make_plan
 from signbit.codegen.program import Reads
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import compare_all, count_sweep, edge_inputs
+from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer
+from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.merge import Concatenate
+from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import inputs_for, plans_for
 from tools.cores import avr
 from tools.networks.random import quantizations_for, random_model, random_network, with_counts
@@ -138,3 +142,16 @@ def test_every_access_to_constants_goes_through_the_word_for_flash(repository, t
         write_header(tmp_path, model)
         done = compiled(tmp_path, ("gcc", "-std=gnu99", "-Wall", "-Wextra", "-Werror"), text)
         assert done.returncode == 0, done.stderr[:2000]
+
+
+def test_a_concatenation_rounds_by_a_half_beyond_16_bits(emulated):
+    """`1u << 20` is none where an unsigned int has 16 bits: a value that should have been 32 was 31."""
+    weights = np.array([[[[1]]], [[[1]]]], np.int8)
+    one = np.ones(2, np.int16), np.zeros(2, np.int32)
+    branches = [Conv2D(weights, Requantize(*one, 1, 127), inputs=(-1 - number,)) for number in range(2)]
+    merge = Concatenate((-2, -1), 255, (32_767, 16_384), 20)
+    closing = Dense(np.ones((1, 16), np.int8), Logits(np.ones(1, np.int16), np.zeros(1, np.int32)))
+    model = QuantizedModel("halves", (2, 2, 1), 0, (*branches, merge, closing), ("one",), 8).validate()
+    inputs = np.arange(240, dtype=np.uint8).reshape(-1, 4)
+    output = avr.run([make_plan(model, "m")], [inputs])
+    assert [result.first for result in compare_all([model], [inputs], output)] == [""]

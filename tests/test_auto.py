@@ -11,6 +11,7 @@ from signbit.qmodel.data.split import split_samples
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.trainer.learning import auto
+from signbit.trainer.learning.folds import folds_of
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.network import Network
 
@@ -144,15 +145,16 @@ def test_progress_ends_where_the_last_candidate_does():
 
 def test_folds_share_no_sample_and_leave_none_out():
     data = replace(table(300), is_kept_apart=False)
-    folds = auto._folds(data, 3)
+    folds = folds_of(data, 3)
     assert sum(len(fold.validation) for fold in folds) == len(data.train) + len(data.validation)
     many = dataset(np.arange(60_000)[:, None] % 30_000, np.arange(60_000) % 2, ("even", "odd"))
-    assert all(len(fold.train) + len(fold.validation) <= auto.MOST_SAMPLES for fold in auto._folds(many, 2))
+    few = folds_of(many, 2, auto.MOST_SAMPLES)
+    assert all(len(fold.train) + len(fold.validation) <= auto.MOST_SAMPLES for fold in few)
 
 
 def test_groups_are_not_mixed():
     data = replace(table(300), is_kept_apart=True)
-    (only,) = auto._folds(data, 3)
+    (only,) = folds_of(data, 3)
     assert only.train is data.train and only.validation is data.validation and not len(only.test)
 
 

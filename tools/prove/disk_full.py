@@ -105,7 +105,7 @@ WRITES: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "header": (codegen, ("export", "{model}", "-o", "{out}.h", "--test-vectors", "8")),
     "JSON": (codegen, ("export", "{model}", "-o", "{out}.h", "--report", "{out}.json")),
     "page": (codegen, ("export", "{model}", "-o", "{out}.h", "--report", "{out}.html")),
-    **{kind: (codegen, ("package", "{model}", "--format", kind, "-o", "{out}")) for kind in FORMATS},
+    **{kind: (codegen, ("package", "{model}", "--prefix", "net", "--format", kind, "-o", "{out}")) for kind in FORMATS},
     "model": (
         trainer,
         ("--data", "digits", "--model", "dense:200, dense", "--epochs", "1", "--quiet", "--out", "{out}.npz"),

@@ -76,8 +76,7 @@ uint32_t sensor_start(uint32_t rate_hz, uint32_t channels)
 
 uint32_t sensor_read(int16_t *values, uint32_t most)
 {
-    uint32_t left = REG32(DMA_TRANS_COUNT);
-    uint32_t waiting = UINT32_MAX - left - taken;
+    uint32_t waiting = UINT32_MAX - REG32(DMA_TRANS_COUNT) - taken;
     uint32_t count;
 
     if (waiting > RING_SAMPLES) {
@@ -88,7 +87,7 @@ uint32_t sensor_read(int16_t *values, uint32_t most)
     for (uint32_t i = 0; i < count; i++) {
         values[i] = (int16_t)(((int32_t)ring[taken++ % RING_SAMPLES] - 2048) * 16); /* 12 bits to 16 */
     }
-    if (left == 0u && count == waiting) {
+    if (taken == UINT32_MAX) { /* all that the DMA was told to bring */
         begin_ring();
     }
     return count;

@@ -136,6 +136,30 @@ def test_nothing_that_fits_says_so(tune, monkeypatch):
     assert "none of 3 networks is within the budget; allow more" in err
 
 
+def test_a_budget_of_nothing_is_a_budget():
+    over = Budget("cortex-m0", flash_bytes=0, ram_bytes=0, instructions=200).over(Cost(300, 0, 100))
+    assert over == [300, 0, -0.5]
+
+
+def test_time_that_ends_before_anything_fits_says_so(tune):
+    code, out, err = tune("--max-flash", "0", *QUICK, "--timeout", "0.3")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "networks is within the budget; allow more" in err and "--timeout" not in err
+
+
+@pytest.mark.parametrize(
+    ("network", "training", "said"),
+    [("conv9x9:8, dense", "", "9x9"), ("dense", '[training]\naugment = ["sound"]\n', "sound")],
+)
+def test_a_space_of_which_nothing_can_be_trained_says_why(trainer, tmp_path, monkeypatch, network, training, said):
+    monkeypatch.setattr(search, "IDLE_MAX", 3)
+    (tmp_path / "none.toml").write_text(f'networks = ["{network}"]\n{training}')
+    where = ("--space", tmp_path / "none.toml", "--runs", tmp_path / "runs", "--jobs", "1")
+    code, out, err = trainer("tune", *where, "--epochs", "1", "--trials", "1", "--quiet")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "none of 3 networks could be trained; the last: " in err and said in err
+
+
 def test_costs_are_those_that_inspect_predicts(digits):
     settings = default_settings(model="conv3x3:14 pool2, conv3x3:21, dense")
     for budget in (Budget("cortex-m0"), Budget("cortex-m0", flash_bytes=2000), Budget("cortex-m4", ram_bytes=600)):
@@ -469,6 +493,48 @@ def test_a_database_that_is_not_there_is_one_line_without_its_password(tune, mon
     assert "secret" not in err and err.count("\n") == 1
 
 
+def test_a_study_s_name_that_is_unknown_does_not_show_the_password(tmp_path):
+    with pytest.raises(SignbitError, match="not in sqlite:") as error:
+        study.open_study(f"sqlite:///{tmp_path / 'new.db'}", "nobody")
+    assert "\n" not in str(error.value)
+    assert study._shown("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+@pytest.mark.parametrize("objectives", [1, 3])
+def test_a_study_of_somebody_else_is_left_alone(tune, tmp_path, objectives, trials):
+    import optuna
+
+    (tmp_path / "runs").mkdir()
+    url = f"sqlite:///{tmp_path / 'runs' / 'study.db'}"
+    other = optuna.create_study(storage=url, study_name="digits-cortex-m0", directions=["minimize"] * objectives)
+    other.optimize(lambda trial: (0.5,) * objectives, n_trials=trials)
+    ways = [("--front",), ("--reap",), ("--export", tmp_path / "front")]
+    if trials or objectives == 1:
+        ways.append((*QUICK, "--trials", "1"))
+    for words in ways:
+        code, out, err = tune(*words)
+        assert (code, out) == (2, "") and err.count("\n") == 1
+        assert err == "error: study 'digits-cortex-m0' is not one of `signbit tune`; name another --study\n"
+
+
+def test_a_study_that_can_t_be_written_says_why(tune, tmp_path):
+    assert tune(*QUICK, "--trials", "1")[0] == 0
+
+    def write_nothing(connection, *_):
+        connection.execute("pragma query_only = on")
+
+    from sqlalchemy import event
+    from sqlalchemy.pool import Pool
+
+    event.listen(Pool, "connect", write_nothing)
+    try:
+        code, _, err = tune(*QUICK, "--trials", "2")
+    finally:
+        event.remove(Pool, "connect", write_nothing)
+    assert code == 2 and "attempt to write a readonly database" in err and err.count("\n") == 1
+
+
 def test_a_database_that_is_lost_is_one_line(tune, tmp_path, monkeypatch):
     def lose(*_):
         (tmp_path / "runs" / "study.db").write_bytes(b"")
@@ -492,6 +558,23 @@ SPACES = {
     "a value that can't be": ('networks = ["dense"]\n[training]\nepochs = [0]', "epochs is 0, but must be"),
     "an empty list": ('networks = ["dense"]\n[training]\nepochs = []', "[training] epochs must be a list"),
     "a range the wrong way": ('networks = ["dense"]\n[training]\nlr = { from = 2, to = 1 }', "[training] lr must be"),
+    "braces with a width": (
+        'networks = ["dense:{n:>99999999999}, dense"]\n[network]\nn = [1]',
+        "braces hold a name of [network] and nothing else",
+    ),
+    "a number of too many digits": (f'networks = ["dense"]\n[training]\nepochs = [{"9" * 5000}]', "is not TOML"),
+    "a step without end": (
+        'networks = ["dense"]\n[training]\nlr = { from = 0.1, to = 0.2, step = inf }',
+        "with a step that fits into it",
+    ),
+    "a range without end": (
+        'networks = ["dense:{n}, dense"]\n[network]\nn = { from = 1, to = 1e400 }',
+        "[network] n must be",
+    ),
+    "a number beyond all floats": (
+        f'networks = ["dense"]\n[training]\nlr = {{ from = 0.1, to = {10**400} }}',
+        "[training] lr must be",
+    ),
     "a name twice": (
         'networks = ["dense:{lr}, dense"]\n[network]\nlr = [1]\n[training]\nlr = [0.1]',
         "names two things",
@@ -507,6 +590,21 @@ def test_a_space_that_can_t_be_is_one_line(tmp_path, case):
     with pytest.raises(SignbitError) as error:
         read_space(path)
     assert said in str(error.value) and str(error.value).startswith("--space ") and "\n" not in str(error.value)
+    assert str(error.value).count("template ") < 2
+
+
+def test_a_range_ends_at_its_last_step(tmp_path, recwarn):
+    import optuna
+
+    path = tmp_path / "space.toml"
+    path.write_text(
+        'networks = ["dense:{n}, dense"]\n[network]\nn = { from = 7, to = 36, step = 7 }\n'
+        "[training]\nlr = { from = 0.1, to = 0.35, step = 0.1 }\n"
+    )
+    space = read_space(path)
+    assert (space.network["n"].high, space.training["lr"].high) == (35, 0.3)
+    space.draw(optuna.create_study().ask())
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (64, 1, 6), (30,)])

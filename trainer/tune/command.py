@@ -68,7 +68,7 @@ def _search(problem: Problem, begun, runs: Path, options: argparse.Namespace, pr
         return EXIT_SIGNAL + stop.number
     found = front(begun)
     if not found:
-        raise SignbitError(reason or "no network was trained in that time; allow more --timeout")
+        raise SignbitError(reason)
     if reason:
         note(reason)
     return _print_front(begun, options, found)
@@ -81,7 +81,7 @@ def _print_front(begun, options: argparse.Namespace, found: list[Found] | None =
     elif not found:
         raise SignbitError(f"study {begun.study_name!r} has no network that is trained and within the budget yet")
     else:
-        print_front(console(), found, begun.user_attrs[study.FACTS]["folds"])
+        print_front(console(), found, study.facts_of(begun)["folds"])
     return EXIT_OK
 
 

@@ -36,7 +36,8 @@ class Budget:
     def over(self, cost: Cost) -> list[float]:
         """How much of each bound is exceeded, as a part of it; at most 0 where it is kept."""
         pairs = zip(astuple(cost), self.bounds, strict=True)
-        return [-1.0 if most is None else value / most - 1 for value, most in pairs]
+        # a bound may be 0
+        return [-1.0 if most is None else (value - most) / max(most, 1) for value, most in pairs]
 
 
 def cores() -> list[str]:

@@ -8,7 +8,7 @@ from signbit.console import Column, print_table
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.tune.cost import Cost
 from signbit.trainer.tune.search import KEY
-from signbit.trainer.tune.study import FACTS
+from signbit.trainer.tune.study import facts_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Found:
 
 def front(study) -> list[Found]:
     """Each network once, the smallest first."""
-    training = study.user_attrs[FACTS]["space"]["training"]
+    training = facts_of(study)["space"]["training"]
     found: dict[str, Found] = {}
     for trial in sorted(study.best_trials, key=lambda trial: trial.number):
         attributes = trial.user_attrs

@@ -27,6 +27,8 @@ KEY = "key"
 """A trial's attribute, and the name of its folder: the hash of its network, its options and its data."""
 COUNTS = "right", "count"
 """A finished trial's attributes: validation samples of all folds that were classified right, and how many there are."""
+ERROR = "error"
+"""A trial's attribute: why its network doesn't fit the data, or wasn't trained to the end."""
 CLEARLY = 2
 """A trial so many standard errors below one that costs no more is ended."""
 IDLE_MAX = 200
@@ -126,11 +128,22 @@ class Search:
                 self.study.optimize(self._trial, timeout=timeout_s, n_jobs=self.jobs.count, callbacks=[enough])
             except Stopped:
                 raise Stopped(signals()) from None
+        if not self._keys(complete):
+            return self._why_none()
         if self._idle < IDLE_MAX:
             return None
-        if self._keys(complete):
-            return f"the last {IDLE_MAX} trials drew nothing that is new and within the budget"
-        return f"none of {IDLE_MAX} networks is within the budget; allow more, or give a --space of smaller ones"
+        return f"the last {IDLE_MAX} trials drew nothing that is new and within the budget"
+
+    def _why_none(self) -> str:
+        """Why no network of the study is trained."""
+        pruned = (require_optuna().trial.TrialState.PRUNED,)
+        drawn = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False, states=pruned)]
+        errors = [values[ERROR] for values in drawn if ERROR in values]
+        if errors and len(errors) == len(drawn):
+            return f"none of {len(drawn)} networks could be trained; the last: {errors[-1]}"
+        if any(max(values[OVER]) > 0 for values in drawn):
+            return f"none of {len(drawn)} networks is within the budget; allow more, or give a --space of smaller ones"
+        return "no network was trained in that time; allow more --timeout"
 
     def _trial(self, trial) -> tuple[float, ...]:
         """Accuracy over the folds, bytes and instructions of what the trial draws."""
@@ -146,7 +159,7 @@ class Search:
             found = cost(settings, self.problem.prepared(settings), self.problem.budget)
         except SignbitError as error:
             trial.set_user_attr(OVER, [1.0] * len(self.problem.budget.bounds))
-            trial.set_user_attr("error", str(error))
+            trial.set_user_attr(ERROR, str(error))
             raise optuna.TrialPruned(str(error)) from None
         over = self.problem.budget.over(found)
         trial.set_user_attr(OVER, over)
@@ -161,11 +174,11 @@ class Search:
             for name in COUNTS:
                 trial.set_user_attr(name, twin.user_attrs[name])
             return tuple(twin.values)
-        self._idle = 0
         return self._trained(trial, settings, found, key)
 
     def _trained(self, trial, settings: Settings, found: Cost, key: str) -> tuple[float, ...]:
         optuna = require_optuna()
+        idle, self._idle = self._idle, 0
         network, folder = trial.user_attrs["network"], self.runs / key
         folder.mkdir(parents=True, exist_ok=True)
         described = {"network": network, **asdict(found), "settings": settings.as_dict()}
@@ -192,7 +205,8 @@ class Search:
             return right / count, found.flash_bytes, found.instructions
         except (SignbitError, Died) as error:
             said = f"failed: {error}"
-            trial.set_user_attr("error", str(error))
+            trial.set_user_attr(ERROR, str(error))
+            self._idle = idle
             raise optuna.TrialPruned(said) from None
         finally:
             self.progress.ended(trial.number, f"{said}  {network}")

@@ -17,7 +17,8 @@ A value is one of a list, or a number of a range.  Names in [training] are the o
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from importlib import resources
 from numbers import Real
 from pathlib import Path
@@ -30,6 +31,8 @@ from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network.architecture import parse
 
 FILE_BYTES_MAX = 1 << 20
+NUMBER_MAX = 1 << 53
+"""Of a range: Optuna keeps numbers as floats."""
 TABLES = {"networks", "network", "training"}
 NOT_TRAINING = {"data", "model", "hidden", "binarize", "seed"}
 """Settings that are not a search's to choose: templates are the model, weights have one bit, seeds are to retrain."""
@@ -110,6 +113,11 @@ def braces(template: str) -> list[str]:
     return list(dict.fromkeys(name for _, name, _, _ in Formatter().parse(template) if name is not None))
 
 
+def _has_formats(template: str) -> bool:
+    """Whether braces hold more than a name, such as a width, which could be of any length."""
+    return any(form or conversion for _, _, form, conversion in Formatter().parse(template))
+
+
 def default_space(input_shape: Shape) -> Space:
     """The package's own for inputs of this shape: vectors, time series or images."""
     kind = "vectors" if len(input_shape) == 1 else "series" if 1 in input_shape[:2] else "images"
@@ -129,10 +137,11 @@ def _space(text: str, file: str) -> Space:
     try:
         values = tomllib.loads(text)
         return _checked(values)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SignbitError(f"--space {file}: is not TOML: {error}") from None
     except SignbitError as error:
         raise SignbitError(f"--space {file}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        # ValueError is Python's own for an integer of thousands of digits
+        raise SignbitError(f"--space {file}: is not TOML: {error}") from None
 
 
 def _checked(values: dict) -> Space:
@@ -162,8 +171,10 @@ def _check_template(template: str, network: Mapping[str, Parameter]) -> None:
     """Raises SignbitError unless the template gives a network with the first value of each name."""
     try:
         names = braces(template)
+        if _has_formats(template):
+            raise SignbitError("braces hold a name of [network] and nothing else")
         if missing := [name for name in names if name not in network]:
-            raise SignbitError(f"template {template!r}: [network] has no {missing[0]!r}")
+            raise SignbitError(f"[network] has no {missing[0]!r}")
         text = template.format(**{name: network[name].ends[0] for name in names})
     except (ValueError, LookupError, AttributeError) as error:
         raise SignbitError(f"template {template!r}: {error}") from None
@@ -183,19 +194,27 @@ def _parameter(where: str, value: object) -> Parameter:
         span = Span(value["from"], value["to"], value.get("step"), value.get("log", False))
         numbers = [span.low, span.high, *([] if span.step is None else [span.step])]
         is_possible = (
-            all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers)
+            all(type(one) in (int, float) and abs(one) <= NUMBER_MAX for one in numbers)
             and span.low < span.high
-            and (span.step is None or (span.step > 0 and not span.log))
+            and (span.step is None or (0 < span.step <= span.high - span.low and not span.log))
             and (not span.log or span.low > 0)
             and isinstance(span.log, bool)
         )
         if is_possible:
-            return span if all(isinstance(one, int) for one in numbers) else _real(span)
+            return _in_steps(span if all(isinstance(one, int) for one in numbers) else _real(span))
     raise SignbitError(
-        f"{where} must be a list of values, or a range {{ from = 1, to = 9 }} with a step, or log = true for numbers "
-        "above 0"
+        f"{where} must be a list of values, or a range {{ from = 1, to = 9 }} with a step that fits into it, or "
+        "log = true for numbers above 0"
     )
 
 
 def _real(span: Span) -> Span:
     return Span(float(span.low), float(span.high), None if span.step is None else float(span.step), span.log)
+
+
+def _in_steps(span: Span) -> Span:
+    """The same numbers, with the last one as the end; Optuna does this, too, and warns."""
+    if span.step is None:
+        return span
+    low, high, step = (Decimal(str(one)) for one in (span.low, span.high, span.step))
+    return replace(span, high=type(span.low)(low + (high - low) // step * step))

@@ -64,19 +64,28 @@ def begin_study(url: str, name: str, facts: dict):
             directions=list(OBJECTIVES.values()),
             load_if_exists=True,
         )
-        made.set_metric_names(list(OBJECTIVES))
+        is_new = len(made.directions) == len(OBJECTIVES) and not made.get_trials(deepcopy=False)
+        if is_new and FACTS not in made.user_attrs:
+            made.set_metric_names(list(OBJECTIVES))
+            made.set_user_attr(FACTS, facts)
         return made
 
     study = _persistent(url, create)
-    if FACTS not in study.user_attrs:
-        study.set_user_attr(FACTS, facts)
     check_facts(study, facts)
     return study
 
 
+def facts_of(study) -> dict:
+    """What all its trials have in common; raises SignbitError where `tune` did not make the study."""
+    try:
+        return study.user_attrs[FACTS]
+    except KeyError:
+        raise SignbitError(f"study {study.study_name!r} is not one of `signbit tune`; name another --study") from None
+
+
 def check_facts(study, facts: dict) -> None:
     """Raises SignbitError where a study is one of other data, another budget or another space."""
-    known = study.user_attrs[FACTS]
+    known = facts_of(study)
     if odd := [name for name, value in facts.items() if known.get(name) != value]:
         texts = f" is {known.get(odd[0])}, not {facts[odd[0]]}"
         which = texts if len(texts) < FACT_SHOWN else " is another"
@@ -89,9 +98,11 @@ def open_study(url: str, name: str):
     """A study that is there already."""
     optuna = require_optuna()
     try:
-        return _persistent(url, lambda: optuna.load_study(study_name=name, storage=_storage(url)))
+        study = _persistent(url, lambda: optuna.load_study(study_name=name, storage=_storage(url)))
     except KeyError:
-        raise SignbitError(f"--study {name!r} is not in {url}; name one that is, or search first") from None
+        raise SignbitError(f"--study {name!r} is not in {_shown(url)}; name one that is, or search first") from None
+    facts_of(study)
+    return study
 
 
 def work_on(url: str, action):
@@ -173,6 +184,11 @@ def _explained(url: str, action, *expected: type[Exception]):
         found = [cause for cause in causes if isinstance(cause, expected)]
         if not found:
             raise
-        reason = str(found[0]).strip().split("\n", 1)[0]
-        shown = PASSWORD.sub(r"://\1:***@", url)
-        raise SignbitError(f"--storage {shown}: {reason}") from None
+        # what it began with: Optuna's own words for any failure blame the data
+        reason = str(found[-1]).strip().split("\n", 1)[0]
+        raise SignbitError(f"--storage {_shown(url)}: {reason}") from None
+
+
+def _shown(url: str) -> str:
+    """A database's URL without the password."""
+    return PASSWORD.sub(r"://\1:***@", url)

@@ -254,7 +254,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_reject(trainer, tmp_path, monke
     plain = keeper.Keeper.__call__
 
     def stop(self, training):
-        self._signal = next(notes, None)
+        self._signalled = lambda: next(notes, None)
         plain(self, training)
 
     monkeypatch.setattr(keeper.Keeper, "__call__", stop)

@@ -21,7 +21,7 @@ class Sensor:
 
     @property
     def name(self) -> str:
-        """Of what is read at a time."""
+        """The word for what is read at a time."""
         if self.plan.streams:
             return "hop"
         return "samples" if self.plan.front_end else "counts" if self.plan.input else "input"

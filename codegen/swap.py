@@ -35,7 +35,7 @@ class Swap:
     limits: CArray
     members: tuple[CArray, ...]
     block: bytes = b""
-    """Of the plan's own model; empty while the layout is being found."""
+    """The plan's own model's; empty while the layout is being found."""
 
     @property
     def padding_bytes(self) -> int:
@@ -43,7 +43,7 @@ class Swap:
 
     @property
     def size_bytes(self) -> int:
-        """Of a block."""
+        """Size of a block."""
         return HEAD.size + sum(member.size_bytes for member in self.members) + self.padding_bytes + 4
 
     @property
@@ -114,7 +114,7 @@ def _own_arrays(plan) -> list[CArray]:
 
 
 def _layout(plan, swap: Swap) -> bytes:
-    """SHA-256 of the header without name, hash, numbers and prefix of the model, which the signbit's version isn't."""
+    """SHA-256 of the header without the model's name, hash, numbers and prefix, and without signbit's version."""
     layers = tuple(
         replace(layer, symbol=f"model_layer{layer.index}", job=_without_shift(layer.job)) for layer in plan.layers
     )

@@ -61,7 +61,7 @@ def _direction(rng, around: np.ndarray) -> np.ndarray:
 HAPT_PEOPLE = (1, 2, 6)
 """One for each part."""
 HAPT_ROWS = (300, 100)
-"""Of each activity's two stretches.  Each ends with a transition."""
+"""Rows of each activity's two stretches.  Each ends with a transition."""
 HAPT_TRANSITION_ROWS = 10
 
 

@@ -26,7 +26,7 @@ from tools.prove.load_cut import FlashDevice, block_of
 
 CHUNK = 48
 SHIFT_AT = -6
-"""Of the device model's first shift: two of them and the CRC end its block."""
+"""Where the device model's first shift is: two of them and the CRC end its block."""
 
 
 @pytest.fixture(scope="module")

@@ -339,7 +339,7 @@ def test_cmake_library_builds_and_its_example_classifies(model, tmp_path):
 
 @pytest.mark.parametrize("target", ["portable", "cortex-m4"])
 def test_cmake_library_is_found_as_a_folder_and_where_it_is_installed(model, tmp_path, target):
-    """Of a core's library this computer compiles the plain C."""
+    """From a core's library this computer compiles the plain C."""
     folder = tmp_path / "wren"
     assert package(model, "cmake", folder, *PUBLICATION, "--target", target) == 0
     cmake("-S", folder, "-B", tmp_path / "build")
@@ -543,7 +543,7 @@ def test_a_header_that_hides_the_system_s_is_refused(model, tmp_path, capsys, pr
 
 
 def test_headers_that_the_compiler_finds_are_known():
-    """Of C's own, as they are on this computer."""
+    """C's own headers, as they are on this computer."""
     text = "\n".join(f"#include <{name}.h>" for name in sorted({*C_HEADERS.split()} - {"stdbit", "stdckdint"}))
     subprocess.run(["gcc", "-std=c11", "-fsyntax-only", "-x", "c", "-"], input=text, text=True, check=True)
 

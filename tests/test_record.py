@@ -143,7 +143,7 @@ def test_a_silent_microphone_ends_it(microphone, capsys, tmp_path):
     microphone.takes += [GOOD] + [SILENT] * 5
     code, _, err = run(capsys, tmp_path, "--word", "yes")
     assert code == 2 and err.startswith("error: 5 takes in a row were no good (nothing was heard")
-    assert "1 clips are kept" in err and [path.name for path in (tmp_path / "yes").iterdir()] == ["001.wav"]
+    assert "clips kept: 1" in err and [path.name for path in (tmp_path / "yes").iterdir()] == ["001.wav"]
 
 
 def test_microphones_are_listed(microphone, capsys):

@@ -60,7 +60,7 @@ MACRO_F1_BARS = {"activity-600.npz": (600, 0.915), "activity-1k3.npz": (1331, 0.
 CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}
 """Some model must reach the accuracy in per cent within so many estimated cycles."""
 PREDICTED_WITHIN = 0.25
-"""Of what kernels in C become, flash and instructions, a compiler decides."""
+"""A compiler decides what flash and instructions kernels in C become."""
 COMPILERS_DIFFER = 0.1
 """Another release of gcc makes other code of C."""
 RECOUNTED_MACS_MAX = 1_500_000_000
@@ -402,7 +402,7 @@ def test_ctrl_c_leaves_nothing_half_written(places):
 
 
 def command_lines():
-    """Of every process on a Linux machine."""
+    """Those of every process on a Linux machine."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")

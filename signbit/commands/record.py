@@ -1,7 +1,7 @@
 """`signbit record DIR --word WORD`: Record clips of a word with a microphone, for training.
 
 Each clip is a file DIR/WORD/NUMBER.wav; `signbit train --data DIR` takes the folder.  Takes that are silent, clipped or
-cut off are repeated, and the others cut to the second in whose middle the word is.  Numbers go on after those that are
+cut off are repeated, and the others cut to the second around the word.  Numbers go on after those that are
 there, and no file is ever overwritten.
 """
 
@@ -77,7 +77,7 @@ def _record(screen: Console, stream, folder: Path, options: argparse.Namespace) 
             faults += 1
             screen.print(f"{label}  again: {take.fault}", style="yellow")
             if faults == FAULTS_MAX:
-                raise SignbitError(f"{faults} takes in a row were no good ({take.fault}); {kept} clips are kept")
+                raise SignbitError(f"{faults} takes in a row were no good ({take.fault}); clips kept: {kept}")
             continue
         path = free_path(folder, options.speaker)
         write_whole(path, wav(take.clip, options.rate))

@@ -10,7 +10,7 @@ LOUD = 200.0
 ABOVE_FLOOR = 4.0
 """How far the loudest 10 ms must be above the quiet ones, and a word's frames are, as a factor: 12 dB."""
 PART_OF_PEAK = 0.1
-"""Frames weaker than this part of the loudest are none of a word's: 20 dB."""
+"""Frames weaker than this part of the loudest are not of the word: 20 dB."""
 CLIPPED = 32_700
 CLIPPED_SAMPLES = 8
 QUIET_PERCENT = 20
@@ -44,7 +44,7 @@ def judge(samples: np.ndarray, clip_samples: int, rate_hz: int) -> Take:
 
 
 def rms(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Of each 10 ms, float64 (frames,), without the mean of all; 0 where there is less than a frame."""
+    """RMS of each 10 ms, float64 (frames,), less the mean of all; 0 where there is less than a frame."""
     frame = rate_hz // FRAMES_A_SECOND
     whole = samples[: len(samples) // frame * frame].astype(np.float64)
     if not len(whole):

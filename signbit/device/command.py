@@ -153,12 +153,12 @@ def listen(options: argparse.Namespace) -> int:
             for word in heard:
                 print_word(screen, word, labels, listening.hop_s, options.json)
     if listener.lost:
-        note(f"{listener.lost} words were lost: the board keeps few, and nobody asked in time")
+        note(f"words lost: {listener.lost}; the board keeps few, and nobody asked in time")
     return EXIT_OK
 
 
 def load_model(options: argparse.Namespace) -> int:
-    """Put another model in the place of the device's; exit code 1 if the device does not report it afterwards."""
+    """Put another model in place of the device's; exit code 1 if the device does not report it afterwards."""
     model = load(options.model)
     with open_port(options.port or find_port()) as stream:
         link = _link(stream, options)

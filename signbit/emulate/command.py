@@ -27,7 +27,7 @@ from signbit.qmodel.stream import Word, check_streams
 from signbit.qmodel.untrusted import shown
 
 STREAM_CORE = "m4"
-"""That a sound goes to where no core is named."""
+"""The core that a sound goes to if none is named."""
 
 
 def print_results(screen: Console, results: list[CoreResult]) -> None:

@@ -88,5 +88,5 @@ def differences(model: QuantizedModel, rows: np.ndarray, logits: list[tuple[int,
 
 
 def step_of(model: QuantizedModel) -> int:
-    """Hops between the answers of firmware that is not told."""
+    """Hops between the answers of firmware that is not asked for others."""
     return model.decision.hops if model.decision else 1

@@ -49,10 +49,11 @@ class Jobs(AbstractContextManager):
             self._executor = self._client.get_executor(pure=False)
 
     def __exit__(self, *error) -> None:
-        self._executor.shutdown(cancel_futures=True) if self._client is None else self._executor.shutdown()
         if self._client is None:
+            self._executor.shutdown(cancel_futures=True)
             self._folder.cleanup()
         else:
+            self._executor.shutdown()
             self._client.close()
 
     def submit(self, function: Callable, *arguments) -> Future:

@@ -126,7 +126,7 @@ class Link:
         return [_parsed(LayerTicks, self.request(Request.PROFILE, head + struct.pack("<H", k))) for k in layers]
 
     def listen(self, source: Source, step: int = 0) -> Listening:
-        """Begin to listen anew, with an answer every `step` hops (0: as the model says), or stop."""
+        """Start listening, with an answer every `step` hops (0: as the model says), or stop."""
         return _parsed(Listening, self.request(Request.LISTEN, struct.pack("<BH", source, step)))
 
     def send_samples(self, number: int, samples: bytes) -> Progress:

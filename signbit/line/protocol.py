@@ -382,7 +382,7 @@ class Listening:
     step: int
     """Hops from one answer to the next."""
     answers: int
-    """That a word looks back on; 0 if the model names none."""
+    """How many of them a word looks back on; 0 if the model names none."""
 
     LAYOUT = struct.Struct("<IIHHH")
 

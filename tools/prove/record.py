@@ -40,7 +40,7 @@ class Record:
 
 
 def code_hash(row: Row) -> str:
-    """Of all that the row covers, by names and contents; documents and models are no code."""
+    """A hash of all that the row covers, by names and contents; documents and models are no code."""
     digest = hashlib.sha256()
     for place in (*row.covers, "tools/prove/row.py"):
         path = ROOT / place

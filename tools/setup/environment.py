@@ -27,7 +27,7 @@ CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 LOCK = Path(__file__).with_name("lock.txt")
 PYTHON = f'python_version == "{sys.version_info.major}.{sys.version_info.minor}"'
 MARKER = f'; {PYTHON} and sys_platform == "{sys.platform}" and platform_machine == "{platform.machine()}"'
-"""Of the lock's lines for this Python on this kind of machine."""
+"""How the lock marks lines for this Python on this kind of machine."""
 OTHER_FILE = "Expected sha256"
 """pip's words for a file that is not the one with the hash."""
 APT_PACKAGES = {

@@ -51,17 +51,17 @@ SPEAKER = "^([^_]+)_"
 
 @dataclass(frozen=True)
 class Words:
-    """A folder of recordings, a folder a word: which are to be named, and which are all one, unknown."""
+    """A folder of recordings, with a folder for each word: which are to be named, and which are all one, unknown."""
 
     folder: Path
     named: tuple[str, ...]
     unknown: tuple[str, ...]
     speakers: int
-    """That file names begin with; 0 if they don't."""
+    """How many of them file names begin with; 0 if they don't."""
 
     @property
     def options(self) -> list[str]:
-        """Of `signbit train`."""
+        """Options for `signbit train`."""
         unknown = ["--unknown", ",".join(self.unknown)] if self.unknown else []
         has_lists = any(self.folder.glob("*.csv"))
         groups = ["--group-pattern", SPEAKER] if self.speakers > 2 and not has_lists else []
@@ -101,7 +101,7 @@ def find_words(data: Path | None) -> Words:
     files = {each.name: _sounds(each) for each in sorted(folder.iterdir()) if each.is_dir()}
     clips = {name: found for name, found in files.items() if found and name not in NOISE_FOLDERS}
     most = max(map(len, clips.values()), default=0)
-    # of the words that are there to be told apart from others there are fewer clips
+    # words that are there only to be told apart from the others have fewer clips
     few = [name for name, found in clips.items() if 2 * len(found) < most and name != UNKNOWN_LABEL]
     named = [name for name in clips if name not in (*few, UNKNOWN_LABEL)]
     if len(named) < 2 or most < CLIPS_LEAST or not (few or UNKNOWN_LABEL in clips):

@@ -30,7 +30,7 @@ COUNT_WORTH = np.array([1 / 720] * 3 + [np.radians(0.0175)] * 3)
 """What one count of the telephone's sensors is worth, in the same units."""
 TEST_PEOPLE = frozenset((2, 4, 9, 10, 12, 13, 18, 20, 24))
 VALIDATION_PEOPLE = frozenset((6, 17, 27))
-"""Of the 21 others every seventh, from the fourth on."""
+"""Every seventh of the 21 others, from the fourth on."""
 SIGNALS = re.compile(r"acc_exp(\d+)_user(\d+)\.txt")
 ARCHIVE = "hapt_counts.npz"
 BYTES_MAX = 1 << 28

@@ -48,7 +48,7 @@ TARGET = "cortex-m0"
 TABLE = "breast_cancer"
 TABLE_BUDGET = Budget(TARGET, 4096, None, 10_000)
 MINUTES = {"digits-mlp": 6.0, "digits-conv": 30.0, TABLE: 5.0}
-"""Of each search."""
+"""For each search."""
 SPENT = "spent.json"
 
 
@@ -90,7 +90,7 @@ def write_documents() -> None:
 
 
 def text(name: str, row: dict) -> str:
-    """A search in the document: what it cost, its front, and what its best network and the recipe are worth."""
+    """A search in the document: what it cost, its front, and how good its best network and the recipe are."""
     columns = (
         ("network", lambda one: f"`{one['network']}`"),
         ("test accuracy", lambda one: f"{one['test_accuracy_mean']:.2%} ± {100 * one['test_accuracy_sd']:.2f}"),
@@ -179,7 +179,7 @@ def _spent(runs: Path) -> Spent:
 
 
 def _cpu_s() -> float:
-    """Of this process and of those that it started and that ended."""
+    """Seconds of CPU of this process and of those that it started and that ended."""
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

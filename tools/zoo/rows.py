@@ -109,7 +109,7 @@ def _run_values(run: Run, record: dict) -> dict:
 
 
 def _macro_f1(parts: Sequence[dict], shipped: int) -> dict[str, float]:
-    """That of the test part; nothing where an older trainer did not report it."""
+    """Macro F1 on the test part; nothing where an older trainer did not report it."""
     found = [part["test"][MACRO_F1] for part in parts if MACRO_F1 in part["test"]]
     if len(found) < len(parts):
         return {}

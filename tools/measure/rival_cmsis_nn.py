@@ -16,7 +16,6 @@ from tools.measure.rival_code import Compiler, Counted, commit_of, compile_all, 
 NAME = "CMSIS-NN"
 SEED = 2015
 FLAGS = ("-Ofast", "-std=gnu17")
-ONE_BIT_INPUTS = "dense 1024→1024, one-bit activations"
 MULTIPLIER = 1 << 30
 """One half in Q31, the scale of every output beside `Layer.shift`."""
 

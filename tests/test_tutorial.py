@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from signbit.trainer.command.options import train_parser
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
 from tools.documents import tutorial_pictures
-from tools.documents.blocks import ROOT, block
+from tools.documents.blocks import README, ROOT, TABLES, block
 from tools.documents.tutorial_pictures import PICTURES, TUTORIAL, with_latent_weights
 
 UPDATE = "SIGNBIT_UPDATE_GOLDEN"
@@ -303,11 +304,17 @@ def test_figures_of_mnist_are_those_we_promise(figures):
         assert held / row["count"] >= bar, key
 
 
+def pictures_in(document: Path) -> list[tuple[str, str]]:
+    """Descriptions and file names."""
+    return re.findall(r"!\[([^\]]+)\]\([^)]*\bimg/([^)]+)\)", document.read_text())
+
+
 def test_every_picture_is_shown_described_and_small():
-    shown = re.findall(r"!\[([^\]]+)\]\(img/([^)]+)\)", TUTORIAL.read_text())
-    of_others = {"page.png", *(path.name for path in PICTURES.glob("accuracy_*.png"))}
-    assert {name for _, name in shown} == {path.name for path in PICTURES.iterdir()} - of_others
-    for description, name in shown:
+    documents = (README, TABLES, *TUTORIAL.parent.glob("*.md"))
+    assert {name for document in documents for _, name in pictures_in(document)} == {
+        path.name for path in PICTURES.iterdir()
+    }
+    for description, name in pictures_in(TUTORIAL):
         data = (PICTURES / name).read_bytes()
         assert data.startswith(b"\x89PNG") and len(data) < PICTURE_BYTES_MAX
         assert len(description) > 40

@@ -283,3 +283,19 @@ def test_streams_that_can_not_be_emulated_are_refused(arguments, words, monkeypa
     monkeypatch.setattr(emulate_command, "missing", lambda cores: None)
     with pytest.raises(SignbitError, match=words):
         emulate_command.main(arguments)
+
+
+@pytest.mark.parametrize(("missing_rows", "words"), [(1, r"a\.wav: has .* s; words first answers after"), (0, "built")])
+def test_a_sound_without_an_answer_is_refused_before_anything_is_built(tmp_path, monkeypatch, missing_rows, words):
+    def build(*_):
+        raise SignbitError("built")
+
+    monkeypatch.setattr(emulate_command, "missing", lambda cores: None)
+    monkeypatch.setattr(emulate_command, "build", build)
+    model = eager(front_end_model(0, *FRONT_ENDS[0]))
+    save(dataclasses.replace(model, name="words"), tmp_path / "words.npz")
+    rows = stream.first_hops(model.front_end) * model.front_end.hop - missing_rows
+    assert len(stream.answers(model, sound(model)[:rows], 1)[0]) == 1 - missing_rows
+    save_sound(tmp_path / "a.wav", sound(model)[:rows, 0], model.front_end.rate_hz)
+    with pytest.raises(SignbitError, match=words):
+        emulate_command.main([str(tmp_path / "words.npz"), "--stream", str(tmp_path / "a.wav")])

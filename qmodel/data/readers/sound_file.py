@@ -63,7 +63,8 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
             raise
         if str(error).startswith(OTHER_KIND):
             return _read_by_library(path)
-        raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({error})") from None
+        reason = str(error) or "it ends too early"
+        raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({reason})") from None
     frame_bytes = width_bytes * channels
     samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
     return samples.astype(np.int16).reshape(-1, channels) - np.int16(128 if width_bytes == 1 else 0), rate_hz

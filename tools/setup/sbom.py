@@ -40,6 +40,6 @@ def _package(name: str) -> dict:
     """A package of this environment."""
     found = metadata.metadata(name)
     purl = f"pkg:pypi/{name.lower()}@{found['Version']}"
-    licence = found["License-Expression"]
+    licence = found.get("License-Expression")
     known = {"licenses": [{"expression": licence}]} if licence else {}
     return {"type": "library", "bom-ref": purl, "name": name, "version": found["Version"], "purl": purl, **known}

@@ -352,6 +352,22 @@ def test_a_trial_without_a_heartbeat_is_given_to_the_next_worker(tune, tmp_path,
     assert made.ask().suggest_int("width", 1, 100) == drawn
 
 
+def test_a_trial_that_was_given_back_is_not_taken_for_dead(tmp_path, monkeypatch):
+    """It was: by its old mark, until its next worker had marked it."""
+    import optuna
+
+    monkeypatch.setattr(study, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(study, "GRACE_S", 1)
+    made = study.begin_study(f"sqlite:///{tmp_path / 'study.db'}", "one", {"a": 1})
+    trial = made.ask()
+    made._storage.record_heartbeat(trial._trial_id)
+    study.give_back(made, trial._trial_id)
+    time.sleep(2.1)
+    assert made.ask().number == trial.number
+    optuna.storages.fail_stale_trials(made)
+    assert [one.state.name for one in made.trials] == ["RUNNING"]
+
+
 def test_no_trial_is_taken_twice(tmp_path):
     """By workers that look for one at the same moment; Optuna alone gave the same to two of them over SQLite."""
     made = study.begin_study(f"sqlite:///{tmp_path / 'study.db'}", "one", {"a": 1})

@@ -126,8 +126,15 @@ def reap(study) -> int:
 
 
 def give_back(study, trial_id: int) -> None:
-    """Let a trial that was begun be begun again, with all that was drawn for it."""
+    """Let a trial that was begun be begun again, with all that was drawn for it.
+
+    Without its mark: by an old one it would look as if its next worker had died before that one can mark it.
+    """
+    from optuna.storages._rdb.models import TrialHeartbeatModel as Mark
+
     study._storage.set_trial_state_values(trial_id, state=require_optuna().trial.TrialState.WAITING)
+    with study._storage._backend.engine.begin() as connection:
+        connection.execute(Mark.__table__.delete().where(Mark.trial_id == trial_id))
 
 
 def _storage(url: str):

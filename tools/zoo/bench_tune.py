@@ -100,7 +100,8 @@ def text(name: str, row: dict) -> str:
     spent, budget = row["spent"], Budget(**row["budget"])
     said = (
         f"{row['networks']} networks were trained on up to {FOLDS} folds of the training and validation part, of "
-        f"{row['drawn']} drawn, in {spent['cpu_s'] / 60:.1f} minutes of CPU."
+        f"{row['drawn']} drawn, "
+        + (f"in {spent['cpu_s'] / 60:.1f} minutes of CPU." if spent else "in a time that was not recorded.")
     )
     parts = [f"### {name}", f"{export.bounds_text(budget)} {said}"]
     if len(row["front"]) > 1:

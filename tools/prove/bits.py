@@ -5,11 +5,9 @@ kernel forced at random; inputs are random and extreme, of any alignment.
 """
 
 from functools import partial
-from unittest import mock
 
 import numpy as np
 
-from signbit.codegen import program
 from signbit.codegen.host import Host
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS
@@ -23,6 +21,7 @@ from tools.cores import emulated as cores
 from tools.networks.forced import random_layer_model
 from tools.networks.hard import hard_network
 from tools.networks.random import quantizations_for, random_network, with_counts
+from tools.prove import planted
 from tools.prove.row import SEED, Outcome, Row
 
 MODELS_A_PROGRAM = 25
@@ -90,10 +89,9 @@ def random_inputs(rng: np.random.Generator, model: QuantizedModel) -> np.ndarray
     return inputs
 
 
-def planted(right: str, wrong: str) -> Outcome:
+def with_bug(right: str, wrong: str) -> Outcome:
     """Models on this computer whose headers have a bug."""
-    text_of = program.header_text
-    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+    with planted.in_headers(right, wrong):
         return sum((run(first, MODELS_A_PROGRAM, PORTABLE) for first in range(0, 75, MODELS_A_PROGRAM)), Outcome())
 
 
@@ -110,6 +108,6 @@ ROW = Row(
     step=MODELS_A_PROGRAM,
     covers=("qmodel", "codegen", "tools/networks", "tools/cores", "tools/prove/bits.py"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={name: partial(with_bug, *change) for name, change in PLANTED.items()},
     missing=missing,
 )

@@ -6,20 +6,20 @@ A case is a clip on a core; of the six cores each takes the same clips.  The cli
 import os
 from functools import cache, partial
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
-from signbit.codegen import program
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare
 from signbit.emulate.machines import MACHINES
 from signbit.places import MODELS
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.data.readers.sound_file import read_sound
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from tools.cores import emulated as cores
+from tools.prove import planted
 from tools.prove.row import Outcome, Row
 
 MODEL = "commands-4k"
@@ -76,13 +76,12 @@ def missing_clips() -> str | None:
     return None
 
 
-def planted(right: str, wrong: str) -> Outcome:
+def with_bug(right: str, wrong: str) -> Outcome:
     """Two clips on a core whose header has a bug."""
-    text_of = program.header_text
-    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+    with planted.in_headers(right, wrong):
         try:
             return run(0, 2)
-        except Exception as error:
+        except SignbitError as error:
             return Outcome({}, (str(error),))
 
 
@@ -95,6 +94,6 @@ ROW = Row(
     step=CLIPS_A_PROGRAM,
     covers=("qmodel", "codegen", "tools/cores", "tools/prove/clips.py"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={name: partial(with_bug, *change) for name, change in PLANTED.items()},
     missing=lambda: cores.missing() or missing_clips(),
 )

@@ -14,7 +14,7 @@ from signbit.places import FIRMWARE, MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
-from tools.prove import host_build
+from tools.prove import host_build, planted
 from tools.prove.row import MOST, Outcome, Row
 
 INPUT_BYTES_MAX = 128
@@ -72,12 +72,6 @@ def fuzz(
     return Outcome({f"{MOST}edges covered": edges}, (f"seed {first + 1}: {finding}",) if done.returncode else ())
 
 
-def planted(right: str, wrong: str) -> Outcome:
-    """With a bug in protocol.c."""
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        return run(0, CONTROL_RUNS, host_build.changed(PROTOCOL, right, wrong, Path(folder)))
-
-
 def missing() -> str | None:
     return None if shutil.which("clang") else "clang is missing: apt install clang"
 
@@ -91,6 +85,8 @@ ROW = Row(
     step=2_000_000,
     covers=("firmware/src", "firmware/include", "signbit/line", "tools/prove/fuzz.py", "tools/prove/fuzz.c"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={
+        name: partial(planted.in_firmware, run, CONTROL_RUNS, PROTOCOL, *change) for name, change in PLANTED.items()
+    },
     missing=missing,
 )

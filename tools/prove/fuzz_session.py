@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.networks.random import random_model
 from tools.networks.retrained import retrained
-from tools.prove import host_build
+from tools.prove import planted
 from tools.prove.fuzz import fuzz, missing
 from tools.prove.load_cut import SWAP, block_of
 from tools.prove.row import Outcome, Row
@@ -44,12 +44,6 @@ def run(first: int, count: int, changed: Path | None = None) -> Outcome:
         return fuzz(model, HARNESS, Path(name), SEEDS, first, count, INPUT_BYTES_MAX, **device)
 
 
-def planted(right: str, wrong: str) -> Outcome:
-    """With a bug in swap.c."""
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        return run(0, CONTROL_RUNS, host_build.changed(SWAP, right, wrong, Path(folder)))
-
-
 ROW = Row(
     "fuzz-session",
     "no session, with models loaded and power cut, leaves the device without a model that computes",
@@ -59,6 +53,6 @@ ROW = Row(
     step=50_000,
     covers=("firmware/src", "firmware/include", "codegen", "tools/prove/fuzz_session.py", "tools/prove/fuzz_session.c"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={name: partial(planted.in_firmware, run, CONTROL_RUNS, SWAP, *change) for name, change in PLANTED.items()},
     missing=missing,
 )

@@ -5,15 +5,14 @@ The sound is one, from its beginning on, of spoken commands at other loudness ea
 
 from dataclasses import replace
 from functools import partial
-from unittest import mock
 
 import numpy as np
 
-from signbit.codegen import program
 from signbit.codegen.host import Host
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import verify_stream
 from signbit.qmodel.decision import Decision
+from tools.prove import planted
 from tools.prove.clips import clip, missing_clips, shipped
 from tools.prove.row import SEED, Outcome, Row
 
@@ -50,10 +49,9 @@ def speech(rate_hz: int, seconds: int) -> np.ndarray:
     return np.clip(np.rint(rows), -(1 << 15), (1 << 15) - 1).astype(np.int16)[:, None]
 
 
-def planted(right: str, wrong: str) -> Outcome:
+def with_bug(right: str, wrong: str) -> Outcome:
     """Some seconds in C that has a bug."""
-    text_of = program.header_text
-    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+    with planted.in_headers(right, wrong):
         return run(0, 1, seconds=12)
 
 
@@ -66,6 +64,6 @@ ROW = Row(
     step=MINUTES,
     covers=("qmodel", "codegen", "tools/prove/clips.py", "tools/prove/hearing.py"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={name: partial(with_bug, *change) for name, change in PLANTED.items()},
     missing=missing_clips,
 )

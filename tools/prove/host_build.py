@@ -45,13 +45,6 @@ def build(
     return output
 
 
-def changed(source: Path, right: str, wrong: str, folder: Path) -> Path:
-    """A copy of `source` in `folder`, with a bug."""
-    path = folder / source.name
-    path.write_text(replaced(source.read_text(), right, wrong))
-    return path
-
-
 def replaced(text: str, right: str, wrong: str) -> str:
     """`text` with a bug: `wrong` in place of `right`, which must be there once."""
     if text.count(right) != 1:

@@ -19,7 +19,7 @@ from signbit.places import FIRMWARE
 from signbit.qmodel.model import QuantizedModel
 from tools.networks.random import random_model
 from tools.networks.retrained import retrained
-from tools.prove import host_build
+from tools.prove import host_build, planted
 from tools.prove.row import SEED, Outcome, Row
 
 CUTS = 500
@@ -136,12 +136,6 @@ def _after_cut(device: FlashDevice, models: list[QuantizedModel], blocks: list[b
     return "" if Link(device).info().model_hash == models[new].hash else "the model is not there after a whole load"
 
 
-def planted(right: str, wrong: str) -> Outcome:
-    """With a bug in swap.c."""
-    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
-        return run(0, CUTS, host_build.changed(SWAP, right, wrong, Path(folder)))
-
-
 def missing() -> str | None:
     return None if shutil.which("cc") else "cc is missing: apt install gcc"
 
@@ -155,6 +149,6 @@ ROW = Row(
     step=CUTS,
     covers=("firmware/src", "firmware/include", "signbit/line", "codegen/swap.py", "tools/prove/load_cut.py"),
     run=run,
-    controls={name: partial(planted, *change) for name, change in PLANTED.items()},
+    controls={name: partial(planted.in_firmware, run, CUTS, SWAP, *change) for name, change in PLANTED.items()},
     missing=missing,
 )

@@ -1,0 +1,27 @@
+"""Bugs that are planted in C, which a proof must find."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from signbit.codegen import program
+from tools.prove.host_build import replaced
+from tools.prove.row import Outcome
+
+
+@contextmanager
+def in_headers(right: str, wrong: str) -> Iterator[None]:
+    """Programs' headers have `wrong` in place of `right`, wherever it is."""
+    text_of = program.header_text
+    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+        yield
+
+
+def in_firmware(run: Callable[[int, int, Path], Outcome], count: int, source: Path, right: str, wrong: str) -> Outcome:
+    """The first `count` cases of `run`, which takes a copy of `source` with `wrong` in place of `right`."""
+    with tempfile.TemporaryDirectory(prefix="signbit-") as folder:
+        copy = Path(folder, source.name)
+        copy.write_text(replaced(source.read_text(), right, wrong))
+        return run(0, count, copy)

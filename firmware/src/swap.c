@@ -52,22 +52,10 @@ static uint32_t seal_crc(const seal_t *seal)
     return protocol_crc32((const uint8_t *)seal, sizeof(seal_t) - CRC_BYTES);
 }
 
-static uint8_t hex_value(char digit)
-{
-    return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
-}
-
-static uint8_t layout_byte(uint32_t index)
-{
-    static const char layout[] = MODEL_LAYOUT;
-
-    return (uint8_t)(hex_value(layout[2u * index]) << 4 | hex_value(layout[2u * index + 1u]));
-}
-
 static uint32_t is_of_this_layout(const model_weights_t *weights)
 {
     for (uint32_t i = 0; i < sizeof weights->layout; i++) {
-        if (weights->layout[i] != layout_byte(i)) {
+        if (weights->layout[i] != model_compiled_weights.layout[i]) {
             return 0;
         }
     }
@@ -147,7 +135,7 @@ void swap_init(void)
 void swap_describe(protocol_window_t *window)
 {
     for (uint32_t i = 0; i < sizeof model_weights()->layout; i++) {
-        protocol_put_u8(window, layout_byte(i));
+        protocol_put_u8(window, model_compiled_weights.layout[i]);
     }
     protocol_put_u32(window, MODEL_WEIGHTS_BYTES);
     protocol_put_u32(window, model_weights()->crc);

@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import ClassVar
@@ -99,6 +101,15 @@ class ResetCause(IntEnum):
 
 class FrameError(ValueError):
     """Bytes that are not a frame, or not the one that was sent."""
+
+
+@contextmanager
+def _read(what: str) -> Iterator[None]:
+    """Raises FrameError where the bytes that are read within it can't be `what` they should be."""
+    try:
+        yield
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise FrameError(f"{what} makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -270,7 +281,7 @@ class Info:
     @classmethod
     def parse(cls, block: bytes) -> "Info":
         """Read a whole INFO block; what later versions add at its end is skipped."""
-        try:
+        with _read("INFO block"):
             *head, digest, core_id, clock_hz = cls.FIXED.unpack_from(block)
             head[2] = TickSource(head[2])
             outputs = head[7]
@@ -286,8 +297,6 @@ class Info:
             fault = Fault(*words[: len(fields(Fault))]) if words else None
             rest = block[at + cls.TAIL.size + 4 * fault_words :]
             tail = (ResetCause(cause), vectors, failed, fault, Loading.parse(rest) if rest else None)
-        except (struct.error, IndexError, TypeError, ValueError) as error:
-            raise FrameError(f"INFO block makes no sense: {error}") from None
         return cls(*head, digest.hex(), core_id, clock_hz, texts[0], texts[1], tuple(texts[2:]), *tail)
 
 
@@ -308,12 +317,10 @@ class InferAnswer:
 
     @classmethod
     def parse(cls, payload: bytes) -> "InferAnswer":
-        try:
+        with _read("INFER's answer"):
             index, outputs, ticks, source, confidence, input_crc, logits_crc = cls.LAYOUT.unpack(payload)
             index = REJECTED if index == CLASS_REJECTED else index
             return cls(index, outputs, ticks, TickSource(source), confidence, input_crc, logits_crc)
-        except (struct.error, ValueError) as error:
-            raise FrameError(f"INFER's answer makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -327,10 +334,8 @@ class SelfTest:
 
     @classmethod
     def parse(cls, payload: bytes) -> "SelfTest":
-        try:
+        with _read("SELFTEST's answer"):
             return cls(*cls.LAYOUT.unpack(payload))
-        except struct.error as error:
-            raise FrameError(f"SELFTEST's answer makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -347,10 +352,8 @@ class Stats:
 
     @classmethod
     def parse(cls, payload: bytes) -> "Stats":
-        try:
+        with _read("STATS' answer"):
             return cls(*cls.LAYOUT.unpack_from(payload))
-        except struct.error as error:
-            raise FrameError(f"STATS' answer makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -364,11 +367,9 @@ class LayerTicks:
 
     @classmethod
     def parse(cls, payload: bytes) -> "LayerTicks":
-        try:
+        with _read("PROFILE's answer"):
             ticks, source = cls.LAYOUT.unpack(payload)
             return cls(ticks, TickSource(source))
-        except (struct.error, ValueError) as error:
-            raise FrameError(f"PROFILE's answer makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -388,12 +389,10 @@ class Listening:
 
     @classmethod
     def parse(cls, payload: bytes) -> "Listening":
-        try:
+        with _read("LISTEN's answer"):
             found = cls(*cls.LAYOUT.unpack(payload))
-        except struct.error as error:
-            raise FrameError(f"LISTEN's answer makes no sense: {error}") from None
-        if not found.hop_size or not found.step:
-            raise FrameError("LISTEN's answer makes no sense: it has no hops")
+            if not found.hop_size or not found.step:
+                raise FrameError("it has no hops")
         return found
 
     @property
@@ -419,10 +418,8 @@ class Progress:
 
     @classmethod
     def parse(cls, payload: bytes) -> "Progress":
-        try:
+        with _read("SAMPLES' answer"):
             return cls(*cls.LAYOUT.unpack(payload))
-        except struct.error as error:
-            raise FrameError(f"SAMPLES' answer makes no sense: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -442,7 +439,5 @@ class WordsAnswer:
 
     @classmethod
     def parse(cls, payload: bytes) -> "WordsAnswer":
-        try:
+        with _read("WORDS' answer"):
             return cls(*(cls.COUNTS if len(payload) == cls.COUNTS.size else cls.LAYOUT).unpack(payload))
-        except struct.error as error:
-            raise FrameError(f"WORDS' answer makes no sense: {error}") from None

@@ -143,9 +143,9 @@ def _hear(screen: Console, path: Path, model: QuantizedModel, sound: Sound, name
     if spoken:
         screen.print(f"spoken    {spoken}")
     hop_s, machine = model.front_end.hop / rate_hz, MACHINES[CORE]
+    logits, hops = stream.answers(model, sound.rows, model.decision.hops)
     if reason := emulation.missing([CORE]):
         screen.print(f"\nemulated board: NOT RUN, {reason}; this is what Python hears", soft_wrap=True)
-        logits, hops = stream.answers(model, sound.rows, model.decision.hops)
         for word in stream.words(model, logits, hops):
             print_word(screen, word, model.labels, hop_s)
         verdict, equal = "", True
@@ -155,7 +155,6 @@ def _hear(screen: Console, path: Path, model: QuantizedModel, sound: Sound, name
         result = listen(machine, elf, model, sound.rows, lambda word: print_word(screen, word, model.labels, hop_s))
         differ = "all as in Python" if result.equal else f"{result.different:,} DIFFERENT"
         verdict, equal = f"{result.answers:,} answers, {result.logits:,} logits and all words: {differ}", result.equal
-    logits, hops = stream.answers(model, sound.rows, model.decision.hops)
     heard = hear(model, model.decision, sound, hops * model.front_end.hop, logits)
     if verdict:
         screen.print(verdict)

@@ -7,7 +7,6 @@
 /** Back to the state after power-on. */
 void host_reset(void);
 
-/** Lets the device find a silent line, and samples of its sensor. */
 /** Slots in a flash that keeps its content, whose power is cut before its step number `step` from now on is done: the
  * erasure of a page or the writing of a word.  `torn` is what the step leaves of it, bit by bit.  0 steps: never. */
 void host_cut_power(uint32_t step, uint32_t torn);
@@ -18,7 +17,7 @@ uint32_t host_flash_steps(void);
 /** As from the factory. */
 void host_blank_flash(void);
 
-/** Lets the device find a silent line. */
+/** Lets the device find a silent line, and samples of its sensor. */
 uint32_t host_idle(uint8_t *sent, uint32_t capacity);
 
 /** Lets the device read `length` bytes of the line.

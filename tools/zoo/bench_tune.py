@@ -9,7 +9,6 @@ import json
 import resource
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from signbit.trainer.tune.progress import Progress
 from signbit.trainer.tune.search import Problem, Search, Stopped
 from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.study import begin_study
-from signbit.trainer.tune.training import FOLDS, Place, Training, train
+from signbit.trainer.tune.training import FOLDS, Place, Training
 from tools.documents.blocks import ROOT, replace_block, table_of
 from tools.documents.pictures import picture
 from tools.measure.tables import own_files
@@ -201,8 +200,7 @@ def _on_folds(settings: Settings, data: Dataset, budget: Budget, runs: Path, job
     for fold in range(FOLDS):
         place = Place("digits", None, LoadingOptions(fold=fold))
         trainings.append(Training(settings, place, place.load().hash, None, "digits", str(runs / f"whole{fold}")))
-    with ThreadPoolExecutor(jobs.count) as threads:
-        done = list(threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings))
+    done = list(export.all_trained(trainings, jobs))
     plan = plan_within(load(Path(trainings[0].folder) / "model.npz"), budget)
     right, count = (sum(getattr(one.test, name) for one in done) for name in ("right", "count"))
     return _worth(architecture_text(settings.architecture(data.input_shape, len(data.labels))), right, count, plan)

@@ -47,7 +47,8 @@ def _run(options: argparse.Namespace, runs: Path, url: str, name: str, prog: str
     if is_known and options.storage is None and not (runs / DATABASE).is_file():
         raise SignbitError(f"--runs {options.runs}: holds no study; search first")
     if options.front:
-        return _print_front(study.open_study(url, name), options)
+        known = study.open_study(url, name)
+        return _print_front(known, front(known) if options.json else _front_of(known), options)
     if options.reap:
         print(f"{study.reap(study.open_study(url, name))} trials are given back")
         return EXIT_OK
@@ -71,15 +72,19 @@ def _search(problem: Problem, begun, runs: Path, options: argparse.Namespace, pr
         raise SignbitError(reason)
     if reason:
         note(reason)
-    return _print_front(begun, options, found)
+    return _print_front(begun, found, options)
 
 
-def _print_front(begun, options: argparse.Namespace, found: list[Found] | None = None) -> int:
-    found = front(begun) if found is None else found
+def _front_of(begun) -> list[Found]:
+    """The study's; raises SignbitError where it is empty."""
+    if found := front(begun):
+        return found
+    raise SignbitError(f"study {begun.study_name!r} has no network that is trained and within the budget yet")
+
+
+def _print_front(begun, found: list[Found], options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"command": "tune", "study": begun.study_name, "front": front_json(found)}))
-    elif not found:
-        raise SignbitError(f"study {begun.study_name!r} has no network that is trained and within the budget yet")
     else:
         print_front(console(), found, study.facts_of(begun)["folds"])
     return EXIT_OK
@@ -90,9 +95,7 @@ def _export(problem: Problem, begun, runs: Path, options: argparse.Namespace) ->
     folder = Path(options.export)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SignbitError(f"--export {folder}: is there already and not an empty folder; remove it, or name another")
-    found = front(begun)
-    if not found:
-        raise SignbitError(f"study {begun.study_name!r} has no network that is trained and within the budget yet")
+    found = _front_of(begun)
     try:
         require_matplotlib()
         draws = True

@@ -5,6 +5,7 @@ Only now is the test part read.
 
 import json
 import statistics
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from signbit.trainer.tune.cost import Budget, Cost, cost_of, plan_within
 from signbit.trainer.tune.front import Found, options_text
 from signbit.trainer.tune.progress import Progress
 from signbit.trainer.tune.search import Problem, Stopped
-from signbit.trainer.tune.training import Trained, train
+from signbit.trainer.tune.training import Trained, Training, train
 
 SEEDS = (0, 1, 2)
 NAME_DIGITS = 6
@@ -66,17 +67,23 @@ def retrained(
         for seed in SEEDS
     ]
     done: list[Trained] = []
-    with Signals(jobs.stop.set) as signals, ThreadPoolExecutor(jobs.count) as threads:
-        for trained in threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings):
-            if trained is None:
-                raise Stopped(signals())
-            done.append(trained)
-            progress.done(len(done))
+    for trained in all_trained(trainings, jobs):
+        done.append(trained)
+        progress.done(len(done))
     exported = []
     for number, one in enumerate(found):
         part = slice(number * len(SEEDS), (number + 1) * len(SEEDS))
         exported.append(_exported(one, trainings[part], tuple(done[part]), problem.budget))
     return exported
+
+
+def all_trained(trainings: Sequence[Training], jobs: Jobs) -> Iterator[Trained]:
+    """What each run came to, in order; raises Stopped after Ctrl-C or SIGTERM."""
+    with Signals(jobs.stop.set) as signals, ThreadPoolExecutor(jobs.count) as threads:
+        for trained in threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings):
+            if trained is None:
+                raise Stopped(signals())
+            yield trained
 
 
 def _exported(found: Found, trainings, runs: tuple[Trained, ...], budget: Budget) -> Exported:

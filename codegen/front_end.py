@@ -159,7 +159,7 @@ class FrontEndPlan:
     @property
     def hops_held(self) -> int:
         """Hops that a frame reaches into; a stream keeps their samples if they are more than one."""
-        return -(-self.front_end.frame // self.front_end.hop)
+        return self.front_end.frame_hops
 
     @property
     def held_size(self) -> int:

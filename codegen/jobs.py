@@ -16,7 +16,7 @@ def jobs_of(
     model: QuantizedModel,
     target: str,
     optimize: str,
-    swappable: bool = False,
+    is_swappable: bool = False,
     packed: frozenset[int] = frozenset(),
 ) -> list[Job]:
     """The model's layers, each in its place; images of one column lie on their side."""
@@ -32,7 +32,7 @@ def jobs_of(
             )
             for source in model.graph.sources[index]
         )
-        job = Job(layer, sources, values[index + 1], in_use(taken, index), target, optimize, swappable)
+        job = Job(layer, sources, values[index + 1], in_use(taken, index), target, optimize, is_swappable)
         jobs.append(_on_its_side(job) if _is_column(job) else job)
     return jobs
 

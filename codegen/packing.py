@@ -20,6 +20,8 @@ SAVED, MORE = 0.9, 1.1
 def packable(model: QuantizedModel, target: str, optimize: str, is_swappable: bool) -> frozenset[int]:
     """Values that may lie two a byte, with kernels for all who write and read them."""
     packed = of_four_bits(model)
+    if not packed:
+        return packed
     jobs = jobs_of(model, target, optimize, is_swappable, packed)
     # a layer can't read rows of padding of one-bit values, but its output lies as all others then
     return packed - {index + 1 for index, job in enumerate(jobs) if not computing(job)}

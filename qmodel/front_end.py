@@ -67,6 +67,11 @@ class Spectrum:
         return (self.rows - self.frame) // self.hop + 1
 
     @property
+    def frame_hops(self) -> int:
+        """Hops that a frame reaches into."""
+        return -(-self.frame // self.hop)
+
+    @property
     def bands(self) -> int:
         return len(self.sizes) - 1
 

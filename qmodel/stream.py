@@ -32,7 +32,7 @@ def check_streams(model: QuantizedModel) -> None:
 
 def first_hops(front_end: FrontEnd) -> int:
     """Hops until the first answer: those of a window's frames, and those that its last frame reaches into."""
-    return front_end.frames - 1 - (-front_end.frame // front_end.hop)
+    return front_end.frames - 1 + front_end.frame_hops
 
 
 def answers(model: QuantizedModel, rows: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:

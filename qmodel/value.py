@@ -13,6 +13,11 @@ NIBBLES_A_WORD = 8
 NIBBLE_MAX = 15
 
 
+def words_of(size_bytes: int) -> int:
+    """Words that hold so many bytes."""
+    return -(-size_bytes // WORD_BYTES)
+
+
 class Encoding(Enum):
     """How values are laid out in memory.  The text names one in an error."""
 

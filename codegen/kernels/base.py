@@ -63,7 +63,7 @@ class Job:
     """A layer in its place: all that a kernel may ask.  No kernel reads past a source's last byte or word.
 
     `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read;
-    `optimize` is SIZE or SPEED.  Where it is `swappable`, other weights and parameters may take the place of the
+    `optimize` is SIZE or SPEED.  Where it `is_swappable`, other weights and parameters may take the place of the
     layer's, and only its form is known when the code is made.
     """
 
@@ -73,7 +73,7 @@ class Job:
     values_bytes: int
     target: str
     optimize: str
-    swappable: bool = False
+    is_swappable: bool = False
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -134,13 +134,13 @@ class Job:
     @property
     def accumulator_range(self) -> Range:
         """Proved for the layer's weights, or for all that it may get."""
-        proved = self.layer.accumulator_limits if self.swappable else self.layer.accumulator_range
+        proved = self.layer.accumulator_limits if self.is_swappable else self.layer.accumulator_range
         return proved(*self.inputs)
 
     @property
     def gets_shift(self) -> bool:
         """Whether its activation's shift is known only when the code runs."""
-        return self.swappable and isinstance(self.layer.activation, Requantize)
+        return self.is_swappable and isinstance(self.layer.activation, Requantize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +238,7 @@ class Kernel(ABC):
         """Whether this kernel computes `job`, whatever it costs."""
         knows = {value.encoding for value in job.inputs} <= self.reads and job.output.encoding in self.writes
         is_known = job.target in self.targets and isinstance(job.layer, self.layer) and knows
-        return is_known and (self.swaps(job) or not job.swappable) and self.fits(job)
+        return is_known and (self.swaps(job) or not job.is_swappable) and self.fits(job)
 
     def fits(self, job: Job) -> bool:
         """Whether it computes this job of a kind and encodings that it knows."""

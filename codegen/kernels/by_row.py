@@ -14,7 +14,7 @@ from signbit.codegen.kernels.listing import Run
 from signbit.qmodel.layer import Layer
 from signbit.qmodel.layers import AveragePool, Windowed
 from signbit.qmodel.merge import Merge
-from signbit.qmodel.value import WORD_BYTES, Encoding, Value, size_of
+from signbit.qmodel.value import WORD_BYTES, Encoding, Value, size_of, words_of
 
 JOBS_KEPT = 1024
 
@@ -62,8 +62,8 @@ class Rows:
             return 0
         last = (self.reach.rows - 1) * self.row_bytes
         if self.how == "copied":
-            return _words(last + self.row_bytes)
-        return _words(last) + 2 * self.row_step
+            return words_of(last + self.row_bytes)
+        return words_of(last) + 2 * self.row_step
 
     @property
     def moved_bytes(self) -> int:
@@ -198,7 +198,7 @@ def _memory(job: Job) -> tuple[list[Rows], int, int]:
     row = size_of(job.output_shape[1:])
     if job.output.encoding is Encoding.NIBBLE:
         return sources, at, at + 2 * job.output.row_words
-    return sources, at, at + (_words(row) if _is_copied_out(job) else 0)
+    return sources, at, at + (words_of(row) if _is_copied_out(job) else 0)
 
 
 def _taken(job: Job, value: Value, name: str) -> Rows:
@@ -230,7 +230,3 @@ def _fits(job: Job) -> bool:
     return all(
         value.encoding is not Encoding.BIT or not taken.how for value, taken in zip(job.inputs, rows, strict=True)
     )
-
-
-def _words(size_bytes: int) -> int:
-    return -(-size_bytes // WORD_BYTES)

@@ -4,7 +4,7 @@ from signbit.codegen.kernels.base import BITS, BYTES, CArray, Job, Piece, activa
 from signbit.codegen.kernels.c99.loops import ACCUMULATOR_BYTES, PortableKernel, highest_bit_first, pixel_words, places
 from signbit.qmodel import integer
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES, size_of
+from signbit.qmodel.value import WORD_BYTES, size_of, words_of
 
 
 class ConvPatches(PortableKernel):
@@ -64,7 +64,7 @@ class ConvPatches(PortableKernel):
         height, width = job.layer.kernel
         if job.one_bit_inputs:
             return height * width * integer.words_for(job.input_shape[-1])
-        return -(-job.layer.fan_in // WORD_BYTES)
+        return words_of(job.layer.fan_in)
 
 
 KERNELS = (ConvPatches(),)

@@ -20,7 +20,7 @@ from signbit.codegen.kernels.m0.outputs import SUPPOSED
 from signbit.codegen.kernels.m0.vectors_assembly import ENTRY_WORDS_MAX, WORDS_MAX, Entry, Outputs, Pass, fill, table
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M0
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES, Encoding, size_of
+from signbit.qmodel.value import WORD_BYTES, Encoding, size_of, words_of
 
 INDEX_MAX = 255
 LANE_MAX = 0xFFFF
@@ -324,7 +324,7 @@ class ConvVectors(Kernel):
             "sums_at": sums_at,
             "copy_at": sums_at + ring * row_words * _parts(job),
             "copy_words": copy_words,
-            "copy_row_at": _words_of(job.layer.window.padding[2] * job.input_shape[2]),
+            "copy_row_at": words_of(job.layer.window.padding[2] * job.input_shape[2]),
             "made_at": end if is_apart else 0,
             "bytes": WORD_BYTES * (end + made_words * is_apart),
         }
@@ -332,11 +332,11 @@ class ConvVectors(Kernel):
     def _copy_words(self, job: Job, frame: Frame) -> int:
         """Words of a row's copy; a row that is unpacked is there as a whole, from a word's beginning on."""
         if not _unpacks(job):
-            return _words_of(frame.bytes_read) if self._copies(job, frame) else 0
+            return words_of(frame.bytes_read) if self._copies(job, frame) else 0
         _, stride = job.layer.window.stride
         side = (max(_places(job)[1] - 2 * frame.words, 0) * stride - job.layer.window.padding[2]) * job.input_shape[2]
-        row_at = _words_of(job.layer.window.padding[2] * job.input_shape[2])
-        return row_at + max(2 * job.input.row_words, _words_of(side + frame.bytes_read))
+        row_at = words_of(job.layer.window.padding[2] * job.input_shape[2])
+        return row_at + max(2 * job.input.row_words, words_of(side + frame.bytes_read))
 
     def _copies(self, job: Job, frame: Frame) -> str:
         """When a row is copied before it is read: "always", with zeros beside it, at the "last" rows, or never."""
@@ -532,10 +532,6 @@ def _unpacks(job: Job) -> bool:
 
 def _packs(job: Job) -> bool:
     return job.output.encoding is Encoding.NIBBLE
-
-
-def _words_of(size_bytes: int) -> int:
-    return -(-size_bytes // WORD_BYTES)
 
 
 def _places(job: Job) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from signbit.codegen.kernels.rv32.conv_layout import IMMEDIATE_MAX, Layout, layo
 from signbit.codegen.kernels.rv32.sums import ENTRY_BYTES, pair_sums_piece
 from signbit.codegen.kernels.targets import RISCV32
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES
+from signbit.qmodel.value import WORD_BYTES, words_of
 
 FEW_REGISTERS = "riscv32e"
 HALVES = {"low": "(int32_t)({} << 16)", "high": "(int32_t)({} + 0x8000u)"}
@@ -74,7 +74,7 @@ class ConvVectors(PortableKernel):
             "unit_bytes": window.pool[1] * step,
             "padded": bool(left or right),
             "line_bytes": line_bytes,
-            "line_words": -(-line_bytes // WORD_BYTES) if left or right else 0,
+            "line_words": words_of(line_bytes) if left or right else 0,
             "step": step,
             "distance": (cut.units - cut.half) * window.pool[1] * step,
             "conv_rows": conv_rows,

@@ -241,7 +241,7 @@ def test_a_repeated_header_ends_a_recording(parts):
         ("x,c\n1,a\n2,b\n".encode("utf-16-le"), {}, "line 1 has zero bytes"),
         (b"PK\x03\x04 and so on", {}, "is a workbook or an archive; save its table as .csv"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", {}, "is a workbook; save its table as .csv"),
-        (gzip.compress(b"x,c\n1,a\n"), {}, "is compressed; add .gz to its name"),
+        (gzip.compress(b"x,c\n1,a\n", mtime=0), {}, "is compressed; add .gz to its name"),
         (b"PAR1\x15\x04", {}, "is Parquet; call it .parquet"),
     ],
 )

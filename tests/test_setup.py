@@ -1,5 +1,6 @@
 """The set-up of tools/demo and tools/check: what fails speaks for itself, and versions can be pinned."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,8 @@ import zipfile
 import pytest
 from packaging.requirements import Requirement
 
-from tools.setup import environment, pin
+from signbit.qmodel.command import run_command
+from tools.setup import environment, options, pin
 
 COMPLAINT = "line one\\n\\nE: the disk is full\\n"
 
@@ -37,6 +39,56 @@ def plant(tmp_path, monkeypatch):
 
 def calls(tmp_path):
     return (tmp_path / "calls").read_text().splitlines()
+
+
+@pytest.fixture
+def nothing_is_set_up(monkeypatch):
+    def set_up(*arguments):
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(environment, "set_up", set_up)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("demo --help", "usage: tools/demo "),
+        ("demo --keywords -h", "usage: tools/demo "),
+        ("demo --version", "signbit "),
+        ("check --help", "usage: tools/check "),
+    ],
+)
+def test_help_comes_before_anything_is_set_up(words, said, nothing_is_set_up, capsys):
+    with contextlib.suppress(SystemExit):
+        environment.main(words.split())
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["demo --nonsense", "demo here", "demo --data words"])
+def test_wrong_words_are_refused_before_anything_is_set_up(words, nothing_is_set_up, capsys):
+    assert run_command(environment.main, words.split()) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tests_get_all_arguments_but_help():
+    words = ["-x", "tests/test_plan.py", "-k", "a or b", "--durations=3"]
+    assert options.pytest_arguments(words) == words
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("demo --help", "usage: tools/demo "), ("check -h", "usage: tools/check "), ("", "python -m tools")],
+)
+def test_help_needs_no_package(words, said, repository, tmp_path):
+    """It comes before any is installed."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    command = [repository / "tools" / "with-python", *words.split()]
+    variables = {"SIGNBIT_PYTHON": str(python), "SIGNBIT_VENV": str(tmp_path / "venv")}
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
+    assert done.stdout.startswith(said), done.stderr
+    assert not (tmp_path / "venv").exists()
 
 
 def test_apt_s_own_last_lines_are_shown_and_the_set_up_goes_on(plant, capsys):

@@ -23,6 +23,7 @@ from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from tools.documents.blocks import README, ROOT, replace_block, table_of
 from tools.setup import demo
+from tools.setup.options import DEMO_FOLDER
 
 MODELS = ("digits-mlp.npz", "mnist-mlp.npz")
 FIGURES = ROOT / "bench" / "figures.json"
@@ -91,7 +92,7 @@ def demo_screen() -> str:
     text = io.StringIO()
     screen = console()
     screen.file = text
-    demo.run(demo.FOLDER, screen, console(stderr=True))
+    demo.run(DEMO_FOLDER, screen, console(stderr=True))
     return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
 

@@ -28,13 +28,13 @@ from signbit.codegen.verify import verify
 from signbit.console import Column, console, print_table
 from signbit.emulate.emulation import emulate, missing
 from signbit.emulate.machines import MACHINES
-from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
+from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from tools.setup import keywords
+from tools.setup.options import demo_options
 
-FOLDER = Path("build") / "demo"
 CALLER_DIR = "SIGNBIT_CALLER_DIR"
 """Where tools/demo was called from; it works in the checkout."""
 
@@ -85,17 +85,10 @@ class Outcome:
 
 def main(arguments: list[str]) -> int:
     """Returns 0 if every value agreed."""
-    parser = Parser(prog="tools/demo", description="Train, export, verify and run on emulated microcontrollers.")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="for model and header (%(default)s)")
-    parser.add_argument("--keywords", action="store_true", help="spoken words, streamed to an emulated board")
-    parser.add_argument("--data", metavar="FOLDER", type=Path, help="with --keywords: recordings, a folder a word")
-    parser.add_argument("--stream", metavar="FILE", type=Path, help="with --keywords: a sound to be heard")
-    options = parser.parse_args(arguments)
+    options = demo_options(arguments)
     if options.keywords:
         step = partial(_step, console(stderr=True))
         return keywords.run(_place(options.data), _place(options.stream), options.out, console(), step)
-    if options.data or options.stream:
-        raise SignbitError("--data and --stream are for --keywords; the digits come with the package")
     return EXIT_OK if run(options.out, console(), console(stderr=True)).equal else EXIT_DIFFERENT
 
 

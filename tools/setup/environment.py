@@ -1,6 +1,6 @@
 """Set up the project's environment and run a command in it.  Standard library only: it runs before all installs.
 
-`python3 tools/setup/environment.py COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
+`python3 -m tools.setup.environment COMMAND [ARGUMENT ...]` makes `.venv`, installs the package with its extras, gets
 the compilers and the emulator from apt where that is possible, else from PyPI, and then runs `python -m tools COMMAND`
 in that environment.  SIGNBIT_VENV names another folder than `.venv`.  With SIGNBIT_PINNED=1, as in CI, the packages of
 the tests are the very files whose hashes are in lock.txt, and not the newest ones.  Where it has none for this Python
@@ -15,6 +15,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from signbit.qmodel.command import run_command
+from tools.setup import options
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("SIGNBIT_VENV", ROOT / ".venv"))
@@ -61,16 +64,24 @@ LAST_LINES = 8
 PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 
 
-def main(command: str, arguments: list[str]) -> None:
-    """Set up, then become the command."""
-    wanted = APT_PACKAGES | ({} if command == "demo" else APT_PACKAGES_TO_CHECK)
-    install_apt_packages(wanted)
-    make_environment(extras_for_demo("--keywords" in arguments) if command == "demo" else CHECK)
+def main(arguments: list[str]) -> None:
+    """Set up, then become the command; the help and mistakes of demo and check come before all installs."""
+    command, *arguments = arguments
+    if command in options.READERS:
+        options.READERS[command](arguments)
+    set_up(command, arguments)
     # the environment's commands (pio and friends) come first, also for subprocesses
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(ROOT)
     python = str(VENV / "bin" / "python")
     os.execv(python, [python, "-m", "tools", command, *arguments])
+
+
+def set_up(command: str, arguments: list[str]) -> None:
+    """Install what the command needs."""
+    wanted = APT_PACKAGES | ({} if command == "demo" else APT_PACKAGES_TO_CHECK)
+    install_apt_packages(wanted)
+    make_environment(extras_for_demo("--keywords" in arguments) if command == "demo" else CHECK)
 
 
 def install_apt_packages(wanted: dict[str, tuple[str, ...]]) -> None:
@@ -201,4 +212,4 @@ def fail(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    sys.exit(run_command(main))

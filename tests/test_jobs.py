@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import TRIES, Died, Jobs, result
+from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.learning.settings import default_settings
@@ -79,6 +82,29 @@ def test_a_stop_is_seen_by_jobs_that_run(tmp_path):
         until((tmp_path / "begun").exists)
         jobs.stop.set()
         assert result(future) is True
+
+
+def test_work_that_ended_early_has_the_exit_code_of_the_signal():
+    with Jobs(1) as jobs, pytest.raises(Stopped) as stopped, Signals(jobs.stop.set):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert jobs.stop()
+        raise Stopped
+    assert stopped.value.exit_code == 130
+
+
+@pytest.mark.parametrize("terminal", ["xterm", "dumb"])
+def test_bars_keep_their_counts_beside_a_long_title(monkeypatch, capsys, terminal):
+    for name, value in (("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("COLUMNS", "80"), ("TERM", terminal)):
+        monkeypatch.setenv(name, value)
+    with Bars("networks", 10) as bars:
+        bars.done(3)
+        bars.show("job", "conv3x3pad:32 " * 20, 1, 5)
+        bars.end("never shown")
+    shown = capsys.readouterr().err
+    if terminal == "dumb":
+        assert shown == ""
+    else:
+        assert re.search(r"networks .* 3/10 ", shown) and re.search("conv3x3pad:32 .* 1/5 ", shown)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to find processes in")

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from signbit.codegen.measure import measure, missing
 from signbit.console import console
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Jobs
+from signbit.jobs.signals import Stopped
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_OK, Parser, note
 from signbit.qmodel.data.named import Dataset, load_dataset
@@ -22,14 +24,12 @@ from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import choice, number, whole
-from signbit.trainer.command.cli import EXIT_SIGNAL
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.network.architecture import architecture_text
 from signbit.trainer.tune import export
 from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.front import front, print_front
-from signbit.trainer.tune.progress import Progress
-from signbit.trainer.tune.search import Problem, Search, Stopped
+from signbit.trainer.tune.search import Problem, Search
 from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.study import begin_study
 from signbit.trainer.tune.training import FOLDS, Place, Training
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
             row = _row(name, runs, MINUTES[name] if options.minutes is None else options.minutes, options.jobs)
         except Stopped as stop:
             note("stopped; the same command goes on")
-            return EXIT_SIGNAL + stop.number
+            return stop.exit_code
         write_whole(RESULTS, (json.dumps(read() | {name: row}, indent=1) + "\n").encode())
     write_documents()
     return EXIT_OK
@@ -137,8 +137,8 @@ def _row(name: str, runs: Path, minutes: float, count: int | None) -> dict:
             "drawn": len(study.get_trials(deepcopy=False)),
             "networks": len(list(runs.glob("*/fold0/result.json"))),
         }
-        with Jobs(count) as jobs, Progress(None) as progress:
-            exported = export.retrained(found, problem, name, runs, jobs, progress)
+        with Jobs(count) as jobs, Bars("runs", None) as bars:
+            exported = export.retrained(found, problem, name, runs, jobs, bars)
             row["front"] = export.rows(exported)
             if recipe:
                 best = max(found, key=lambda one: one.right)
@@ -164,8 +164,8 @@ def _searched(problem: Problem, study, runs: Path, minutes: float, count: int | 
         return _spent(runs)
     start, cpu_s = time.monotonic(), _cpu_s()
     try:
-        with Jobs(count) as jobs, Progress(None) as progress:
-            Search(problem, study, runs, jobs, progress).run(None, left_s)
+        with Jobs(count) as jobs, Bars("networks", None) as bars:
+            Search(problem, study, runs, jobs, bars).run(None, left_s)
     finally:
         # another worker may have added its own meanwhile
         spent = _spent(runs) + Spent(time.monotonic() - start, _cpu_s() - cpu_s)

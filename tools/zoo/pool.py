@@ -1,18 +1,15 @@
 """Training runs of the zoo, many at once, with a bar on a terminal and a line for each that ends."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-from signbit.console import console
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Died, Jobs, result
+from signbit.jobs.signals import Signals
 from signbit.qmodel.errors import SignbitError
-from signbit.trainer.command.keeper import Signals
-from tools.zoo.runs import Run, Stopped
+from tools.zoo.runs import Run
 
-LINE_MAX = 100
 SHOWN_EVERY_S = 0.5
 
 
@@ -22,56 +19,48 @@ class Pool:
     def __init__(self, data_dir: str | None, count: int | None, cluster: str | None):
         self.failed: list[str] = []
         self._data_dir, self._count, self._cluster = data_dir, count, cluster
-        self._console = console(stderr=True)
 
     def train(self, runs: Sequence[Run]) -> None:
         """Start them in order and wait for all.
 
         Ctrl-C and SIGTERM stop those that run, in order, so that they can go on later, and start no more.
         """
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        live = self._console.is_terminal
-        progress = Progress(*columns, console=self._console, transient=True, disable=not live)
-        with progress, Jobs(self._count, self._cluster) as jobs, Signals(jobs.stop.set) as signals:
-            whole = progress.add_task("all runs", total=len(runs))
+        bars = Bars("all runs", len(runs))
+        with bars, Jobs(self._count, self._cluster) as jobs, Signals(jobs.stop.set) as signals:
             waiting = {jobs.submit(run.train, self._data_dir, jobs.stop): run for run in runs}
-            shown: dict[Run, TaskID] = {}
             while waiting and not signals():
                 done, _ = wait(waiting, SHOWN_EVERY_S, FIRST_COMPLETED)
                 for future in done:
-                    self._finish(waiting.pop(future), future)
-                    progress.advance(whole)
-                _show(progress, shown, waiting.values())
+                    run = waiting.pop(future)
+                    bars.end(run)
+                    self._finish(run, future, bars)
+                bars.done(len(runs) - len(waiting))
+                for run in waiting.values():
+                    _show(bars, run)
             for future in waiting:
                 future.cancel()
         if signals():
             raise KeyboardInterrupt
 
-    def _finish(self, run: Run, future: Future) -> None:
+    def _finish(self, run: Run, future: Future, bars: Bars) -> None:
         try:
-            result(future)
-        except Stopped:
-            self.failed.append(f"{run.title}: was ended by a signal")
+            if not result(future):
+                self.failed.append(f"{run.title}: was ended by a signal")
+                return
         except Died:
             self.failed.append(f"{run.title}: its process died")
         except SignbitError as error:
             self.failed.append(str(error))
-            self._console.print(f"FAILED {error}")
+            bars.screen.print(f"FAILED {error}")
         else:
             record = run.record(None)
             score = record["report"]["accuracy"]["validation"]
             # nothing about the test part is shown before the choice is made
-            self._console.print(f"{run.title}: {score['integer']:.2%} on validation, {record['cpu_s']:.0f} s of CPU")
+            bars.screen.print(f"{run.title}: {score['integer']:.2%} on validation, {record['cpu_s']:.0f} s of CPU")
 
 
-def _show(progress: Progress, shown: dict[Run, TaskID], runs: Iterable[Run]) -> None:
-    """The last line that each of the runs has written so far."""
-    said = {run: line for run in runs if (line := run.last_line())}
-    for run in shown.keys() - said.keys():
-        progress.remove_task(shown.pop(run))
-    for run, line in said.items():
-        if run not in shown:
-            shown[run] = progress.add_task(run.title, total=None)
+def _show(bars: Bars, run: Run) -> None:
+    """The last line that a run has written, if any."""
+    if line := run.last_line():
         epoch = re.search(r"\bepoch (\d+)/(\d+)", line)
-        done = {"completed": int(epoch[1]), "total": int(epoch[2])} if epoch else {}
-        progress.update(shown[run], description=f"{run.title}: {line}"[:LINE_MAX], **done)
+        bars.show(run, f"{run.title}: {line}", *(map(int, epoch.groups()) if epoch else ()))

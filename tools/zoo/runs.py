@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from signbit.jobs.signals import EXIT_SIGNAL, SIGNALS
 from signbit.jobs.stop import Stop
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
@@ -29,15 +30,11 @@ from tools.zoo.recipes import FOLDERS, MADE, Recipe
 
 SOURCES = ("qmodel", "trainer")
 RECORD, STOPPED = "run.json", "stopped.json"
-SIGNALLED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+SIGNALLED = {EXIT_SIGNAL + number for number in SIGNALS}
 """Exit codes of a trainer that was asked to stop and did so cleanly."""
 LOG = "log.txt"
 """What a run says while it goes on."""
 ASKED_EVERY_S = 0.1
-
-
-class Stopped(Exception):
-    """A signal ended the run."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +76,10 @@ class Run:
             return next(reversed((self.folder / LOG).read_text(errors="replace").splitlines()), "")
         return ""
 
-    def train(self, data_dir: str | None, stop: Stop) -> None:
+    def train(self, data_dir: str | None, stop: Stop) -> bool:
         """Run the command to its end and keep its record; a run that was stopped goes on where it was.
 
-        Raises Stopped when `stop` or a signal ended it, and SignbitError when it failed.
+        False if `stop` or a signal ended it; raises SignbitError when it failed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RECORD).unlink(missing_ok=True)
@@ -106,7 +103,7 @@ class Run:
         cpu_s += before_s or 0
         if code < 0 or code in SIGNALLED:
             self._write(STOPPED, {"source": source, "cpu_s": cpu_s})
-            raise Stopped
+            return False
         if code:
             reason = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
             raise SignbitError(f"{self.title}: {reason}")
@@ -115,6 +112,7 @@ class Run:
             raise SignbitError(f"{self.title}: the model that was saved is not the one that was reported")
         self._write(RECORD, {"source": source, "cpu_s": round(cpu_s, 1), "report": report})
         (self.folder / STOPPED).unlink(missing_ok=True)
+        return True
 
     @property
     def _checkpoint(self) -> Path:

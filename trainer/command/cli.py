@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from signbit.console import console
+from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.command import note, run_named
 from signbit.qmodel.data.named import NAMES, Dataset, dataset_for, load_dataset, own_path
 from signbit.qmodel.data.readers.loading import LSB_ALL
@@ -17,7 +18,7 @@ from signbit.qmodel.untrusted import shown
 from signbit.trainer.command import COMMANDS
 from signbit.trainer.command import options as command_lines
 from signbit.trainer.command.decide import check_minutes, evaluate_stream
-from signbit.trainer.command.keeper import Keeper, Signals, Stopped
+from signbit.trainer.command.keeper import Keeper
 from signbit.trainer.command.output import Output, beside, find_checkpoint, model_name
 from signbit.trainer.learning.checkpoint import Checkpoint, Task
 from signbit.trainer.learning.evaluate import Confusion, evaluate
@@ -31,8 +32,6 @@ from signbit.trainer.report.choice import settings_shown
 from signbit.trainer.report.pictures import draw
 from signbit.trainer.report.progress import Watch
 
-EXIT_SIGNAL = 128
-"""Plus the signal's number, as shells have it: 130 for Ctrl-C."""
 LSB_SHOWN = 64
 """Columns whose lsb is printed."""
 
@@ -63,8 +62,8 @@ def train_command(arguments: list[str], prog: str) -> int | None:
             keeper = Keeper(output, task, signals)
             result = run(settings, data, task.name, output.name, watch, keeper, checkpoint)
     except Stopped as stop:
-        _say_stopped(stop, settings.epochs, prog)
-        return EXIT_SIGNAL + stop.number
+        _say_stopped(keeper.epochs_done, settings.epochs, output.checkpoint, prog)
+        return stop.exit_code
     confusion = None if output.folder is None or result.model is None else evaluate(result.model, data)
     output.finish(result, confusion)
     if output.folder is not None:
@@ -181,12 +180,12 @@ def _draw(result: Run, confusion: Confusion | None, data: Dataset, folder: Path)
         note(f"{folder}: {missing}")
 
 
-def _say_stopped(stop: Stopped, epochs: int, prog: str) -> None:
-    where = f"stopped in epoch {min(stop.epochs_done + 1, epochs)} of {epochs}"
-    if stop.kept is None:
+def _say_stopped(done: int, epochs: int, kept: Path | None, prog: str) -> None:
+    where = f"stopped in epoch {min(done + 1, epochs)} of {epochs}"
+    if kept is None:
         note(f"{where}; nothing is saved, since neither --out nor --run names a place")
     else:
-        note(f"{where}; go on with: {prog} --resume {stop.kept}")
+        note(f"{where}; go on with: {prog} --resume {kept}")
 
 
 def _print(options: argparse.Namespace, values: dict, text: str) -> None:

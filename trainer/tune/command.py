@@ -6,21 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from signbit.console import console
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Jobs, add_cluster
+from signbit.jobs.signals import Stopped
 from signbit.qmodel.command import EXIT_OK, Parser, note
 from signbit.qmodel.data.named import NAMES, load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, size_bytes, whole
 from signbit.trainer.command import options as command_lines
-from signbit.trainer.command.cli import EXIT_SIGNAL, print_notes
+from signbit.trainer.command.cli import print_notes
 from signbit.trainer.command.output import model_name
 from signbit.trainer.learning.settings import Settings
 from signbit.trainer.report.figure import require_matplotlib
 from signbit.trainer.tune import export, study
 from signbit.trainer.tune.cost import Budget, cores
 from signbit.trainer.tune.front import Found, front, front_json, print_front
-from signbit.trainer.tune.progress import Progress
-from signbit.trainer.tune.search import Problem, Search, Stopped
+from signbit.trainer.tune.search import Problem, Search
 from signbit.trainer.tune.space import NOT_TRAINING, default_space, read_space
 from signbit.trainer.tune.training import FOLDS, Place
 
@@ -62,11 +63,11 @@ def _run(options: argparse.Namespace, runs: Path, url: str, name: str, prog: str
 def _search(problem: Problem, begun, runs: Path, options: argparse.Namespace, prog: str) -> int:
     trials = options.trials or (None if options.timeout else DEFAULT_TRIALS)
     try:
-        with Jobs(options.jobs, options.cluster) as jobs, Progress(trials, options.quiet) as progress:
-            reason = Search(problem, begun, runs, jobs, progress).run(trials, options.timeout)
+        with Jobs(options.jobs, options.cluster) as jobs, Bars("networks", trials, options.quiet) as bars:
+            reason = Search(problem, begun, runs, jobs, bars).run(trials, options.timeout)
     except Stopped as stop:
         note(f"stopped; what was begun goes on with the same command, {prog}")
-        return EXIT_SIGNAL + stop.number
+        return stop.exit_code
     found = front(begun)
     if not found:
         raise SignbitError(reason)
@@ -104,11 +105,11 @@ def _export(problem: Problem, begun, runs: Path, options: argparse.Namespace) ->
         draws = False
     count = len(found) * len(export.SEEDS)
     try:
-        with Jobs(options.jobs, options.cluster) as jobs, Progress(count, options.quiet, "runs") as progress:
-            exported = export.retrained(found, problem, model_name(problem.data.name), runs, jobs, progress)
+        with Jobs(options.jobs, options.cluster) as jobs, Bars("runs", count, options.quiet) as bars:
+            exported = export.retrained(found, problem, model_name(problem.data.name), runs, jobs, bars)
     except Stopped as stop:
         note("stopped; the same command goes on")
-        return EXIT_SIGNAL + stop.number
+        return stop.exit_code
     title = f"{problem.data.name} on {problem.budget.target}"
     export.write(exported, folder, title, problem.budget, draws)
     if options.json:

@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Jobs
+from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.atomic import write_folder
 from signbit.qmodel.file import load
-from signbit.trainer.command.keeper import Signals
 from signbit.trainer.report.figure import GREY, new_figure, png, require_matplotlib, style
 from signbit.trainer.tune.cost import Budget, Cost, cost_of, plan_within
 from signbit.trainer.tune.front import Found, options_text
-from signbit.trainer.tune.progress import Progress
-from signbit.trainer.tune.search import Problem, Stopped
+from signbit.trainer.tune.search import Problem
 from signbit.trainer.tune.training import Trained, Training, train
 
 SEEDS = (0, 1, 2)
@@ -55,9 +55,7 @@ class Exported:
         return statistics.stdev(self.accuracies)
 
 
-def retrained(
-    found: list[Found], problem: Problem, name: str, runs: Path, jobs: Jobs, progress: Progress
-) -> list[Exported]:
+def retrained(found: list[Found], problem: Problem, name: str, runs: Path, jobs: Jobs, bars: Bars) -> list[Exported]:
     """Each network of the front, whose names begin with `name`; raises Stopped after Ctrl-C or SIGTERM."""
     trainings = [
         problem.training(
@@ -69,7 +67,7 @@ def retrained(
     done: list[Trained] = []
     for trained in all_trained(trainings, jobs):
         done.append(trained)
-        progress.done(len(done))
+        bars.done(len(done))
     exported = []
     for number, one in enumerate(found):
         part = slice(number * len(SEEDS), (number + 1) * len(SEEDS))
@@ -79,10 +77,10 @@ def retrained(
 
 def all_trained(trainings: Sequence[Training], jobs: Jobs) -> Iterator[Trained]:
     """What each run came to, in order; raises Stopped after Ctrl-C or SIGTERM."""
-    with Signals(jobs.stop.set) as signals, ThreadPoolExecutor(jobs.count) as threads:
+    with Signals(jobs.stop.set), ThreadPoolExecutor(jobs.count) as threads:
         for trained in threads.map(lambda training: jobs.call(train, training, jobs.stop), trainings):
             if trained is None:
-                raise Stopped(signals())
+                raise Stopped
             yield trained
 
 

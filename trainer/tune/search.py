@@ -2,23 +2,22 @@
 
 import hashlib
 import json
-import signal
 from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
 
 from signbit import __version__
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Died, Jobs
+from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.data.named import NAMES
 from signbit.qmodel.errors import SignbitError
-from signbit.trainer.command.keeper import Signals
 from signbit.trainer.learning.auto import settings_for
 from signbit.trainer.learning.settings import Settings, default_settings
 from signbit.trainer.network.architecture import architecture_text
 from signbit.trainer.tune.cost import Budget, Cost, cost
-from signbit.trainer.tune.progress import Progress
 from signbit.trainer.tune.space import Space
 from signbit.trainer.tune.study import OVER, give_back, require_optuna
 from signbit.trainer.tune.training import Place, Training, train
@@ -34,14 +33,6 @@ CLEARLY = 2
 IDLE_MAX = 200
 """Trials in a row that train nothing new, after which a worker ends."""
 KEY_DIGITS = 12
-
-
-class Stopped(BaseException):
-    """A signal of this `number` stopped the search.  Nothing that Optuna would catch: the trial was given back."""
-
-    def __init__(self, number: int = signal.SIGTERM):
-        super().__init__(number)
-        self.number = number
 
 
 @dataclass(frozen=True)
@@ -104,7 +95,7 @@ class Search:
     study: object
     runs: Path
     jobs: Jobs
-    progress: Progress
+    bars: Bars
     _idle: int = 0
 
     def run(self, trials: int | None, timeout_s: float | None) -> str | None:
@@ -117,17 +108,14 @@ class Search:
 
         def enough(study, trial) -> None:
             done = len(self._keys(complete))
-            self.progress.done(done)
+            self.bars.done(done)
             if self._idle >= IDLE_MAX or (trials is not None and done >= trials):
                 study.stop()
 
         if trials is not None and len(self._keys(complete)) >= trials:
             return None
-        with Signals(self.jobs.stop.set) as signals:
-            try:
-                self.study.optimize(self._trial, timeout=timeout_s, n_jobs=self.jobs.count, callbacks=[enough])
-            except Stopped:
-                raise Stopped(signals()) from None
+        with Signals(self.jobs.stop.set):
+            self.study.optimize(self._trial, timeout=timeout_s, n_jobs=self.jobs.count, callbacks=[enough])
         if not self._keys(complete):
             return self._why_none()
         if self._idle < IDLE_MAX:
@@ -184,18 +172,18 @@ class Search:
         described = {"network": network, **asdict(found), "settings": settings.as_dict()}
         write_whole(folder / "trial.json", (json.dumps(described, indent=2) + "\n").encode())
         numbers = range(self.problem.folds)
-        self.progress.begun(trial.number, network, len(numbers))
+        title = f"trial {trial.number}: {network}"
         right = count = 0
         said = "given back"
         try:
             for fold in numbers:
+                self.bars.show(trial.number, title, fold, len(numbers))
                 training = self.problem.training(settings, folder / f"fold{fold}", fold)
                 done = self.jobs.call(train, training, self.jobs.stop)
                 if done is None:
                     give_back(self.study, trial._trial_id)
                     raise Stopped
                 right, count = right + done.validation.right, count + done.validation.count
-                self.progress.step(trial.number)
                 if fold < numbers[-1] and self._is_clearly_worse(right, count, found):
                     said = f"left after {fold + 1} folds, at {right / count:.2%}"
                     raise optuna.TrialPruned(said)
@@ -209,7 +197,9 @@ class Search:
             self._idle = idle
             raise optuna.TrialPruned(said) from None
         finally:
-            self.progress.ended(trial.number, f"{said}  {network}")
+            self.bars.end(trial.number)
+            if self.bars.live:
+                self.bars.screen.print(f"trial {trial.number}: {said}  {network}", soft_wrap=True)
 
     def _twin(self, trial, key: str):
         """A finished trial of the same network; raises TrialPruned where an earlier one is being trained."""

@@ -8,12 +8,13 @@ import signal
 from dataclasses import dataclass
 from functools import lru_cache
 
+from signbit.jobs.signals import Stopped
 from signbit.jobs.stop import Stop
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
-from signbit.trainer.command.keeper import Keeper, Stopped
+from signbit.trainer.command.keeper import Keeper
 from signbit.trainer.command.output import Output
 from signbit.trainer.command.run_folder import RunFolder
 from signbit.trainer.learning.checkpoint import Checkpoint, Task

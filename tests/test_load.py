@@ -15,7 +15,7 @@ from signbit.device.load import plan_for
 from signbit.emulate import emulation, pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
 from signbit.line.link import DeviceError, Link, LinkError
-from signbit.line.protocol import ErrorCode, Request
+from signbit.line.protocol import ErrorCode, Info, Loading, Request
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from tests.host_device import FLAGS, HostDevice, device_model
@@ -267,6 +267,28 @@ def test_what_does_not_fit_is_said_before_anything_is_sent(device, other):
 def test_firmware_with_one_model_says_how_to_build_another(host_library, other):
     with pytest.raises(SignbitError, match="keeps the model that it was built with; build it with SIGNBIT_SWAPPABLE=1"):
         plan_for(Link(HostDevice(host_library)).info(), other)
+
+
+@pytest.mark.parametrize("block_bytes", [0, 5])
+def test_a_device_that_lies_about_its_blocks_is_not_believed(device, monkeypatch, block_bytes):
+    told = Link(device)._block(Request.INFO)
+    for lie in (
+        told[:-9] + struct.pack("<I", block_bytes) + told[-5:],
+        told[:-1] + b"\x03",
+        told[:-1],
+        told[: -Loading.LAYOUT.size],
+    ):
+        monkeypatch.setattr(Link, "_block", lambda *_, lie=lie: lie)
+        with pytest.raises(LinkError, match="INFO block makes no sense"):
+            Link(device).info()
+
+
+def test_fields_of_a_later_version_are_skipped(device, host_library):
+    """Whether or not other models can be loaded; only the flag says that they can."""
+    for each, is_loadable in ((device, True), (HostDevice(host_library), False)):
+        told = Link(each)._block(Request.INFO)
+        assert Info.parse(told) == Info.parse(told + bytes(Loading.LAYOUT.size))
+        assert (Info.parse(told).loading is not None) == is_loadable
 
 
 @pytest.mark.parametrize("core", ["m0", "m4"])

@@ -23,20 +23,23 @@ static void observe(uint32_t layer, const void *data, uint32_t bytes);
 #define FLAG_EMULATED 0x01u
 #define FLAG_SELF_TEST_FAILED 0x02u
 #define FLAG_FAULT 0x04u
+#define FLAG_LOADING 0x08u
 
 #ifdef SIGNBIT_EMULATED
-#define FLAGS FLAG_EMULATED
+#define FLAGS_OF_BUILD FLAG_EMULATED
 #else
-#define FLAGS 0u
+#define FLAGS_OF_BUILD 0u
 #endif
 
 /* The model in use: the compiled one, or one that was loaded. */
 #ifdef MODEL_LAYOUT
 #define ANSWER_OTHER swap_answer
+#define FLAGS_OF_MODEL FLAG_LOADING
 #define NAME_IN_USE model_weights()->name
 #define LOGIT_SHIFT_IN_USE (uint16_t) model_weights()->logit_shift
 #else
 #define ANSWER_OTHER listener_answer
+#define FLAGS_OF_MODEL 0u
 #define NAME_IN_USE MODEL_NAME
 #define LOGIT_SHIFT_IN_USE MODEL_LOGIT_SHIFT
 #endif
@@ -155,7 +158,7 @@ static void measure(protocol_window_t *window)
 
 static uint8_t flags(void)
 {
-    return (uint8_t)(FLAGS | (vectors_failed != 0u ? FLAG_SELF_TEST_FAILED : 0u) |
+    return (uint8_t)(FLAGS_OF_BUILD | FLAGS_OF_MODEL | (vectors_failed != 0u ? FLAG_SELF_TEST_FAILED : 0u) |
                      (core_last_fault() != 0 ? FLAG_FAULT : 0u));
 }
 

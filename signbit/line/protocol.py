@@ -27,6 +27,7 @@ CLASS_REJECTED = 0xFFFF
 
 FLAG_EMULATED = 0x01
 FLAG_SELF_TEST_FAILED = 0x02
+FLAG_LOADING = 0x08
 
 
 class Request(IntEnum):
@@ -231,11 +232,15 @@ class Loading:
     slot: int
 
     LAYOUT: ClassVar = struct.Struct("<32sIIB")
+    SLOTS: ClassVar = 2
 
     @classmethod
     def parse(cls, block: bytes) -> "Loading":
-        digest, *rest = cls.LAYOUT.unpack_from(block)
-        return cls(digest.hex(), *rest)
+        """The fields that begin `block`; what later versions add after them is skipped."""
+        digest, block_bytes, block_crc, slot = cls.LAYOUT.unpack_from(block)
+        if block_bytes == 0 or block_bytes % 4 or slot > cls.SLOTS:
+            raise FrameError(f"slot {slot}, blocks of {block_bytes} bytes")
+        return cls(digest.hex(), block_bytes, block_crc, slot)
 
 
 @dataclass(frozen=True)
@@ -296,7 +301,8 @@ class Info:
             words = struct.unpack_from(f"<{fault_words}I", block, at + cls.TAIL.size)
             fault = Fault(*words[: len(fields(Fault))]) if words else None
             rest = block[at + cls.TAIL.size + 4 * fault_words :]
-            tail = (ResetCause(cause), vectors, failed, fault, Loading.parse(rest) if rest else None)
+            loading = Loading.parse(rest) if head[1] & FLAG_LOADING else None
+            tail = (ResetCause(cause), vectors, failed, fault, loading)
         return cls(*head, digest.hex(), core_id, clock_hz, texts[0], texts[1], tuple(texts[2:]), *tail)
 
 

@@ -15,8 +15,9 @@ from signbit.device import command as device
 from signbit.device import ports as device_ports
 from signbit.device.checks import model_on, verify
 from signbit.emulate import emulation as emulate
+from signbit.line.frame import Frame, decode, encode
 from signbit.line.link import Link
-from signbit.line.protocol import Frame, Request, decode, encode
+from signbit.line.protocol import Request
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
 from tests.host_device import HostDevice

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from signbit.line.frame import ANSWER, Frame, decode, encode
 from signbit.line.link import DeviceError, Link, LinkError
-from signbit.line.protocol import ANSWER, ErrorCode, Frame, Request, decode, encode
+from signbit.line.protocol import ErrorCode, Request
 from tests.host_device import HostDevice
 
 OFFSET_0 = struct.pack("<I", 0)

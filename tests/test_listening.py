@@ -17,9 +17,10 @@ from signbit.device import command as device
 from signbit.emulate import command as emulate_command
 from signbit.emulate import emulation
 from signbit.emulate.streaming import differences
+from signbit.line.frame import PAYLOAD_BYTES
 from signbit.line.link import DeviceError, Link, LinkError
 from signbit.line.listening import Listener
-from signbit.line.protocol import PAYLOAD_BYTES, ErrorCode, Request, Source, WordsAnswer
+from signbit.line.protocol import ErrorCode, Request, Source, WordsAnswer
 from signbit.line.words import print_word
 from signbit.qmodel import stream
 from signbit.qmodel.decision import SURE, Decision

@@ -14,8 +14,9 @@ from signbit.device.checks import verify
 from signbit.device.load import plan_for
 from signbit.emulate import emulation, pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
+from signbit.line.info import Info, Loading
 from signbit.line.link import DeviceError, Link, LinkError
-from signbit.line.protocol import ErrorCode, Info, Loading, Request
+from signbit.line.protocol import ErrorCode, Request
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from tests.host_device import FLAGS, HostDevice, device_model

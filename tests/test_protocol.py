@@ -13,23 +13,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signbit import __version__
-from signbit.line.link import Link
-from signbit.line.protocol import (
+from signbit.line.frame import (
     ANSWER,
     ENCODED_BYTES_MAX,
     ERROR,
     PAYLOAD_BYTES,
-    ErrorCode,
     Frame,
     FrameError,
     FrameReader,
-    InferAnswer,
-    Request,
     cobs_decode,
     cobs_encode,
     decode,
     encode,
 )
+from signbit.line.link import Link
+from signbit.line.protocol import ErrorCode, InferAnswer, Request
 from tests.host_device import HostDevice, compile_device
 
 OFFSET_0 = struct.pack("<I", 0)

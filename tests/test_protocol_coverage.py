@@ -9,7 +9,8 @@ import zlib
 
 import pytest
 
-from signbit.line.protocol import Frame, Request, encode
+from signbit.line.frame import Frame, encode
+from signbit.line.protocol import Request
 from tests.host_device import compile_device
 from tests.test_listening import SENSOR, eager
 from tools.networks.random import FRONT_ENDS, front_end_model

@@ -11,8 +11,9 @@ import pytest
 from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
+from signbit.line.frame import Frame, encode
 from signbit.line.link import Link
-from signbit.line.protocol import Frame, Request, ResetCause, encode
+from signbit.line.protocol import Request, ResetCause
 from tests.emulated_time import EMULATED_TIME, cpu_seconds
 from tests.stub_model import HURT, build_stub
 

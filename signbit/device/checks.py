@@ -9,8 +9,8 @@ import numpy as np
 
 from signbit.codegen.kernels.targets import PORTABLE
 from signbit.codegen.plan import LayerPlan, make_plan
+from signbit.line.info import Info
 from signbit.line.link import Link
-from signbit.line.protocol import Info
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel

@@ -17,9 +17,10 @@ from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.inputs import read_input
 from signbit.device.load import plan_for
 from signbit.device.ports import candidates, find_port, open_port
+from signbit.line.info import Info
 from signbit.line.link import DeviceError, Link, LinkError, Stream
 from signbit.line.listening import Listener
-from signbit.line.protocol import ErrorCode, Info, Source, Stats, TickSource
+from signbit.line.protocol import ErrorCode, Source, Stats, TickSource
 from signbit.line.words import print_word
 from signbit.places import MODELS
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note

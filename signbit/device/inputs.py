@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signbit.line.protocol import Info
+from signbit.line.info import Info
 from signbit.qmodel.archive import LIBRARY_ERRORS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import read_file, shown

@@ -4,7 +4,7 @@ from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.swap import check_ranges
 from signbit.device.checks import core_target, form_difference
-from signbit.line.protocol import Info
+from signbit.line.info import Info
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
 

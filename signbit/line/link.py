@@ -12,17 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from signbit.line.frame import ANSWER, CHUNK_BYTES, DELIMITER, ERROR, Frame, FrameError, FrameReader, encode
+from signbit.line.info import Info
 from signbit.line.protocol import (
-    ANSWER,
-    CHUNK_BYTES,
-    DELIMITER,
-    ERROR,
     ErrorCode,
-    Frame,
-    FrameError,
-    FrameReader,
     InferAnswer,
-    Info,
     LayerTicks,
     Listening,
     Progress,
@@ -32,7 +26,6 @@ from signbit.line.protocol import (
     Stats,
     TickSource,
     WordsAnswer,
-    encode,
 )
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import REJECTED

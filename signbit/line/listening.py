@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from signbit.line.frame import CHUNK_BYTES
 from signbit.line.link import Link, LinkError
-from signbit.line.protocol import CHUNK_BYTES, Listening, Source
+from signbit.line.protocol import Listening, Source
 from signbit.qmodel.stream import Word
 
 POLL_S = 0.05

@@ -15,8 +15,9 @@ import numpy as np
 from signbit.emulate import pio
 from signbit.emulate.emulation import build_folder, missing
 from signbit.emulate.machines import MACHINES, EmulatedUart, Machine
+from signbit.line.frame import PAYLOAD_BYTES
 from signbit.line.link import DeviceError, Link
-from signbit.line.protocol import PAYLOAD_BYTES, Request
+from signbit.line.protocol import Request
 from signbit.places import ROOT
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser

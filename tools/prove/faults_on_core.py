@@ -9,9 +9,9 @@ from signbit.emulate import machines as emulator
 from signbit.emulate import pio
 from signbit.emulate.emulation import build_folder, missing
 from signbit.emulate.machines import EmulatedUart
-from signbit.line import protocol
+from signbit.line import frame
+from signbit.line.frame import Frame, FrameError
 from signbit.line.link import Link, LinkError, Stream
-from signbit.line.protocol import Frame, FrameError
 from signbit.qmodel.file import load
 from tools.prove.faults import MODEL, outcome_of
 from tools.prove.row import SEED, Outcome, Row
@@ -86,16 +86,16 @@ def run(first: int, count: int) -> Outcome:
 
 def without_crc() -> Outcome:
     """A host that does not look at the frames' checksums."""
-    with mock.patch.object(protocol, "decode", _trusting):
+    with mock.patch.object(frame, "decode", _trusting):
         return run(0, 500)
 
 
 def _trusting(encoded: bytes) -> Frame:
-    plain = protocol.cobs_decode(encoded)
-    if len(plain) < protocol.FRAME_BYTES_MIN:
+    plain = frame.cobs_decode(encoded)
+    if len(plain) < frame.FRAME_BYTES_MIN:
         raise FrameError("too short")
-    version, kind, sequence = protocol.HEADER.unpack_from(plain)
-    return Frame(kind, sequence, plain[protocol.HEADER.size : -protocol.CRC.size], version)
+    version, kind, sequence = frame.HEADER.unpack_from(plain)
+    return Frame(kind, sequence, plain[frame.HEADER.size : -frame.CRC.size], version)
 
 
 ROW = Row(

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from signbit.line.protocol import Frame, Request, encode
+from signbit.line.frame import Frame, encode
+from signbit.line.protocol import Request
 from signbit.places import FIRMWARE, MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load

@@ -19,7 +19,8 @@ import numpy as np
 
 from signbit.device import command
 from signbit.line import link, listening
-from signbit.line.protocol import ANSWER, ERROR, PAYLOAD_BYTES, Frame, Request, decode, encode
+from signbit.line.frame import ANSWER, ERROR, PAYLOAD_BYTES, Frame, decode, encode
+from signbit.line.protocol import Request
 from signbit.qmodel.command import run_command
 from signbit.qmodel.file import save
 from tools.networks.random import front_end_model, random_model

@@ -24,6 +24,11 @@ COMMANDS = (
     Command("sbom", "setup.sbom", "a wheel's bill of materials, CycloneDX"),
     Command("bench", "measure.bench", "count every kernel on every emulated core; bench/results.json"),
     Command("rivals", "measure.rivals", "count CMSIS-NN and BitNetMCU on the same cores; bench/rivals_counted.json"),
+    Command(
+        "train_rivals",
+        "zoo.train_rivals",
+        "train DS-CNN, BC-ResNet and FastGRNN on spoken commands; bench/rivals_trained.json",
+    ),
     Command("tables", "measure.tables", "tables beside scikit-learn's classifiers and emlearn's C; bench/tables.json"),
     Command("bench_trainer", "zoo.bench_trainer", "time an epoch, and torch's for comparison; bench/trainer.json"),
     Command(

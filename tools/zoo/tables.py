@@ -1,6 +1,7 @@
 """What the documents say about the zoo: models/README.md, and tables, pictures and sources of bench/README.md."""
 
 import json
+import statistics
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from tools.zoo.rows import build_of
 RIVALS = ROOT / "bench" / "rivals.json"
 MARKS = ROOT / "bench" / "marks.json"
 """Others' figures for what is not MNIST, each with the data set that it was measured on."""
+TRAINED = ROOT / "bench" / "rivals_trained.json"
+"""Others' networks, trained on our data (tools/zoo/train_rivals.py)."""
 BLOCK, MODELS_BLOCK, PROMISE_BLOCK = "zoo", "models", "promise"
 HEADLINE = "mnist-4k.npz"
 FIRST_PAGE = ("digits-mlp.npz", "mnist-1k.npz", HEADLINE)
@@ -31,6 +34,11 @@ RAM is the scratch and, at most, the stack. Instructions are exact, counted on e
 beyond 245 KiB on a machine with an M3, which executes an M0's code as it is), those of a front end not among them:
 `signbit inspect` has these. Cycles are estimates from Arm's timing tables with zero wait states; for an M55 there are
 none. No physical board took part."""
+TRAINED_NOTE = """\
+Rivals trained here got the training part with its copies, the split and the log-mel features of `commands-4k`, by
+`python -m tools train_rivals`, which writes [rivals_trained.json](rivals_trained.json). Their accuracy is that of the
+float network, so quantization costs them nothing here; their bytes are what they would take with 8-bit weights: a byte
+each, and 12 for a channel's bias, multiplier and shift."""
 MODELS_TEXT = """# Models that come with signbit
 
 Networks whose weights take one bit each. Every file holds the integer model and, as provenance, its command, data hash,
@@ -143,16 +151,18 @@ def tables_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:
             "and Lane, EuroMLSys 2021), also report MNIST in a few kilobytes; their tables could not be checked, "
             "so they are not drawn.",
             "Other data sets, beside what others publish for the same or a similar one; ours are the smallest builds:",
-            marks_table(rows, json.loads(MARKS.read_text())),
+            marks_table(rows, json.loads(MARKS.read_text()), read_trained()),
+            TRAINED_NOTE,
         ]
     )
 
 
-def marks_table(rows: Sequence[dict], marks: Sequence[dict]) -> str:
-    """For each data set with marks and a model of ours, a line for each model, then one for each mark."""
+def marks_table(rows: Sequence[dict], marks: Sequence[dict], trained: Sequence[dict]) -> str:
+    """For each data set with marks and a model of ours, a line for each model, rival trained here and mark."""
     lines: list[list[str]] = []
     for data in dict.fromkeys(Path(row["data"]).stem for row in rows):
-        found = [list(mark.values()) for mark in marks if mark["data"] == data]
+        found = [_trained_mark(rival) for rival in trained if rival["data"] == data]
+        found += [list(mark.values()) for mark in marks if mark["data"] == data]
         if found:
             lines += [[data, *_our_mark(row)] for row in rows if Path(row["data"]).stem == data]
         lines += found
@@ -164,6 +174,22 @@ def _our_mark(row: dict) -> tuple[str, ...]:
     size = f"{build_of(row, 'm0', SIZE)['data_bytes']:,} B"
     figures = accuracy_text(row) + (f", macro F1 {macro_f1_text(row)}" if "test_macro_f1" in row else "")
     return Path(row["file"]).stem, size, figures, Path(row["data"]).stem, f"{len(row['seeds'])} seeds"
+
+
+def _trained_mark(rival: dict) -> list[str]:
+    runs = rival["runs"]
+    if runs:
+        accuracies = [100 * run["test_correct"] / run["test_count"] for run in runs]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
+        figure = f"{statistics.mean(accuracies):.2f} %{spread} as float"
+        how = f"{rival['source']}, trained here: {_counted(len(runs), 'seed')}, {_counted(rival['epochs'], 'epoch')}"
+    else:
+        figure, how = "NOT RUN", f"{rival['source']}: python -m tools train_rivals --only {rival['rival']}"
+    return [rival["data"], rival["name"], f"{rival['int8_bytes']:,} B as int8", figure, rival["data"], how]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def macro_f1_text(row: dict) -> str:
@@ -216,6 +242,11 @@ def rivals_table(rivals: Sequence[dict]) -> str:
 
 def read_rivals() -> list[dict]:
     return json.loads(RIVALS.read_text())
+
+
+def read_trained() -> list[dict]:
+    """A row for each rival of tools/zoo/rival_networks.py; `runs` has the finished ones."""
+    return json.loads(TRAINED.read_text()) if TRAINED.is_file() else []
 
 
 def build_title(build: dict) -> str:

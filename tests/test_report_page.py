@@ -66,7 +66,7 @@ def test_anybody_can_read_it(run, export, tmp_path):
         pytest.skip(tool.missing())
     export(run / "model.npz", "--run", run)
     with tool.chromium() as browser:
-        page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme="dark")
+        page = tool.new_page(browser, viewport={"width": 360, "height": 740}, color_scheme="dark")
         complaints = []
         page.on("console", lambda message: complaints.append(message.text))
         page.goto((tmp_path / "m.html").as_uri())

@@ -59,7 +59,7 @@ def test_the_live_models_answer_on_a_phone(folder):
     if browser.missing():
         pytest.skip(browser.missing())
     with browser.chromium() as started:
-        page = started.new_page(viewport=PHONE, color_scheme="dark")
+        page = browser.new_page(started, viewport=PHONE, color_scheme="dark")
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((folder / "LIVE.html").as_uri())

@@ -34,6 +34,7 @@ INPUTS_AT_ONCE = 1000
 RESULT = ROOT / "bench" / "page.json"
 PICTURE = ROOT / "docs" / "img" / "page.png"
 WINDOW = {"width": 1060, "height": 900}
+TIMEOUT_MS = 300_000
 THREE = (
     *((0.28, 0.22), (0.5, 0.14), (0.7, 0.26), (0.62, 0.42), (0.46, 0.49)),
     *((0.66, 0.56), (0.72, 0.74), (0.5, 0.87), (0.27, 0.78)),
@@ -70,9 +71,16 @@ def chromium() -> Iterator:
         browser.close()
 
 
+def new_page(browser, **settings):
+    """An empty page, which waits long enough for a machine that is busy."""
+    page = browser.new_page(**settings)
+    page.set_default_timeout(TIMEOUT_MS)
+    return page
+
+
 def opened(browser, path: Path, **settings):
     """The page in `path`, once it has answered; whatever goes wrong on it is in its list `errors`."""
-    page = browser.new_page(viewport=settings.pop("viewport", WINDOW), **settings)
+    page = new_page(browser, viewport=settings.pop("viewport", WINDOW), **settings)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)

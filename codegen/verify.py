@@ -48,7 +48,27 @@ def verify(model: QuantizedModel, plan: Plan, inputs: np.ndarray, machine: Machi
     It compares every output of every layer, each logit, the class, the confidence and what the model refuses; for
     samples (int16, [n, samples]) of a model with a front end the features, too.
     """
-    return compare(model, inputs, machine.run([plan], [inputs], reads_of(inputs)))
+    return verify_sets(model, plan, {"": inputs}, machine)[""]
+
+
+def verify_sets(
+    model: QuantizedModel, plan: Plan, sets: dict[str, np.ndarray], machine: Machine
+) -> dict[str, Comparison]:
+    """`verify` for each of `sets`: those that a program reads alike go through one, which is compiled once."""
+    results = {}
+    for reads in dict.fromkeys(map(reads_of, sets.values())):
+        parts = {name: inputs for name, inputs in sets.items() if reads_of(inputs) is reads}
+        together = np.concatenate(list(parts.values()))
+        output = machine.run([plan], [together], reads)
+        expected = expected_output(model, together)
+        record_bytes = _record_bytes(expected)
+        # what is missing or left over at the end is the last one's
+        *ends, _ = np.cumsum([len(inputs) for inputs in parts.values()]).tolist()
+        for name, start, end in zip(parts, [0, *ends], [*ends, None], strict=True):
+            of_part = {place: array[start:end] for place, array in expected.items()}
+            written = output[start * record_bytes : end and end * record_bytes]
+            results[name] = _compare(of_part, len(model.layers), written)
+    return {name: results[name] for name in sets}
 
 
 def reads_of(inputs: np.ndarray) -> Reads:
@@ -125,13 +145,17 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str
 
     `order` is numpy's for the bytes of integers, as they lay in the memory of the computer that ran it.
     """
-    expected = expected_output(model, inputs)
-    values = sum(array[0].size for array in expected.values()) * len(inputs)
-    record_bytes = sum(array[0].nbytes for array in expected.values())
-    if len(output) != record_bytes * len(inputs):
-        first = f"length: {len(output)} bytes instead of {record_bytes * len(inputs)}"
-        return Comparison(len(inputs), len(model.layers), values, values, first)
-    records = np.frombuffer(output, np.uint8).reshape(len(inputs), record_bytes)
+    return _compare(expected_output(model, inputs), len(model.layers), output, order)
+
+
+def _compare(expected: dict[str, np.ndarray], layers: int, output: bytes, order: str = "<") -> Comparison:
+    inputs = len(next(iter(expected.values())))
+    values = sum(array.size for array in expected.values())
+    record_bytes = _record_bytes(expected)
+    if len(output) != record_bytes * inputs:
+        first = f"length: {len(output)} bytes instead of {record_bytes * inputs}"
+        return Comparison(inputs, layers, values, values, first)
+    records = np.frombuffer(output, np.uint8).reshape(inputs, record_bytes)
     different, first, start = 0, "", 0
     for place, array in expected.items():
         size_bytes = array[0].nbytes
@@ -142,7 +166,7 @@ def compare(model: QuantizedModel, inputs: np.ndarray, output: bytes, order: str
             first = f"{place}, input {row}, value {column}: C {found[row, column]}, Python {array[row, column]}"
         different += len(wrong)
         start += size_bytes
-    return Comparison(len(inputs), len(model.layers), values, different, first)
+    return Comparison(inputs, layers, values, different, first)
 
 
 def compare_all(
@@ -151,7 +175,7 @@ def compare_all(
     """Compare each model's part of the program's output with Python; anything left over is a difference."""
     results, start = [], 0
     for model, x in zip(models, inputs, strict=True):
-        record_bytes = sum(array.nbytes for array in expected_output(model, x[:1]).values())
+        record_bytes = _record_bytes(expected_output(model, x[:1]))
         results.append(compare(model, x, output[start : start + record_bytes * len(x)], order))
         start += record_bytes * len(x)
     if start != len(output):
@@ -174,6 +198,11 @@ def expected_output(model: QuantizedModel, inputs: np.ndarray) -> dict[str, np.n
     if model.decision is not None:
         places["decision"] = _decisions(model, trace[-1])
     return places
+
+
+def _record_bytes(expected: dict[str, np.ndarray]) -> int:
+    """What the harness writes for one input."""
+    return sum(array[0].nbytes for array in expected.values())
 
 
 def _decisions(model: QuantizedModel, logits: np.ndarray) -> np.ndarray:

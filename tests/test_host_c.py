@@ -7,7 +7,7 @@ import pytest
 
 from signbit.codegen.host import FLAGS, Host, fast_flags, find_compiler
 from signbit.codegen.plan import make_plan
-from signbit.codegen.verify import compare, edge_inputs, expected_output, verify
+from signbit.codegen.verify import compare, edge_inputs, expected_output, verify, verify_sets
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
@@ -126,6 +126,41 @@ def test_short_output_is_no_success():
     model = random_model(5, (20, 6, 3))
     x = edge_inputs(model)[:4]
     assert not compare(model, x, b"").equal
+
+
+class Replay:
+    """A machine that writes Python's values, or what `spoil` makes of them; it counts its programs."""
+
+    def __init__(self, model, spoil):
+        self.model, self.spoil, self.programs = model, spoil, 0
+
+    def run(self, plans, inputs, reads):
+        self.programs += 1
+        expected = expected_output(self.model, inputs[0]).values()
+        return self.spoil(b"".join(array[n].tobytes() for n in range(len(inputs[0])) for array in expected))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wrong"),
+    {
+        "nothing": (lambda output: output, []),
+        "last bit": (lambda output: output[:-1] + bytes([output[-1] ^ 1]), ["last"]),
+        "first bit": (lambda output: bytes([output[0] ^ 1]) + output[1:], ["first"]),
+        "a byte less": (lambda output: output[:-1], ["last"]),
+        "a byte more": (lambda output: output + b"0", ["last"]),
+        "nothing at all": (lambda output: b"", ["first", "middle", "last"]),
+    }.values(),
+)
+def test_sets_of_inputs_go_through_one_program(spoil, wrong):
+    """A difference is reported for the set that it is in; each set was compiled and run by itself."""
+    model = random_model(5, (20, 6, 3))
+    x = edge_inputs(model)
+    sets = {"first": x[:4], "middle": x[4:7], "last": x[7:9]}
+    machine = Replay(model, spoil)
+    results = verify_sets(model, make_plan(model), sets, machine)
+    assert machine.programs == 1
+    assert [name for name, result in results.items() if not result.equal] == wrong
+    assert [result.inputs for result in results.values()] == [4, 3, 2]
 
 
 @pytest.mark.parametrize(

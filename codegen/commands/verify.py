@@ -8,7 +8,15 @@ from signbit.codegen.commands.common import add_plan_options, load_plan
 from signbit.codegen.emulated_core import EmulatedCore, missing
 from signbit.codegen.host import Host, fast_flags, find_compiler
 from signbit.codegen.plan import Plan
-from signbit.codegen.verify import Comparison, edge_inputs, edge_samples, reads_of, verify, verify_input, verify_stream
+from signbit.codegen.verify import (
+    Comparison,
+    edge_inputs,
+    edge_samples,
+    reads_of,
+    verify_input,
+    verify_sets,
+    verify_stream,
+)
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_NOT_RUN, EXIT_OK, Parser
 from signbit.qmodel.data.named import dataset_for
@@ -34,7 +42,7 @@ def main(arguments: list[str], prog: str) -> int:
     dataset = dataset_for(model, options.data, options.data_dir)
     test = np.asarray(dataset.test.x if model.front_end is None else dataset.test.samples)[: options.limit]
     with console(stderr=True).status(f"running {plan.target.title}" if options.emulate else ""):
-        results = {f"{dataset.name} test set": verify(model, plan, test, machine)} | _extremes(model, plan, machine)
+        results = _comparisons(model, plan, {f"{dataset.name} test set": test}, machine)
         counts = machine.count(plan, test[:1], reads_of(test)) if options.emulate else []
     if options.json:
         comparisons = {key: vars(result) | {"equal": result.equal} for key, result in results.items()}
@@ -74,11 +82,14 @@ def _parser(prog: str) -> Parser:
     return parser
 
 
-def _extremes(model: QuantizedModel, plan: Plan, machine: Host | EmulatedCore) -> dict[str, Comparison]:
-    """What no test set has to contain, and what it does not go through."""
-    results = {"random and extreme": verify(model, plan, edge_inputs(model), machine)}
+def _comparisons(
+    model: QuantizedModel, plan: Plan, sets: dict[str, np.ndarray], machine: Host | EmulatedCore
+) -> dict[str, Comparison]:
+    """`sets`, what no test set has to contain, and what none goes through."""
+    sets = sets | {"random and extreme": edge_inputs(model)}
     if model.front_end is not None:
-        results["extreme samples"] = verify(model, plan, edge_samples(model), machine)
+        sets["extreme samples"] = edge_samples(model)
+    results = verify_sets(model, plan, sets, machine)
     if plan.streams:
         results["streams of hops"] = verify_stream(model, plan, machine)
     if model.input_quantization is not None:

@@ -45,6 +45,7 @@ ROOMS = (
     "tools.networks",
     "tools.cores",
     "tools.measure",
+    "tools.mutants",
     "tools.prove",
     "tools.zoo",
     "tools",

@@ -7,7 +7,7 @@ import pytest
 
 from signbit.qmodel.command import run_command
 from tools.documents.blocks import README, block
-from tools.prove import command, faults, host_build, mutants, record
+from tools.prove import command, faults, host_build, record
 from tools.prove.row import MOST, Outcome, Row
 from tools.prove.rows import ROWS
 
@@ -159,9 +159,3 @@ def test_the_fault_proof_s_harness_notices_a_change_of_the_protocol():
     with pytest.raises(ValueError):
         faults.shorter("no table", 8)
     assert host_build.replaced("abc", "b", "x") == "axc"
-
-
-@pytest.mark.parametrize("number", range(len(mutants.MUTANTS)))
-def test_what_a_mutant_changes_is_there_once(number, repository):
-    mutant = mutants.MUTANTS[number]
-    assert (repository / mutant["file"]).read_text().count(mutant["right"]) == 1

@@ -41,6 +41,8 @@ COMMANDS = (
     Command("stack", "measure.stack", "the stack's high-water mark on each core beside its bound"),
     Command("fit_costs", "measure.fit_costs", "measure the portable kernels' cost coefficients"),
     Command("fit_code_size", "measure.fit_code_size", "measure how many bytes of code kernels are"),
+    Command("mutants_map", "mutants.map_tests", "note which tests run which lines, for mutants; build/mutants"),
+    Command("mutants", "mutants.command", "plant bugs, and run the tests that are nearest; bench/mutants.json"),
     Command("prove", "prove.command", "every promise's proof; with --long, bench/proofs.json and docs/SECURITY.md"),
     Command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
     Command("bench_tune", "zoo.bench_tune", "search networks in place of the zoo's for digits; bench/tune.json"),

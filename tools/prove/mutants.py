@@ -1,72 +1,78 @@
 """Planted bugs in the product, each caught by the tests that are nearest to it.
 
-`mutants.toml` lists them.  Each is made in a copy of the checkout, in which those tests run and must fail.
+`python -m tools mutants` plants them all and writes bench/mutants.json; the first cases here are planted anew, in turn
+with the code, and must fail the test that caught them.  The others are counted from there.
 """
 
 import hashlib
-import os
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
-import tomllib
-from pathlib import Path
+from dataclasses import replace
 
-from signbit.places import ROOT
-from tools.prove.host_build import replaced
+from tools.mutants import results
+from tools.mutants.chosen import mutants
+from tools.mutants.mutant import Mutant
+from tools.mutants.planting import Planting
 from tools.prove.row import Outcome, Row
 
-TABLE = Path(__file__).with_suffix(".toml")
-MUTANTS = tuple(tomllib.loads(TABLE.read_text())["mutant"])
-SHORT = 20
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
-TIMEOUT_S = 900
-PASSED, FAILED = 0, 1
-"""Exit codes of pytest."""
+SHORT, TOTAL = 20, 1500
+UNTOUCHED = "tests/test_integer.py::test_sign_of_zero_is_plus_one"
 
 
 def run(first: int, count: int) -> Outcome:
-    return sum((plant(MUTANTS[number]) for number in order()[first : first + count]), Outcome())
+    chosen = order()[first : first + count]
+    lacking = first + count - max(len(order()), first)
+    outcome = planted_anew(chosen) if first < SHORT else sum(map(recorded, chosen), Outcome())
+    return outcome + Outcome({}, (f"{lacking} mutants have no result: python -m tools mutants",) if lacking > 0 else ())
 
 
-def order() -> list[int]:
-    """The mutants in an order that changes with the code, so that the short form takes others each time."""
-    seed = hashlib.sha256(b"".join((ROOT / mutant["file"]).read_bytes() for mutant in MUTANTS)).digest()
-    return random.Random(seed).sample(range(len(MUTANTS)), len(MUTANTS))
+def order() -> list[str]:
+    """The names of the mutants with a result: SHORT that were caught, others whenever code changes, and the rest."""
+    found = {name: test for name, test in results.load().items() if name in mutants()}
+    caught = sorted(name for name, test in found.items() if test)
+    seed = hashlib.sha256("".join(sorted(mutants())).encode()).digest()
+    anew = random.Random(seed).sample(caught, min(SHORT, len(caught)))
+    return anew + sorted(found.keys() - set(anew), key=lambda name: (found[name] != "", name))
 
 
-def plant(mutant: dict) -> Outcome:
-    """Run the mutant's tests on a copy of the checkout that has the bug."""
-    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
-        copy = Path(name, "checkout")
-        shutil.copytree(ROOT, copy, ignore=NOT_COPIED, symlinks=True)
-        path = copy / mutant["file"]
-        path.write_text(replaced(path.read_text(), mutant["right"], mutant["wrong"]))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant["tests"]]
-        environment = os.environ | {"PYTHONPATH": str(copy)}
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
-    if done.returncode == FAILED:
+def planted_anew(names: list[str]) -> Outcome:
+    """Each with the test that caught it."""
+    found, outcome = results.load(), Outcome()
+    with Planting() as planting:
+        for mutant in map(mutants().get, names):
+            test = found[mutant.name]
+            caught = planting.failing(mutant, [test])
+            outcome += Outcome({"caught": 1}) if caught else _finding(mutant, f"{test} passes")
+    return outcome
+
+
+def recorded(name: str) -> Outcome:
+    """What the record says."""
+    if results.load()[name]:
         return Outcome({"caught": 1})
-    reason = "survives" if done.returncode == PASSED else f"pytest ends with {done.returncode}: {done.stdout[-200:]}"
-    return Outcome({}, (f"{mutant['file']}, {mutant['right'].strip()!r} -> {mutant['wrong'].strip()!r}: {reason}",))
+    if name in results.explained():
+        return Outcome({"explained": 1})
+    return _finding(mutants()[name], "survives")
+
+
+def _finding(mutant: Mutant, what: str) -> Outcome:
+    return Outcome({}, (f"{mutant.file}:{mutant.line}: {mutant.change}: {what}",))
 
 
 def harmless() -> Outcome:
     """A change that no test can catch."""
-    return plant({"file": "qmodel/ranges.py", "right": "import numpy", "wrong": "import  numpy", "tests": [UNTOUCHED]})
+    mutant = replace(next(iter(mutants().values())), file="qmodel/ranges.py", start=0, end=0, wrong="")
+    with Planting() as planting:
+        return Outcome() if planting.failing(mutant, [UNTOUCHED]) else _finding(mutant, "survives")
 
-
-UNTOUCHED = "tests/test_integer.py::test_sign_of_zero_is_plus_one"
 
 ROW = Row(
     "mutants",
-    "a bug that is planted in the product fails the tests nearest to it",
+    "a bug that is planted in the product fails a test",
     "bugs",
-    short=min(SHORT, len(MUTANTS)),
-    total=len(MUTANTS),
-    step=4,
-    covers=("qmodel", "trainer", "codegen", "firmware", "signbit", "tests", "tools/prove"),
+    short=SHORT,
+    total=TOTAL,
+    step=SHORT,
+    covers=("qmodel", "trainer", "codegen", "firmware", "signbit", "tests", "tools/mutants", "bench/mutants.json"),
     run=run,
     controls={"a change that is none": harmless},
 )

@@ -1,0 +1,154 @@
+"""Planted bugs: where code can be broken, what a mutant is called, and who is asked about it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from signbit.qmodel.errors import SignbitError
+from tools.mutants import c_sites, chosen, command, python_sites, results
+from tools.mutants.mutant import Mutant, made, named
+from tools.mutants.planting import Planting
+from tools.prove import mutants as proof
+
+UNTOUCHED = "tests/test_integer.py::test_sign_of_zero_is_plus_one"
+
+
+def all_of(file, text):
+    """All mutants of a file of this text."""
+    source = text.encode()
+    sites = python_sites.sites if file.endswith(".py") else c_sites.sites
+    return [made(file, source, name, site) for name, site in named(file, sites(source))]
+
+
+def texts(file, text):
+    return [mutant.planted(text.encode()).decode() for mutant in all_of(file, text)]
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("x = a < b", ["x = a <= b"]),
+        ("x = a not in b", ["x = a in b"]),
+        ("x = a is not None", ["x = a is None"]),
+        ("x = (a) + (b)  # a - b", ["x = (a) - (b)  # a - b"]),
+        ("x = a and b and c", ["x = a or b and c", "x = a and b or c"]),
+        ("x = not a", ["x = a"]),
+        ("x = -a", ["x = a"]),
+        ("x = True", ["x = False"]),
+        ("x = a[3]", ["x = a[(3 + 1)]"]),
+        ("x = a if b else c", ["x = a if (not (b)) else c"]),
+        ("f(a, b=c)", ["pass", "f(a)"]),
+        ("f(b=c, d=e)", ["pass", "f(d=e)", "f(b=c)"]),
+        ("if a: raise ValueError(3 + 4)", ["if (not (a)): raise ValueError(3 + 4)", "if a: pass"]),
+        ("x += y", ["pass"]),
+        ("def f(a: int | None) -> int | str: return a", ["def f(a: int | None) -> int | str: return None"]),
+        ('x: int | str = f"{1 + 2}" + "a"', []),
+        ('"""1 + 2"""', []),
+        ("é = ü < ä", ["é = ü <= ä"]),
+    ],
+)
+def test_python_is_broken_where_it_computes(line, broken):
+    assert texts("a.py", line) == broken
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("    x = a < b;", ["    x = a <= b;", "    ;"]),
+        ("    x = a << 2u;", ["    x = a >> 2u;", "    x = a << 3u;", "    ;"]),
+        ("    count++;", ["    count--;", "    ;"]),
+        ("    return 0x10;", ["    return 17;"]),
+        ("    if (a && b) {", ["    if (a || b) {", "    if (!(a && b)) {"]),
+        ("    {{ a - 1 }}", ["    {{ a + 1 }}", "    {{ a - 2 }}"]),
+        ('    "adds r0, r1\\n"', ['    "subs r0, r1\\n"']),
+        ("    /* a < b */ {# c + d #} // 1", []),
+        ("#define A (1 + 2) \\\n  + 3", []),
+        ("    uint32_t sum;", []),
+        ("    /* über */ x = a + b;", ["    /* über */ x = a - b;", "    /* über */ ;"]),
+    ],
+)
+def test_c_is_broken_where_it_computes(line, broken):
+    assert texts("a.c", line) == broken
+
+
+def test_a_name_outlives_changes_elsewhere_and_no_change_of_its_function():
+    before = "def f(a):\n    return a + 1\n\n\ndef g(a):\n    return a - 1\n"
+    (_, plus, *_), names = all_of("a.py", before), {mutant.name for mutant in all_of("a.py", before)}
+    assert plus.line == 2 and len(names) == 6
+    after = all_of("a.py", "import os\n\n\n" + before.replace("a - 1", "a - 2"))
+    assert sum(mutant.name in names for mutant in after) == 3
+    assert not names & {mutant.name for mutant in all_of("b.py", before)}
+
+
+def test_equal_changes_of_equal_lines_have_names_of_their_own():
+    names = [mutant.name for mutant in all_of("a.c", "  i = a + b;\n  i = a + b;\n")]
+    assert len(set(names)) == len(names) == 4
+
+
+def test_every_file_has_its_share_and_mutants_of_python_are_python(repository):
+    found = chosen.mutants()
+    assert len(found) >= proof.TOTAL
+    assert {mutant.file.split("/")[0] for mutant in found.values()} >= {
+        "qmodel",
+        "trainer",
+        "codegen",
+        "firmware",
+        "signbit",
+    }
+    for mutant in list(found.values())[::16]:
+        if mutant.file.endswith(".py"):
+            compile(mutant.planted((repository / mutant.file).read_bytes()), mutant.file, "exec")
+
+
+def test_what_is_planted_is_noticed_and_taken_away(repository):
+    """By the test that fails, by a module that no longer imports, and by a process that dies."""
+    file = "qmodel/integer.py"
+    source = (repository / file).read_bytes()
+    mutant = Mutant(file, 0, 0, "", 1, "none", "none")
+    bugs = {
+        "raise ImportError\n": UNTOUCHED,
+        "import os; os.abort()\n": UNTOUCHED,
+        "": "",
+    }
+    with Planting() as planting:
+        for wrong, test in bugs.items():
+            assert planting.failing(replace(mutant, wrong=wrong), [UNTOUCHED]) == test, wrong
+        with pytest.raises(SignbitError, match="there is no such test"):
+            planting.failing(mutant, ["tests/test_integer.py::test_that_is_not_there"])
+        assert (planting.copy / file).read_bytes() == source
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """Two mutants with an empty record, which is replaced."""
+    monkeypatch.setattr(results, "FILE", tmp_path / "mutants.json")
+    one, other = list(chosen.mutants().values())[:2]
+    monkeypatch.setattr(command, "mutants", lambda: {one.name: one, other.name: other})
+    return one, other
+
+
+def test_results_are_added_up_and_those_of_changed_code_go(record):
+    one, other = record
+    both = {one.name: one, other.name: other}
+    results.save({one.name: "tests/test_a.py::test_b"}, both)
+    assert results.save({other.name: ""}, both) == {one.name: "tests/test_a.py::test_b", other.name: ""}
+    results.save({}, {one.name: one})
+    assert results.load() == {one.name: "tests/test_a.py::test_b"}
+    assert json.loads(results.FILE.read_text())[one.file]["caught"] == {"tests/test_a.py::test_b": one.name}
+
+
+def test_survivors_are_listed_until_they_are_explained(record, monkeypatch, capsys):
+    one, other = record
+    results.save({one.name: "", other.name: "tests/test_a.py::test_b"}, {one.name: one, other.name: other})
+    assert command.main(["--minutes", "0"]) == 1
+    listed, counts = capsys.readouterr().out.splitlines()
+    assert listed == f"{one.name} {one.file}:{one.line}: {one.change}"
+    assert counts == "2 mutants: 2 planted, 1 caught, 0 explained, 1 survive"
+    monkeypatch.setattr(results, "explained", lambda: {one.name: "it is equal"})
+    assert command.main(["--minutes", "0"]) == 0
+
+
+def test_only_what_survives_is_explained():
+    found = results.load()
+    assert [name for name in results.explained() if found.get(name)] == []

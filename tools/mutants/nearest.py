@@ -1,0 +1,87 @@
+"""The tests that are asked about a mutant: those that run its line, the nearest and fastest first."""
+
+import json
+from collections import defaultdict
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from signbit.places import ROOT
+from tools.mutants.mutant import Mutant
+
+FOLDER = ROOT / "build" / "mutants"
+SECONDS_MAX = 8.0
+"""Of a test that is asked, and of all that are asked about a mutant, of CPU."""
+TESTS_MAX = 60
+
+
+class Nearest:
+    """Reads what `map_tests` wrote, once."""
+
+    def __init__(self, folder: Path = FOLDER):
+        self._parts = [(path, json.loads(path.with_suffix(".tests").read_text())) for path in folder.glob("*.lines")]
+        self.seconds: dict[str, float] = {}
+        self._of_context: dict[str, set[str]] = defaultdict(set)
+        for _, noted in self._parts:
+            for name, test in noted["tests"].items():
+                if test["passed"] and 0 <= test["seconds"] <= SECONDS_MAX:
+                    self.seconds[name] = test["seconds"]
+                    for context in (name, *test["shared"]):
+                        self._of_context[context].add(name)
+
+    def tests(self, mutant: Mutant, killers: list[str]) -> list[str]:
+        """At most TESTS_MAX of them; `killers` have caught others in the file, and come first."""
+        found = self._running(mutant)
+        order = sorted(found, key=lambda name: (-killers.count(name), self.seconds[name] / found[name]))
+        chosen, left = [], SECONDS_MAX
+        for name in order[:TESTS_MAX]:
+            if self.seconds[name] <= left:
+                chosen.append(name)
+                left -= self.seconds[name]
+        return chosen
+
+    def _running(self, mutant: Mutant) -> dict[str, float]:
+        """By test how much of what it runs is in the file: of its line, or if no test runs that, of the file."""
+        if not mutant.file.endswith(".py"):
+            return dict.fromkeys(self._files.get(mutant.file, ()), 1.0)
+        lines = self._lines(mutant.file)
+        found = lines.get(mutant.line) or set().union(*lines.values())
+        counts = {name: sum(name in tests for tests in lines.values()) for name in found}
+        return {name: (1 + count) / (100 + self._sizes[name]) for name, count in counts.items()}
+
+    @cached_property
+    def _files(self) -> dict[str, set[str]]:
+        """The tests that render a template or compile a file."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for _, noted in self._parts:
+            for context, files in noted["files"].items():
+                for file in files:
+                    found[file] |= self._of_context[context]
+        return found
+
+    @lru_cache(4)  # noqa: B019 - one object for the whole run
+    def _lines(self, file: str) -> dict[int, set[str]]:
+        """The tests that run each line."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for data in self._data:
+            for line, contexts in data.contexts_by_lineno(str(ROOT / file)).items():
+                found[line].update(*(self._of_context[context] for context in contexts))
+        return {line: tests for line, tests in found.items() if tests}
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """How many lines of the project each test runs."""
+        sizes: dict[str, int] = defaultdict(int)
+        for file in sorted(set().union(*(data.measured_files() for data in self._data))):
+            for tests in self._lines(str(Path(file).relative_to(ROOT))).values():
+                for name in tests:
+                    sizes[name] += 1
+        return sizes
+
+    @cached_property
+    def _data(self) -> list:
+        from coverage import CoverageData
+
+        data = [CoverageData(str(path)) for path, _ in self._parts]
+        for each in data:
+            each.read()
+        return data

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from signbit.codegen.kernels import KERNELS
 from signbit.qmodel.errors import SignbitError
-from tools.mutants import c_sites, chosen, command, python_sites, results
+from tests.test_kernels import ON_A_CORE, PORTABLE_C, name
+from tools.mutants import c_sites, chosen, command, nearest, python_sites, results
 from tools.mutants.mutant import Mutant, made, named
 from tools.mutants.planting import Planting
 from tools.prove import mutants as proof
@@ -117,6 +119,16 @@ def test_what_is_planted_is_noticed_and_taken_away(repository):
         with pytest.raises(SignbitError, match="there is no such test"):
             planting.failing(mutant, ["tests/test_integer.py::test_that_is_not_there"])
         assert (planting.copy / file).read_bytes() == source
+
+
+def test_the_tests_of_every_kernel_are_there():
+    names = {f"tests/test_kernels.py::test_kernel_agrees_on_its_core[{name(pair)}]" for pair in ON_A_CORE}
+    names |= {f"tests/test_kernels.py::test_plain_c_of_the_kernel_agrees[{name(pair)}]" for pair in PORTABLE_C}
+    for kernel in KERNELS:
+        asked = nearest.kernel_tests(f"codegen/{kernel.template}")
+        assert asked and set(asked) <= names, kernel.name
+    assert len(nearest.kernel_tests("codegen/kernels/m4/assembly.py")) == 2 * nearest.KERNELS_MAX
+    assert nearest.kernel_tests("codegen/plan.py") == []
 
 
 @pytest.fixture

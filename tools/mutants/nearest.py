@@ -5,6 +5,7 @@ from collections import defaultdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from signbit.codegen.kernels import KERNELS
 from signbit.places import ROOT
 from tools.mutants.mutant import Mutant
 
@@ -12,6 +13,25 @@ FOLDER = ROOT / "build" / "mutants"
 SECONDS_MAX = 8.0
 """Of a test that is asked, and of all that are asked about a mutant, of CPU."""
 TESTS_MAX = 60
+KERNEL_TESTS = ("test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees")
+KERNELS_MAX = 2
+"""Whose tests are asked about what kernels share."""
+
+
+def kernel_tests(file: str) -> list[str]:
+    """Those that run the kernel of a module or template on a core, and its plain C; or kernels of the same room."""
+    if not file.startswith("codegen/kernels/"):
+        return []
+    room, own = file.split("/")[2], Path(file).name.split(".")[0]
+    near = [kernel for kernel in KERNELS if kernel.name.removesuffix(kernel.variant) == f"{room}/{own}"]
+    near = near or [kernel for kernel in KERNELS if kernel.name.startswith(f"{room}/")] or list(KERNELS)
+    return [
+        f"tests/test_kernels.py::{test}[{kernel.name}-{min(kernel.targets)}]"
+        for kernel in near[:: -(-len(near) // KERNELS_MAX)]
+        for test in ("test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees")[
+            kernel.name.startswith("c99/") :
+        ]
+    ]
 
 
 class Nearest:
@@ -29,7 +49,7 @@ class Nearest:
                         self._of_context[context].add(name)
 
     def tests(self, mutant: Mutant, killers: list[str]) -> list[str]:
-        """At most TESTS_MAX of them; `killers` have caught others in the file, and come first."""
+        """At most TESTS_MAX of them, those that caught others in the file first, and at last the kernel's."""
         found = self._running(mutant)
         order = sorted(found, key=lambda name: (-killers.count(name), self.seconds[name] / found[name]))
         chosen, left = [], SECONDS_MAX
@@ -37,7 +57,7 @@ class Nearest:
             if self.seconds[name] <= left:
                 chosen.append(name)
                 left -= self.seconds[name]
-        return chosen
+        return chosen + kernel_tests(mutant.file)
 
     def _running(self, mutant: Mutant) -> dict[str, float]:
         """By test how much of what it runs is in the file: of its line, or if no test runs that, of the file."""

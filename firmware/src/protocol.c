@@ -136,17 +136,16 @@ void protocol_put_characters(protocol_window_t *window, const char *text)
     }
 }
 
+/* Texts are names and labels, of 64 bytes at most. */
 void protocol_put_text(protocol_window_t *window, const char *text)
 {
     uint8_t length = 0;
 
-    while (length < 255u && text[length] != '\0') {
+    while (text[length] != '\0') {
         length++;
     }
     protocol_put_u8(window, length);
-    for (uint32_t i = 0; i < length; i++) {
-        protocol_put_u8(window, (uint8_t)text[i]);
-    }
+    protocol_put_characters(window, text);
 }
 
 static void put_logits(const protocol_device_t *device, protocol_window_t *window)

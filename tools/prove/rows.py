@@ -5,6 +5,7 @@ from tools.prove import (
     bits,
     clips,
     compilers,
+    coverage,
     disk_full,
     faults,
     faults_on_core,
@@ -28,5 +29,5 @@ from tools.prove.row import Row
 VALUES = (bits, clips, hearing, onnx, overflow, repro)
 STRANGERS = (inject, bad_files, fuzz, fuzz_session, faults, faults_on_core, liar)
 ACCIDENTS = (power_cut, load_cut, sigkill, search_kill, disk_full)
-CODE = (compilers, mutants, stack)
+CODE = (compilers, coverage, mutants, stack)
 ROWS: tuple[Row, ...] = tuple(module.ROW for module in (*VALUES, *STRANGERS, *ACCIDENTS, *CODE))

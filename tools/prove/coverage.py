@@ -1,0 +1,81 @@
+"""Lines and branches that nothing runs: of the firmware's C, and of what generated headers are made of.
+
+The firmware runs on this computer, on a board that is stdin and on chips whose registers hold any numbers; headers of
+every kind as plain C.  Every line must be run, and every branch go each way, in one of the programs.
+"""
+
+from collections.abc import Iterable
+
+from signbit.codegen.plan import make_plan
+from signbit.codegen.program import Reads
+from signbit.places import MODELS
+from signbit.qmodel.file import load
+from tools.prove import firmware_coverage, gcov, header_coverage, planted
+from tools.prove.gcov import Coverage
+from tools.prove.row import Outcome, Row
+
+NOT_HERE = {
+    "startup.c": "from reset to main on every emulated core, where the linker's symbols and the stack are a core's",
+    "riscv/startup.c": "the same on an emulated RISC-V",
+    "batch.c": "runs all inputs on every emulated core",
+    "ports/host.c": "takes a board's place on this computer in tests and other proofs, and is on no board",
+    "ports/rp2040_boot2.c": "stores without a branch and a jump; runs in two emulators",
+}
+"""Files of firmware/src that no program here has, and why."""
+
+
+def firmware() -> Outcome:
+    coverage = firmware_coverage.covered()
+    known = {name.partition(":")[0] for name, _ in coverage.places}
+    files = {str(path.relative_to(firmware_coverage.SOURCE)) for path in firmware_coverage.SOURCE.rglob("*.c")}
+    return _outcome("firmware", coverage, (f"{name}: in no program" for name in files - known - set(NOT_HERE)))
+
+
+def headers() -> Outcome:
+    return _outcome("headers", header_coverage.covered())
+
+
+def _outcome(of: str, coverage: Coverage, others: Iterable[str] = ()) -> Outcome:
+    counts = {f"lines of {of}": coverage.lines, f"ways of their branches in {of}": coverage.branches}
+    return Outcome(counts, (*(f"{of}, {missed}" for missed in coverage.missed()), *sorted(others)))
+
+
+PARTS = (firmware, headers)
+
+
+def run(first: int, count: int) -> Outcome:
+    return sum((part() for part in PARTS[first : first + count]), Outcome())
+
+
+def unasked() -> Outcome:
+    """A device that is asked nothing."""
+    coverage = Coverage()
+    firmware_coverage.run(coverage, firmware_coverage.plan_of(firmware_coverage.model()), b"")
+    return _outcome("firmware", coverage)
+
+
+def never_taken() -> Outcome:
+    """A header with a branch that goes one way only."""
+    coverage, model = Coverage(), load(MODELS / "digits-mlp.npz")
+    with planted.in_headers("return best;", "return best < 10u ? best : 0u;"):
+        plan = make_plan(model, "m", test_vectors=2)
+        header_coverage.measure(coverage, [plan], [header_coverage.inputs_for(model)], Reads.SAMPLES)
+    return _outcome("headers", coverage)
+
+
+ROW = Row(
+    "coverage",
+    "no line of the firmware or of a generated header is without a run, and no branch goes one way only",
+    "parts",
+    short=1,
+    total=len(PARTS),
+    step=1,
+    covers=(
+        *("firmware", "codegen", "qmodel", "models", "signbit/line", "tools/networks"),
+        *(f"tools/prove/{name}" for name in ("coverage.py", "gcov.py", "firmware_coverage.py", "header_coverage.py")),
+        *(f"tools/prove/{name}" for name in ("firmware_coverage.c", "registers.c", "registers.h")),
+    ),
+    run=run,
+    controls={"a device that is asked nothing": unasked, "a branch that goes one way only": never_taken},
+    missing=gcov.missing,
+)

@@ -1,0 +1,183 @@
+"""Generated headers of every kind as plain C: what their programs have run of each construct.
+
+Headers of one template have its constructs in common: a line of C in the same function of any model, with the same text
+but for prefixes and numbers, is one place, and the n-th such line of a function is the n-th in all.
+"""
+
+import dataclasses
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.plan import Plan, make_plan
+from signbit.codegen.program import STREAM_HERE, Reads, write_program
+from signbit.codegen.verify import count_sweep, edge_inputs, edge_samples
+from signbit.places import MODELS
+from signbit.qmodel.file import load
+from signbit.qmodel.model import QuantizedModel
+from tools.networks.forced import models_for
+from tools.networks.hard import hard_network
+from tools.networks.random import FRONT_ENDS, front_end_model, quantizations_for, random_network, with_counts
+from tools.prove import gcov
+from tools.prove.gcov import Coverage
+
+MODELS_A_PROGRAM = 20
+INPUTS = 24
+NETWORKS = 40
+A_KERNEL = 2
+"""Models that it is forced on, and as many in which it is chosen for its size."""
+OPTIONS = {"test_vectors": 2}
+REST = """#include <stdint.h>
+static int spoilt;
+static void spoil(const void *logits) {{ *(int32_t *)(uintptr_t)logits += spoilt; }}
+{headers}
+int main(void)
+{{
+    int wrong = 0;
+{calls}    return wrong;
+}}
+"""
+"""What the programs that compare models with Python do not call; spoilt logits make a self-test fail."""
+HEADER = """
+#define {P}_TRACE(layer, data, bytes) spoil(data)
+#define {P}_DESCRIBE_INPUTS
+#define {P}_IMPLEMENTATION
+#include "model_{p}.h"
+static {p}_scratch_t {p}_scratch;
+"""
+CALLS = """    spoilt = 0;
+    wrong |= {p}_self_test(&{p}_scratch) != 0u;
+    spoilt = 1;
+    wrong |= {p}_self_test(&{p}_scratch) == 0u;
+    wrong |= {p}_label(0)[0] == 0 || {p}_label({P}_OUTPUT_SIZE)[0] != 0;
+"""
+CHANNELS = "    wrong |= {p}_channel(0) == 0 || {p}_channel({P}_CHANNELS) != 0;\n"
+SWAPS = "    {p}_use({p}_weights());\n"
+STREAMS = """    {{
+        static {p}_stream_t stream;
+        {p}_begin(&stream, 0);
+        {p}_begin(&stream, {P}_FRAMES + 1u);
+    }}
+"""
+
+
+def covered() -> Coverage:
+    """All programs together."""
+    coverage = Coverage()
+    for plans, inputs, reads in programs():
+        measure(coverage, plans, inputs, reads)
+    return coverage
+
+
+def programs() -> Iterator[tuple[list[Plan], list[np.ndarray], Reads]]:
+    """Models and what they read, a program each."""
+    numbered = [(model, dict(OPTIONS) | options) for model, options in models()]
+    for start in range(0, len(numbered), MODELS_A_PROGRAM):
+        some = numbered[start : start + MODELS_A_PROGRAM]
+        plans = [make_plan(model, f"m{number}", **options) for number, (model, options) in enumerate(some)]
+        pairs = [(plan, model) for plan, (model, _) in zip(plans, some, strict=True)]
+        yield plans, [inputs_for(model) for model, _ in some], Reads.SAMPLES
+        counts = [(plan, counts_for(model)) for plan, model in pairs if plan.input]
+        if counts:
+            yield [plan for plan, _ in counts], [x for _, x in counts], Reads.COUNTS
+        most = max((model.front_end.frames for plan, model in pairs if plan.streams), default=0)
+        hops = [(plan, hops_for(model, most + INPUTS)) for plan, model in pairs if plan.streams]
+        if hops:
+            yield [plan for plan, _ in hops], [x for _, x in hops], Reads.HOPS
+
+
+def models() -> Iterator[tuple[QuantizedModel, dict]]:
+    """The shipped ones, some for each kernel, random and hard ones, with every thing before and after their layers."""
+    for path in sorted(MODELS.glob("*.npz")):
+        yield load(path), {}
+    for kernel in KERNELS:
+        target = min(kernel.targets, key=list(TARGETS).index)
+        for model, _ in models_for(kernel, target, A_KERNEL, seed=1):
+            yield model, {"target": target, "kernel": kernel.name, "pack": False}
+    for seed in range(NETWORKS):
+        rng = np.random.default_rng(seed)
+        model = hard_network(seed) if seed % 4 == 3 else random_network(seed)
+        kinds = quantizations_for(model)
+        if seed % 4 == 1:
+            model = described(with_counts(model, seed, kinds[seed // 4 % len(kinds)]))
+        options = {"is_swappable": seed % 3 == 0, "pack": (None, True)[seed % 2]}
+        yield (
+            model,
+            options | {"target": str(rng.choice(list(TARGETS))), "optimize": str(rng.choice(["size", "speed"]))},
+        )
+    for seed, front_end in enumerate(FRONT_ENDS):
+        yield front_end_model(seed, *front_end), {"is_swappable": seed % 2 == 0}
+
+
+def described(model: QuantizedModel) -> QuantizedModel:
+    """With names and units of its channels."""
+    columns = [f"c{channel} [V]" for channel in range(model.counts_shape[-1])]
+    record = {"data": {"columns": columns, "lsb": {columns[0]: 0.5}}}
+    return dataclasses.replace(model, provenance=record)
+
+
+def inputs_for(model: QuantizedModel) -> np.ndarray:
+    every = edge_samples(model) if model.front_end else edge_inputs(model)
+    return every[np.linspace(0, len(every) - 1, INPUTS).astype(int)]
+
+
+def counts_for(model: QuantizedModel) -> np.ndarray:
+    every = count_sweep(model)
+    return every[np.linspace(0, len(every) - 1, INPUTS).astype(int)]
+
+
+def hops_for(model: QuantizedModel, count: int) -> np.ndarray:
+    hop = model.front_end.hop * model.front_end.channels
+    return np.resize(edge_samples(model), (count, hop))
+
+
+def measure(coverage: Coverage, plans: list[Plan], inputs: list[np.ndarray], reads: Reads) -> None:
+    """Run one program that computes, and one that calls the rest."""
+    options = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans if plan.target.flags]
+    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
+        folder = Path(name)
+        source = write_program(folder, plans, len(inputs[0]), reads=reads)
+        rest = folder / "rest.c"
+        rest.write_text(rest_of(plans))
+        for one, given in ((source, b"".join(x.tobytes() for x in inputs)), (rest, b"")):
+            program = gcov.build(one.with_suffix(""), [one], ["-std=c99", *options, f"-I{STREAM_HERE}"])
+            subprocess.run([program], input=given, stdout=subprocess.DEVNULL, check=True)
+        texts = {f"model_{plan.prefix}.h": _places(folder, plan) for plan in plans}
+        for line in gcov.lines(folder):
+            file = Path(line.file).name
+            if file in texts:
+                coverage.add(texts[file][line.number], line)
+
+
+def rest_of(plans: list[Plan]) -> str:
+    names = [{"p": plan.prefix, "P": plan.macro_prefix} for plan in plans]
+    parts = [
+        CALLS + CHANNELS * bool(plan.input and plan.input.described) + SWAPS * bool(plan.swap) + STREAMS * plan.streams
+        for plan in plans
+    ]
+    calls = "".join(part.format(**name) for part, name in zip(parts, names, strict=True))
+    return REST.format(headers="".join(HEADER.format(**name) for name in names), calls=calls)
+
+
+def _places(folder: Path, plan: Plan) -> dict[int, str]:
+    """The name of each line's place, by its number."""
+    kernels = {layer.symbol: layer.kernel.name for layer in plan.layers}
+    names, function, seen = {}, "", Counter()
+    for number, line in enumerate((folder / f"model_{plan.prefix}.h").read_text().splitlines(), 1):
+        if found := re.match(r"\w.*?\b(\w+)\(", line):
+            function = found[1]
+            for symbol, kernel in kernels.items():
+                function = re.sub(rf"^{symbol}\b|^{symbol}(?=_)", kernel, function)
+            function = function.removeprefix(f"{plan.prefix}_")
+        text = re.sub(rf"\b({plan.prefix}|{plan.macro_prefix})_", "", line.strip())
+        text = re.sub(r"layer\d+", "layer", re.sub(r"\b(0x[0-9a-f]+|\d+)u?\b", "N", text))
+        seen[function, text] += 1
+        names[number] = f"{function}, {text!r} {seen[function, text]}"
+    return names

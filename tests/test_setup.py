@@ -13,8 +13,15 @@ import pytest
 from packaging.requirements import Requirement
 
 from signbit.qmodel.command import run_command
-from tools.setup import environment, options, pin
+from tools.setup import coverage, environment, options, pin
 
+PROGRAM = """
+import subprocess, sys
+if sys.argv[1:]:
+    subprocess.run([sys.executable, __file__])
+if sys.flags.isolated:
+    print()
+"""
 COMPLAINT = "line one\\n\\nE: the disk is full\\n"
 
 
@@ -70,9 +77,32 @@ def test_wrong_words_are_refused_before_anything_is_set_up(words, nothing_is_set
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_tests_get_all_arguments_but_help():
+def test_tests_get_all_arguments_but_those_of_the_check():
     words = ["-x", "tests/test_plan.py", "-k", "a or b", "--durations=3"]
-    assert options.pytest_arguments(words) == words
+    taken, given = options.check_options([*words, "--coverage"])
+    assert (given, taken.coverage, options.check_options(words)[0].coverage) == (words, True, False)
+
+
+def test_branches_are_counted_in_all_processes(tmp_path, monkeypatch, capsys):
+    """In one process each way is taken, in the other the second one; and what has changed since is not measured."""
+    for name, value in (
+        ("ROOT", tmp_path),
+        ("FOLDER", tmp_path / "c"),
+        ("REPORT", tmp_path / "r"),
+        ("ROOMS", ("room",)),
+    ):
+        monkeypatch.setattr(coverage, name, value)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    program = tmp_path / "room" / "program.py"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    for is_whole in (False, True):
+        subprocess.run([*coverage.command(), str(program), "x"], cwd=tmp_path, check=True)
+        coverage.report(is_whole)
+        assert capsys.readouterr().out == "room: 3 of 4 ways of branches taken, 75.00%\n"
+        assert coverage.figures() == ((3, 4) if is_whole else None)
+    program.write_text("")
+    assert coverage.figures() is None
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,24 @@
-"""Lines and branches that nothing runs: of the firmware's C, and of what generated headers are made of.
+"""Lines and branches that nothing runs: of the firmware's C, of what generated headers are made of, and of Python.
 
 The firmware runs on this computer, on a board that is stdin and on chips whose registers hold any numbers; headers of
-every kind as plain C.  Every line must be run, and every branch go each way, in one of the programs.
+every kind as plain C.  Every line must be run, and every branch go each way, in one of the programs.  Of Python's
+branches the tests must take most ways; `tools/check --coverage` lists those that they do not.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterable
 
 from signbit.codegen.plan import make_plan
 from signbit.codegen.program import Reads
-from signbit.places import MODELS
+from signbit.places import MODELS, ROOT
 from signbit.qmodel.file import load
 from tools.prove import firmware_coverage, gcov, header_coverage, planted
 from tools.prove.gcov import Coverage
 from tools.prove.row import Outcome, Row
+from tools.setup import coverage as measured
 
+PYTHON_MIN = 0.97
 NOT_HERE = {
     "startup.c": "from reset to main on every emulated core, where the linker's symbols and the stack are a core's",
     "riscv/startup.c": "the same on an emulated RISC-V",
@@ -40,7 +45,16 @@ def _outcome(of: str, coverage: Coverage, others: Iterable[str] = ()) -> Outcome
     return Outcome(counts, (*(f"{of}, {missed}" for missed in coverage.missed()), *sorted(others)))
 
 
-PARTS = (firmware, headers)
+def python() -> Outcome:
+    """What the tests take, as measured last, or now if the code has changed since."""
+    if measured.figures() is None:
+        subprocess.run([sys.executable, "-m", "tools", "check", "--coverage"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    taken, ways = measured.figures() or (0, 1)
+    found = () if taken >= PYTHON_MIN * ways else (f"Python: {taken / ways:.2%} of the ways of branches are taken",)
+    return Outcome({"ways of branches in Python": ways, "of them taken": taken}, found)
+
+
+PARTS = (firmware, headers, python)
 
 
 def run(first: int, count: int) -> Outcome:
@@ -65,13 +79,14 @@ def never_taken() -> Outcome:
 
 ROW = Row(
     "coverage",
-    "no line of the firmware or of a generated header is without a run, and no branch goes one way only",
+    "every line of the firmware and of generated headers is run, every branch goes each way, and most of Python's do",
     "parts",
     short=1,
     total=len(PARTS),
     step=1,
     covers=(
-        *("firmware", "codegen", "qmodel", "models", "signbit/line", "tools/networks"),
+        *("firmware", "codegen", "qmodel", "trainer", "bridge", "signbit", "models", "tests", "tools/networks"),
+        "tools/setup/coverage.py",
         *(f"tools/prove/{name}" for name in ("coverage.py", "gcov.py", "firmware_coverage.py", "header_coverage.py")),
         *(f"tools/prove/{name}" for name in ("firmware_coverage.c", "registers.c", "registers.h")),
     ),

@@ -10,16 +10,19 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from signbit.codegen.choose import Limits
 from signbit.codegen.kernels import KERNELS
-from signbit.codegen.kernels.targets import TARGETS
+from signbit.codegen.kernels.targets import SIZE, SPEED, TARGETS, TWINS
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.program import STREAM_HERE, Reads, write_program
 from signbit.codegen.verify import count_sweep, edge_inputs, edge_samples
 from signbit.places import MODELS
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel
 from tools.networks.forced import models_for
@@ -30,9 +33,9 @@ from tools.prove.gcov import Coverage
 
 MODELS_A_PROGRAM = 20
 INPUTS = 24
-NETWORKS = 40
-A_KERNEL = 2
-"""Models that it is forced on, and as many in which it is chosen for its size."""
+NETWORKS = 160
+A_KERNEL = 8
+"""Models for each, about, on all targets together."""
 OPTIONS = {"test_vectors": 2}
 REST = """#include <stdint.h>
 static int spoilt;
@@ -96,24 +99,36 @@ def programs() -> Iterator[tuple[list[Plan], list[np.ndarray], Reads]]:
 def models() -> Iterator[tuple[QuantizedModel, dict]]:
     """The shipped ones, some for each kernel, random and hard ones, with every thing before and after their layers."""
     for path in sorted(MODELS.glob("*.npz")):
-        yield load(path), {}
+        model = load(path)
+        yield from ((model, options) for options in ({}, {"optimize": SIZE}, *_with_less_ram(model)))
     for kernel in KERNELS:
-        target = min(kernel.targets, key=list(TARGETS).index)
-        for model, _ in models_for(kernel, target, A_KERNEL, seed=1):
-            yield model, {"target": target, "kernel": kernel.name, "pack": False}
+        targets = sorted(kernel.targets - set(TWINS))
+        for number, target in enumerate(targets):
+            count = A_KERNEL // len(targets) + 1
+            for model, _ in models_for(kernel, target, count, seed=number):
+                yield model, {"target": target, "kernel": kernel.name, "pack": False}
     for seed in range(NETWORKS):
         rng = np.random.default_rng(seed)
         model = hard_network(seed) if seed % 4 == 3 else random_network(seed)
-        kinds = quantizations_for(model)
         if seed % 4 == 1:
+            kinds = quantizations_for(model)
             model = described(with_counts(model, seed, kinds[seed // 4 % len(kinds)]))
-        options = {"is_swappable": seed % 3 == 0, "pack": (None, True)[seed % 2]}
-        yield (
-            model,
-            options | {"target": str(rng.choice(list(TARGETS))), "optimize": str(rng.choice(["size", "speed"]))},
-        )
+        options = {
+            "is_swappable": seed % 3 == 0,
+            "pack": (None, True)[seed % 2],
+            "optimize": (SPEED, SIZE)[seed // 2 % 2],
+        }
+        yield model, options | {"target": str(rng.choice(sorted(TARGETS)))}
     for seed, front_end in enumerate(FRONT_ENDS):
         yield front_end_model(seed, *front_end), {"is_swappable": seed % 2 == 0}
+
+
+def _with_less_ram(model: QuantizedModel) -> Iterator[dict]:
+    """What chooses other kernels for it, if there are any that need less."""
+    limits = Limits(ram_bytes=make_plan(model).scratch_bytes - 1)
+    with suppress(SignbitError):
+        make_plan(model, limits=limits)
+        yield {"limits": limits}
 
 
 def described(model: QuantizedModel) -> QuantizedModel:

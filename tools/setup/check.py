@@ -1,24 +1,28 @@
-"""All tests of the project, quickly first: `tools/check [PYTEST ARGUMENT ...]`."""
+"""All tests of the project, quickly first: `tools/check [--coverage] [PYTEST ARGUMENT ...]`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from tools.setup.options import pytest_arguments
+from tools.setup import coverage
+from tools.setup.options import check_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: list[str]) -> int:
     """Run the linter, then pytest with `arguments`; returns the first exit code that is not 0."""
-    given = pytest_arguments(arguments)
+    options, given = check_options(arguments)
+    python = coverage.command() if options.coverage else [sys.executable]
     steps = (
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "ruff", "format", "--check", "--quiet", "."],
-        [sys.executable, "-m", "pytest", "-m", "not slow", "-n", "auto", "--dist", "worksteal", *given],
+        [*python, "-m", "pytest", "-m", "not slow", "-n", "auto", "--dist", "worksteal", *given],
     )
     for step in steps:
         code = subprocess.run(step, cwd=ROOT).returncode
         if code:
-            return code
-    return 0
+            break
+    if options.coverage:
+        coverage.report(is_whole=not given)
+    return code

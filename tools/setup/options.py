@@ -25,15 +25,16 @@ def demo_options(arguments: list[str]) -> Namespace:
     return options
 
 
-def pytest_arguments(arguments: list[str]) -> list[str]:
-    """What tools/check hands to pytest: all that is not its own."""
+def check_options(arguments: list[str]) -> tuple[Namespace, list[str]]:
+    """What tools/check takes itself, and all else, for pytest."""
     parser = Parser(
         prog="tools/check",
-        usage="%(prog)s [--help] [--version] [PYTEST ARGUMENT ...]",
+        usage="%(prog)s [--help] [--version] [--coverage] [PYTEST ARGUMENT ...]",
         description="Run the linter, then all tests, or those that the arguments for pytest choose: "
         "tests/test_plan.py, -k NAME, -x and so on.",
     )
-    return parser.parse_known_args(arguments)[1]
+    parser.add_argument("--coverage", action="store_true", help="measure which branches of Python the tests take")
+    return parser.parse_known_args(arguments)
 
 
-READERS: Mapping[str, Callable[[list[str]], object]] = {"demo": demo_options, "check": pytest_arguments}
+READERS: Mapping[str, Callable[[list[str]], object]] = {"demo": demo_options, "check": check_options}

@@ -184,15 +184,15 @@ def rest_of(plans: list[Plan]) -> str:
 def _places(folder: Path, plan: Plan) -> dict[int, str]:
     """The name of each line's place, by its number."""
     kernels = {layer.symbol: layer.kernel.name for layer in plan.layers}
-    names, function, seen = {}, "", Counter()
+    names, function, symbol, seen = {}, "", "", Counter()
     for number, line in enumerate((folder / f"model_{plan.prefix}.h").read_text().splitlines(), 1):
         if found := re.match(r"\w.*?\b(\w+)\(", line):
-            function = found[1]
-            for symbol, kernel in kernels.items():
-                function = re.sub(rf"^{symbol}\b|^{symbol}(?=_)", kernel, function)
+            function = symbol = found[1]
+            for layer, kernel in kernels.items():
+                function = re.sub(rf"^{layer}(?=_|$)", kernel, function)
             function = function.removeprefix(f"{plan.prefix}_")
         text = re.sub(rf"\b({plan.prefix}|{plan.macro_prefix})_", "", line.strip())
         text = re.sub(r"layer\d+", "layer", re.sub(r"\b(0x[0-9a-f]+|\d+)u?\b", "N", text))
-        seen[function, text] += 1
-        names[number] = f"{function}, {text!r} {seen[function, text]}"
+        seen[symbol, text] += 1
+        names[number] = f"{function}, {text!r} {seen[symbol, text]}"
     return names

@@ -14,6 +14,7 @@ import numpy as np
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Activation, Entries, Requantize, activation_kind, check_high, whole_number
+from signbit.qmodel.counted import counted
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layer import CHAIN, NEURONS_MAX, Layer, Range, restore_reads
 from signbit.qmodel.merge import Add, Concatenate
@@ -133,7 +134,7 @@ class Dense(Weighted):
     def check(self, value: Value) -> None:
         super().check(value)
         if self.fan_in != value.size:
-            raise SignbitError(f"has weights for {self.fan_in} inputs, but gets {value.size}")
+            raise SignbitError(f"has weights for {counted(self.fan_in, 'input')}, but gets {value.size}")
 
     def settings(self) -> dict:
         return self._settings(inputs=self.fan_in, outputs=self.neurons)
@@ -176,7 +177,7 @@ class Windowed(Weighted):
         super().check(value)
         self.window.check(value.shape, self.kernel)
         if self.channels != value.shape[2]:
-            raise SignbitError(f"has weights for {self.channels} channels, but gets {value.shape[2]}")
+            raise SignbitError(f"has weights for {counted(self.channels, 'channel')}, but gets {value.shape[2]}")
 
     @classmethod
     def restore(cls, settings: dict, arrays: dict[str, np.ndarray]) -> "Windowed":
@@ -296,7 +297,7 @@ class AveragePool(Layer):
     def check(self, value: Value) -> None:
         self.window.check(value.shape, self.size)
         if self.channels != value.shape[2]:
-            raise SignbitError(f"is for {self.channels} channels, but gets {value.shape[2]}")
+            raise SignbitError(f"is for {counted(self.channels, 'channel')}, but gets {value.shape[2]}")
         check_high(self.high)
 
     def settings(self) -> dict:

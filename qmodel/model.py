@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from signbit.qmodel import integer, ranges
+from signbit.qmodel.counted import counted
 from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.front_end import FrontEnd, Statistics
@@ -273,7 +274,7 @@ def checked_output(layer: Layer, values: list[Value]) -> Value:
     if len(layer.inputs) not in layer.input_counts:
         least, most = layer.input_counts[0], layer.input_counts[-1]
         allowed = f"{least}" if least == most else f"{least} to {most}"
-        raise SignbitError(f"reads {len(layer.inputs)} values, but must read {allowed}")
+        raise SignbitError(f"reads {counted(len(layer.inputs), 'value')}, but must read {allowed}")
     inputs = [values[back] for back in layer.inputs]
     layer.check(*inputs)
     return layer.output(*inputs)
@@ -294,7 +295,7 @@ def check_name(name: str) -> None:
 def check_labels(labels: tuple[str, ...], classes: int) -> None:
     """Raises SignbitError unless there is one label per class, each different, not empty and short."""
     if len(labels) != classes:
-        raise SignbitError(f"there are {len(labels)} labels for {classes} classes")
+        raise SignbitError(f"{counted(len(labels), 'label')} for {counted(classes, 'class', 'classes')}")
     for label in labels:
         try:
             size_bytes = len(label.encode())

@@ -610,7 +610,7 @@ def test_the_command_imports_compares_and_says_what_it_did(tmp_path, capsys):
         (["torch_plain.onnx", "--name", "1"], "model name '1' must be"),
         (["torch_plain.onnx", "--input-unit", "x"], "'x' is not a number above 0 such as 1/255"),
         (["torch_plain.onnx", "--input-unit", "1/0"], "'1/0' is not a number above 0"),
-        (["torch_plain.onnx", "--labels", "a,b"], "there are 2 labels for 10 classes"),
+        (["torch_plain.onnx", "--labels", "a,b"], "2 labels for 10 classes"),
         (["torch_plain.onnx", "--data", "nowhere"], "--data 'nowhere' is unknown"),
         (["torch_plain.onnx", "--calibrate", "digits"], "no float ReLU; leave it out"),
         (["missing.onnx"], "No such file"),

@@ -127,7 +127,7 @@ def test_verify_says_equal_on_the_test_set(tmp_path, capsys):
     save(model, tmp_path / "digits.npz")
     assert codegen("verify", tmp_path / "digits.npz", "--data", "digits") == 0
     text = capsys.readouterr().out
-    assert "digits test set: 360 inputs, 6480 values compared in 2 layers, C == Python" in text
+    assert "digits test set: 360 inputs, 6,480 values compared in 2 layers, C == Python" in text
 
 
 def test_verify_fails_when_one_part_differs(tmp_path, capsys, monkeypatch):
@@ -136,7 +136,7 @@ def test_verify_fails_when_one_part_differs(tmp_path, capsys, monkeypatch):
     parts = iter([Comparison(1, 1, 1, 0, ""), Comparison(1, 1, 1, 1, "layer 0")])
     monkeypatch.setattr("signbit.codegen.commands.verify.verify", lambda *_: next(parts))
     assert codegen("verify", path, "--data", "digits") == 1
-    assert "DIFFERENT: 1 values, first in layer 0" in capsys.readouterr().out
+    assert "DIFFERENT: 1 value, first in layer 0" in capsys.readouterr().out
 
 
 def test_verify_takes_only_the_first_inputs_with_limit(tmp_path, capsys):

@@ -452,4 +452,4 @@ def test_verify_command_says_that_counts_were_compared(tmp_path, capsys):
     model = with_counts(dataclasses.replace(random_model(1, (64, 6, 10)), input_shape=(8, 8, 1)), 3)
     file.save(model, tmp_path / "digits.npz")
     assert run_command(codegen, ["verify", str(tmp_path / "digits.npz"), "--data", "digits"]) == 0
-    assert "sensor counts to inputs: 1024 inputs, 65536 values compared, C == Python" in capsys.readouterr().out
+    assert "sensor counts to inputs: 1,024 inputs, 65,536 values compared, C == Python" in capsys.readouterr().out

@@ -83,7 +83,7 @@ def test_lists_give_files_classes_and_parts(words):
     assert [len(part) for part in (data.train, data.validation, data.test)] == [48, 16, 16]
     assert people_in(words, data, data.test) == {"p08", "p09"}
     assert any("those of test.csv, train.csv, val.csv" in note for note in data.notes)
-    assert any("left out 1 files: 1 .csv" in note for note in data.notes)
+    assert any("left out 1 file: 1 .csv" in note for note in data.notes)
     for path in words.glob("*.csv"):
         path.unlink()
     lines = "".join(f"high/p{person:02}_0.wav,{'ab'[person % 2]}\n" for person in range(PEOPLE))

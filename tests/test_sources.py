@@ -76,7 +76,7 @@ BAD_CSV = {
     "header only": ("a,b\n", {}, "is empty"),
     "one column": ("a\nx\n", {}, "has one column"),
     "ragged": ("a,b\n1,x\n1,2,y\n", {}, "row 3 has 3 values, but the header names 2 columns"),
-    "ragged after an empty line": ("a,b\n\n1,x\n1\n", {}, "row 4 has 1 values"),
+    "ragged after an empty line": ("a,b\n\n1,x\n1\n", {}, "row 4 has 1 value,"),
     "missing value": ("a,b\n1,x\n,y\n", {}, "row 3, column 'a': the value is missing"),
     "NA": ("a,b\n1,x\nNA,y\n", {}, "row 3, column 'a': the value is missing"),
     "NaN": ("a,b\nnan,x\n2,y\n", {}, "row 2, column 'a': the value is missing"),
@@ -263,7 +263,7 @@ def test_transparent_pixels_get_a_background(tmp_path, kind):
     white, black = read(folder), read(folder, background="black")
     assert [np.array_equal(white.values[n, ..., 0], np.where(masks[n], 0, 255)) for n in range(4)] == [True] * 4
     assert black.values.max() == 0 and white.values.shape[-1] == 1
-    assert white.notes == ("8 images have transparent pixels, which are white here; see --background",)
+    assert white.notes == ("transparent pixels, of 8 images, are white here; see --background",)
     assert black.notes == ()
 
 
@@ -302,7 +302,7 @@ def test_no_image_is_left_out_without_a_word(photos):
     Image.new("RGB", (8, 6)).save(photos / "dog" / "x.jfif", format="JPEG")
     (photos / "dog" / "notes.txt").write_text("hello")
     samples = read(photos)
-    assert len(samples.values) == 25 and samples.notes == ("left out 1 files: 1 .txt",)
+    assert len(samples.values) == 25 and samples.notes == ("left out 1 file: 1 .txt",)
 
 
 def test_bad_images_are_refused_by_name(photos):

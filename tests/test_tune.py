@@ -132,7 +132,7 @@ def test_nothing_that_fits_says_so(tune, monkeypatch):
     monkeypatch.setattr(search, "IDLE_MAX", 3)
     code, out, err = tune("--max-flash", "100", *QUICK)
     assert (code, out) == (2, "") and err.count("\n") == 1
-    assert "none of 3 networks is within the budget; allow more" in err
+    assert "no network of 3 is within the budget; allow more" in err
 
 
 def test_a_budget_of_nothing_is_a_budget():
@@ -156,7 +156,7 @@ def test_a_space_of_which_nothing_can_be_trained_says_why(trainer, tmp_path, mon
     where = ("--space", tmp_path / "none.toml", "--runs", tmp_path / "runs", "--jobs", "1")
     code, out, err = trainer("tune", *where, "--epochs", "1", "--trials", "1", "--quiet")
     assert (code, out) == (2, "") and err.count("\n") == 1
-    assert "none of 3 networks could be trained; the last: " in err and said in err
+    assert "no network of 3 could be trained; the last: " in err and said in err
 
 
 def test_costs_are_those_that_inspect_predicts(digits):
@@ -329,7 +329,7 @@ def test_a_killed_worker_s_trial_is_reaped(repository, tune, tmp_path, tiny):
     process.kill()
     process.communicate()
     assert [state for state, _ in trials_of(tmp_path / "runs" / "study.db")] == ["RUNNING"]
-    assert tune("--reap") == (0, "1 trials are given back\n", "")
+    assert tune("--reap") == (0, "given back: 1 trial\n", "")
     assert [state for state, _ in trials_of(tmp_path / "runs" / "study.db")] == ["WAITING"]
     assert tune(*LONG)[0] == 0
     assert [state for state, _ in trials_of(tmp_path / "runs" / "study.db")] == ["COMPLETE"]

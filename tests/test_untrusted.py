@@ -287,7 +287,7 @@ def test_the_name_of_a_data_file_can_not_move_the_cursor(trainer, tmp_path, caps
     assert code == 0 and out.startswith("new_line_2J on new?line?[2J.csv: integer accuracy") and "\x1b" not in out
     assert run_command(codegen, ["verify", str(model), "--data", str(path), "--limit", "1"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("new?line?[2J.csv test set: 1 inputs") and "\x1b" not in out
+    assert out.startswith("new?line?[2J.csv test set: 1 input,") and "\x1b" not in out
     path.write_text(path.read_text().replace(",b", "," + "b" * 500))
     code, _, err = trainer("--data", path, "--model", "logistic")
     assert code == 2 and "must be 1 to 64 bytes long" in err and len(err) < 120

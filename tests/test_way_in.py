@@ -147,7 +147,7 @@ def test_every_guess_is_said(parts, trainer, tmp_path):
     assert "left out column 'when': a different text in each row" in notes(FILES["date.csv"][0])
     assert "3 columns of which one is 1; see --label-column" in notes(one_hot())
     assert "left out 9 of 90 rows, which lack a value" in notes(with_missing(), "m.csv", "--missing", "drop")
-    assert "left out 1 classes with fewer than 10 samples each, 1 samples" in notes(
+    assert "left out 1 class with fewer than 10 samples each, 1 sample in all" in notes(
         *FILES["rare.csv"][:1], "r.csv", "--rare-classes", "drop"
     )
     assert "column 'split' gives the parts" in notes(FILES["split.csv"][0])
@@ -166,7 +166,7 @@ STRANGE = {
     # file: what it has besides a table, the columns that are features, first values, words of a note
     "a spreadsheet's separator": ("sep=;\nx;y;c\n1,5;2;a\n2,5;3;b\n", ("x", "y"), (1.5, 2), "decimal comma"),
     "comments": ("# by a logger\n# 3, 4\nx,y,c\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out 2 lines of comm"),
-    "a header in a comment": ("# by a logger\n# x y c\n1.5 2 a\n2 3 b\n", ("x", "y"), (1.5, 2), "left out 1 lines"),
+    "a header in a comment": ("# by a logger\n# x y c\n1.5 2 a\n2 3 b\n", ("x", "y"), (1.5, 2), "left out 1 line of"),
     "a row of units": ("x,y,c\ns,m/s^2,-\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out row 2, which gives unit"),
     "names that are there twice": (
         "x,x,c\n" + rows_of(cells),
@@ -178,7 +178,7 @@ STRANGE = {
         "x,y,c\n" + 2 * rows_of(cells) + "x,y,c\n1,2,a\n",
         ("x", "y"),
         (0, 0.5),
-        "repeat the header",
+        "where the header is repeated",
     ),
     "words for yes and no": ("x,y,c\n" + rows_of(lambda n: ("No", "TRUE")[n % 2]), ("x", "y"), (0, 0.5), "1 for true"),
     "a time": (
@@ -381,7 +381,7 @@ def test_the_median_is_of_the_training_part(parts):
 def test_values_beyond_the_sensors_range_are_clamped_and_counted(parts, trainer):
     rows = "".join(f"{-4.0 if n % 9 == 0 else n % 2 * 1.5 + 0.001},{'ab'[n % 2]}\n" for n in range(60))
     code, _, err = trainer("--data", parts("g,kind\n" + rows), "--lsb", "0.000122", "--epochs", "1", "--quiet")
-    assert code == 0 and "column 'g': 7 values are beyond int16 with counts of 0.000122 and are clamped" in err
+    assert code == 0 and "column 'g': 7 values beyond int16 with counts of 0.000122, clamped" in err
     code, _, err = trainer("--data", parts("g,kind\n" + rows), "--lsb", "0.00001", "--epochs", "1")
     assert code == 2 and re.fullmatch(
         r"error: column 'g': \d+ of 60 values are beyond int16 .* larger lsb for it\n", err
@@ -416,7 +416,7 @@ def test_a_folder_of_recordings_trains_and_is_verified(tmp_path, trainer, by_fol
     out = tmp_path / "m.npz"
     code, _, err = trainer("--data", folder, "--model", "mlp", "--epochs", "3", "--quiet", "--out", out)
     assert code == 0 and "each recording, of 25 rows, is an input; see --window" in err
-    assert "left out 1 files: 1 .md" in err
+    assert "left out 1 file: 1 .md" in err
     model = load(out)
     assert model.labels == ("flex", "punch") and model.input_shape == (25, 1, 2)
     data = dataset_for(model, str(folder))
@@ -430,7 +430,7 @@ def test_a_log_beside_recordings_is_left_out(tmp_path, trainer):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x,y\n" + f"{number},2.5\n3,{number % 2}\n" * 4)
     path.with_name("recorder.log").write_text("started\nstopped\n")
-    assert "left out 1 files: 1 .log" in trainer("look", tmp_path / "s")[1]
+    assert "left out 1 file: 1 .log" in trainer("look", tmp_path / "s")[1]
 
 
 def test_windows_begin_where_recordings_begin(tmp_path):
@@ -484,7 +484,7 @@ def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
     samples = own.read(tmp_path / "s", LoadingOptions(label_column="1", group_column="2"))
     assert samples.labels == ("0", "1") and samples.groups.max() == 4
     save_wav(tmp_path / "s" / "0_x_99.wav", 1, rate=16000)
-    assert "1 channels at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
+    assert "1 channel at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
     (tmp_path / "s" / "0_x_99.wav").write_bytes(b"RIFF")
     said = trainer("--data", tmp_path / "s", "--label-column", "1")[2]
     assert "is not a .wav of plain samples, or damaged (it ends too early)" in said
@@ -638,8 +638,8 @@ def test_look_says_what_it_sees_and_suggests(parts, trainer):
     code, out, err = trainer("look", parts(with_missing() + "1,2,once\n", "m.csv"))
     assert code == 0 and err == ""
     assert "m.csv: 91 rows" in out and "training is refused: row 3, column 'temp': the value is missing (9" in out
-    assert "suggested: --missing drop or --missing median, since 9 rows lack a value" in out
-    assert "suggested: --rare-classes drop, since 1 classes have fewer than 10 samples" in out
+    assert "suggested: --missing drop or --missing median, for 9 rows with missing values" in out
+    assert "suggested: --rare-classes drop, for 1 class with fewer than 10 samples" in out
     code, out, _ = trainer("look", parts(table(), "t.csv"), "--json")
     import json
 

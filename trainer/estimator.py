@@ -10,6 +10,7 @@ import numpy as np
 
 from signbit import __version__
 from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data import counts
 from signbit.qmodel.data.named import Dataset, Split
 from signbit.qmodel.data.split import split_fraction
@@ -209,7 +210,7 @@ class BinaryConnectClassifier(ClassifierMixin, BaseEstimator, Parameters):
     def _warn_of_saturation(self, saturated: np.ndarray) -> None:
         for index in np.flatnonzero(saturated):
             warnings.warn(
-                f"column {self._columns()[index]!r}: {saturated[index]} values are beyond int16 with counts of "
+                f"column {self._columns()[index]!r}: {counted(saturated[index], 'value')} beyond int16 with counts of "
                 f"{self.lsb_[index]:g} and are clamped to its ends",
                 UserWarning,
                 stacklevel=4,

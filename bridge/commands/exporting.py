@@ -3,6 +3,7 @@
 from signbit.bridge import export_onnx, export_qonnx
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
+from signbit.qmodel.counted import counted
 from signbit.qmodel.file import load
 from signbit.qmodel.shipped import add_model
 
@@ -26,4 +27,4 @@ def main(arguments: list[str], prog: str) -> None:
     proto = DIALECTS[options.dialect](load(options.model))
     data = proto.SerializeToString(deterministic=True)
     write_whole(options.out, data)
-    print(f"{options.out}: {len(proto.graph.node)} nodes, {len(data):,} bytes")
+    print(f"{options.out}: {counted(len(proto.graph.node), 'node')}, {len(data):,} bytes")

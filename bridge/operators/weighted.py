@@ -13,6 +13,7 @@ from signbit.bridge.graph.stairs import ON_GRID
 from signbit.bridge.graph.tensor import Padding, Tensor
 from signbit.bridge.operators.window import pads_of, strides_of
 from signbit.qmodel.activations import Sign
+from signbit.qmodel.counted import counted
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.layer import Layer
@@ -76,7 +77,7 @@ def convolution(node: Node, tensor: Tensor, weights: np.ndarray, builder: Builde
     if not is_depthwise and groups != 1:
         raise SignbitError(f"has {groups} groups; 1, or one for each channel, have an integer form")
     if not is_depthwise and depth != channels:
-        raise SignbitError(f"has weights for {depth} channels, but gets {channels}")
+        raise SignbitError(f"has weights for {counted(depth, 'channel')}, but gets {channels}")
     signs, scales = _one_bit(weights.reshape(outputs, -1))
     signs = signs.reshape(weights.shape)
     tensor, window = _padded(tensor, padding, window, builder)

@@ -19,6 +19,7 @@ from signbit.codegen.verify import (
 )
 from signbit.console import console
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_NOT_RUN, EXIT_OK, Parser
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.model import QuantizedModel
@@ -105,6 +106,8 @@ def _named(plan: Plan, counts: list[int]) -> dict[str, int]:
 
 
 def _words(result: Comparison) -> str:
-    verdict = "C == Python" if result.equal else f"DIFFERENT: {result.different} values, first in {result.first}"
-    layers = f" in {result.layers} layers" if result.layers else ""
-    return f"{result.inputs} inputs, {result.values} values compared{layers}, {verdict}"
+    verdict = (
+        "C == Python" if result.equal else f"DIFFERENT: {counted(result.different, 'value')}, first in {result.first}"
+    )
+    layers = f" in {counted(result.layers, 'layer')}" if result.layers else ""
+    return f"{counted(result.inputs, 'input')}, {counted(result.values, 'value')} compared{layers}, {verdict}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
 from signbit.qmodel.data.readers import csv_file, sound_file
@@ -103,7 +104,7 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
     samples = read(path, options, wanted)
     if options.rare_classes == "drop":
         known = np.isin(samples.labels, model.labels)[samples.classes]
-        note = f"left out {np.count_nonzero(~known)} samples of classes that the model does not know"
+        note = f"left out {counted(np.count_nonzero(~known), 'sample')} of classes that the model does not know"
         samples = samples if known.all() else samples.only(known, note)
     inputs, _ = _inputs(path, samples, options)
     samples = _relabelled(inputs, model)
@@ -246,7 +247,7 @@ def _inputs(path: Path, samples: Samples, options: LoadingOptions) -> tuple[Inpu
     found = series.cut(samples, options.window, options.step)
     notes = samples.notes
     if found.rows_left:
-        notes += (f"{found.rows_left} of {len(samples.values)} rows are in no window",)
+        notes += (f"rows in no window: {found.rows_left:,} of {len(samples.values):,}",)
     cut = replace(
         samples,
         classes=samples.classes[found.start],
@@ -282,8 +283,8 @@ def _without_rare(path: Path, inputs: Inputs, options: LoadingOptions) -> tuple[
         if len(rare) > len(count) - 2:
             raise SignbitError(f"{path.name}: fewer than two classes have the {SAMPLES_MIN} samples that a split needs")
         kept = ~np.isin(samples.classes, rare)
-        gone = np.count_nonzero(~kept)
-        note = f"left out {len(rare)} classes with fewer than {SAMPLES_MIN} samples each, {gone} samples in all"
+        gone, few = np.count_nonzero(~kept), counted(len(rare), "class", "classes")
+        note = f"left out {few} with fewer than {SAMPLES_MIN} samples each, {counted(gone, 'sample')} in all"
         if inputs.start is None:
             return replace(inputs, samples=samples.only(kept, note)), options
         fewer = replace(samples, values=np.empty((len(kept), 0))).only(kept, note)
@@ -451,8 +452,8 @@ def _count_notes(samples: Samples, lsb: np.ndarray) -> list[str]:
     clamped = counts.check_range(values, lsb, columns)
     for index in np.flatnonzero(clamped)[:NOTES_MAX]:
         notes.append(
-            f"column {shown(columns[index])!r}: {clamped[index]} values are beyond int16 with counts of "
-            f"{lsb[index]:g} and are clamped to its ends"
+            f"column {shown(columns[index])!r}: {counted(clamped[index], 'value')} beyond int16 with counts of "
+            f"{lsb[index]:g}, clamped to its ends"
         )
     for index in counts.coarse_columns(values, lsb)[:NOTES_MAX]:
         notes.append(

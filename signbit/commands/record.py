@@ -22,6 +22,7 @@ from signbit.commands.takes import Take, judge, rms
 from signbit.console import console
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import Parser
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers.loading import NOISE_FOLDERS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, whole
@@ -56,7 +57,7 @@ def main(arguments: list[str], prog: str) -> None:
     folder, screen = options.folder / options.word, console()
     with _microphone(sound, options) as stream:
         folder.mkdir(parents=True, exist_ok=True)
-        what = f"{options.count} clips of {options.seconds:g} s"
+        what = f"{counted(options.count, 'clip')} of {options.seconds:g} s"
         screen.print(f"{options.word}: {what} into {shown(folder)}; Ctrl-C stops and keeps them")
         _count_down(screen)
         _record(screen, stream, folder, options)

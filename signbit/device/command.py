@@ -24,6 +24,7 @@ from signbit.line.protocol import ErrorCode, Source, Stats, TickSource
 from signbit.line.words import print_word
 from signbit.places import MODELS
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser, note
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.data.readers.sound_file import read_rows
 from signbit.qmodel.errors import SignbitError
@@ -97,9 +98,9 @@ def check(options: argparse.Namespace) -> int:
         print(json.dumps(dataclasses.asdict(result), indent=2))
     else:
         verdict = "all as in Python" if result.equal else f"{result.different:,} DIFFERENT, first: {result.first}"
-        print(f"{result.inputs:,} inputs, {result.logits:,} logits: {verdict}")
+        print(f"{counted(result.inputs, 'input')}, {counted(result.logits, 'logit')}: {verdict}")
         print(f"min {result.ticks_min:,}, median {result.ticks_median:,.0f}, max {result.ticks_max:,} {unit}")
-        print(f"{result.repeated:,} requests were repeated")
+        print(f"requests that were repeated: {result.repeated:,}")
     return EXIT_OK if result.equal else EXIT_DIFFERENT
 
 

@@ -17,6 +17,7 @@ from signbit.emulate.machines import CORES, MACHINES, add_cores_option
 from signbit.emulate.streaming import StreamResult, build, listen
 from signbit.line.words import as_dict, print_word
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_NOT_RUN, EXIT_OK, Parser, note
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.named import dataset_for
 from signbit.qmodel.data.readers.sound_file import read_rows
 from signbit.qmodel.errors import SignbitError
@@ -125,7 +126,7 @@ def stream(options: argparse.Namespace, cores: list[str]) -> int:
 def _stream_words(result: StreamResult, sound_s: float) -> str:
     verdict = "all as in Python" if result.equal else f"{result.different:,} DIFFERENT"
     return (
-        f"{result.answers:,} answers, {result.logits:,} logits, {len(result.words):,} words: {verdict}; "
+        f"{result.answers:,} answers, {result.logits:,} logits, {counted(len(result.words), 'word')}: {verdict}; "
         f"{sound_s:.1f} s of sound in {result.seconds:.1f} s"
     )
 

@@ -20,6 +20,7 @@ from signbit.emulate.machines import CORES, MACHINES, EmulatedUart, Machine
 from signbit.line.link import Link
 from signbit.places import FIRMWARE, workspace
 from signbit.qmodel.command import note
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.dataset import Split
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -92,7 +93,7 @@ def emulate(
     values = [*([inputs] if takes_counts(model) else []), *model.trace(inputs)]
     results = []
     for machine in machines:
-        progress(f"{machine.title}: {len(inputs)} inputs")
+        progress(f"{machine.title}: {counted(len(inputs), 'input')}")
         results.append(_run_core(machine, elfs, model, given, inputs, values, uart_trips))
     return results
 

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from signbit.console import Column, print_table
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data import counts
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.data.own import load_own, read, read_as_table
@@ -173,7 +174,7 @@ def _suggestions(table: Table, classes: Counter, options: LoadingOptions) -> lis
         found.append(f"the same for {len(odd) - COLUMNS_SUGGESTED:,} more columns; do the rows hold the samples?")
     numbers = table.values[:, [index not in table.odd for index in table.features]]
     if options.missing == "refuse" and (rows := int(np.isnan(numbers).any(axis=1).sum())):
-        found.append(f"--missing drop or --missing median, since {rows:,} rows lack a value")
+        found.append(f"--missing drop or --missing median, for {counted(rows, 'row')} with missing values")
     for index in table.features:
         if (name := table.names[index]).lower() in GROUP_WORDS:
             found.append(f"--group-column {shown(name)!r}, if new ones will come that training has not seen")
@@ -181,7 +182,8 @@ def _suggestions(table: Table, classes: Counter, options: LoadingOptions) -> lis
         return found
     rare = [label for label, count in classes.items() if count < SAMPLES_MIN]
     if rare and options.rare_classes == "refuse" and len(classes) - len(rare) > 1:
-        found.append(f"--rare-classes drop, since {len(rare)} classes have fewer than {SAMPLES_MIN} samples")
+        few = counted(len(rare), "class", "classes")
+        found.append(f"--rare-classes drop, for {few} with fewer than {SAMPLES_MIN} samples")
     lengths = np.diff(np.flatnonzero(table.starts), append=len(table.starts))
     labels = table.column(Role.LABEL) or []
     changes = 1 + sum(before != after for before, after in pairwise(labels))

@@ -10,6 +10,7 @@ from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Jobs, add_cluster
 from signbit.jobs.signals import Stopped
 from signbit.qmodel.command import EXIT_OK, Parser, note
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.named import NAMES, load_dataset
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, size_bytes, whole
@@ -51,7 +52,7 @@ def _run(options: argparse.Namespace, runs: Path, url: str, name: str, prog: str
         known = study.open_study(url, name)
         return _print_front(known, front(known) if options.json else _front_of(known), options)
     if options.reap:
-        print(f"{study.reap(study.open_study(url, name))} trials are given back")
+        print(f"given back: {counted(study.reap(study.open_study(url, name)), 'trial')}")
         return EXIT_OK
     problem = _problem(options)
     if options.export is not None:
@@ -115,7 +116,7 @@ def _export(problem: Problem, begun, runs: Path, options: argparse.Namespace) ->
     if options.json:
         print(json.dumps({"command": "tune", "study": begun.study_name, "export": export.rows(exported)}))
     else:
-        print(f"{folder}: {len(exported)} models with their headers; see {folder / 'README.md'}")
+        print(f"{folder}: {counted(len(exported), 'model')} with headers; see {folder / 'README.md'}")
     return EXIT_OK
 
 

@@ -11,6 +11,7 @@ from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Died, Jobs
 from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.atomic import write_whole
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.dataset import Dataset
 from signbit.qmodel.data.named import NAMES
 from signbit.qmodel.errors import SignbitError
@@ -128,9 +129,9 @@ class Search:
         drawn = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False, states=pruned)]
         errors = [values[ERROR] for values in drawn if ERROR in values]
         if errors and len(errors) == len(drawn):
-            return f"none of {len(drawn)} networks could be trained; the last: {errors[-1]}"
+            return f"no network of {len(drawn):,} could be trained; the last: {errors[-1]}"
         if any(max(values[OVER]) > 0 for values in drawn):
-            return f"none of {len(drawn)} networks is within the budget; allow more, or give a --space of smaller ones"
+            return f"no network of {len(drawn):,} is within the budget; allow more, or give a --space of smaller ones"
         return "no network was trained in that time; allow more --timeout"
 
     def _trial(self, trial) -> tuple[float, ...]:
@@ -185,7 +186,7 @@ class Search:
                     raise Stopped
                 right, count = right + done.validation.right, count + done.validation.count
                 if fold < numbers[-1] and self._is_clearly_worse(right, count, found):
-                    said = f"left after {fold + 1} folds, at {right / count:.2%}"
+                    said = f"left after {counted(fold + 1, 'fold')}, at {right / count:.2%}"
                     raise optuna.TrialPruned(said)
             for name, value in zip(COUNTS, (right, count), strict=True):
                 trial.set_user_attr(name, value)

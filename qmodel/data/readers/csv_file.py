@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers.dialect import BLANK, MISSING, SEPARATORS, Dialect, guess, is_number
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.preamble import Preamble
@@ -49,7 +50,7 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
         raise SignbitError(f"{path.name}: is empty; it needs a header and rows below it")
     notes = []
     if comments := len(above.comments) - (header is not None):
-        notes.append(f"left out {comments} lines of comments above the table")
+        notes.append(f"left out {counted(comments, 'line')} of comments above the table")
     if dialect.separator not in (",", "\t") and separator is None:
         notes.append(f"the cells are separated by {SEPARATORS[dialect.separator]}; see --separator")
     if dialect.decimal == "," and options.decimal is None:
@@ -60,7 +61,8 @@ def read_csv(path: Path, options: LoadingOptions) -> Source:
     if named is not None:
         count, labels = named
         columns = (*map(str, range(1, width)), CLASS_COLUMN)
-        notes.append(f"the first row says {count} rows, {width - 1} features, classes {', '.join(labels)[:200]}")
+        said = f"{counted(count, 'row')}, {counted(width - 1, 'feature')}, classes {', '.join(labels)[:200]}"
+        notes.append(f"the first row says {said}")
         body = chain(rest, rows)
         return Source(path.name, columns, body, dialect.number, labels, count, tuple(notes), dialect.decimal)
     if _is_header(first, rest, dialect, options):

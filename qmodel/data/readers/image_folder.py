@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.recordings import RECORDINGS, files_below, groups_by_pattern, left_out
@@ -60,7 +61,7 @@ def read_images(path: Path, options: LoadingOptions) -> Samples:
         _check_size(path, file, image, images[0], len(files))
     notes = (*folders_below(path, [file for _, file in files]), *left_out(others))
     if transparent and options.background is None:
-        notes += (f"{transparent} images have transparent pixels, which are white here; see --background",)
+        notes += (f"transparent pixels, of {counted(transparent, 'image')}, are white here; see --background",)
     channels = 1 if all(image.ndim == 2 for image in images) else 3
     values = np.stack([_with_channels(image, channels) for image in images])
     classes = np.array([index for index, _ in files], np.int64)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file, sound_file
 from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import LoadingOptions
@@ -62,7 +63,8 @@ def left_out(files: Sequence[Path]) -> tuple[str, ...]:
     if not files:
         return ()
     kinds = Counter(path.suffix.lower() or "without a suffix" for path in files)
-    return (f"left out {len(files)} files: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}",)
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+    return (f"left out {counted(len(files), 'file')}: {listed}",)
 
 
 def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -121,8 +123,8 @@ def _chained(
         for row in source.rows:
             if len(row.cells) != len(first.columns):
                 raise SignbitError(
-                    f"{path.relative_to(folder)}, row {row.number}: has {len(row.cells)} values, but there are "
-                    f"{len(first.columns)} columns"
+                    f"{path.relative_to(folder)}, row {row.number}: has {counted(len(row.cells), 'value')}, but "
+                    f"there are {len(first.columns)} columns"
                 )
             cells = row.cells if order is None else [row.cells[index] for index in order]
             yield Row(row.number, cells + extra, gap or row.gap, str(path.relative_to(folder)))

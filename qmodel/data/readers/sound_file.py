@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers.samples import BYTES_MAX
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import open_file
@@ -36,7 +37,7 @@ def read_rows(path: Path, channels: int, wanted_hz: int) -> tuple[np.ndarray, in
     """What a model hears: int16 (rows, channels), and rows per second, those of the file where `wanted_hz` is 0."""
     rows, names, rate_hz = read_sound(path, wanted_hz or None)
     if len(names) != channels:
-        raise SignbitError(f"{path.name}: has {len(names)} channels, but the model takes {channels}")
+        raise SignbitError(f"{path.name}: has {counted(len(names), 'channel')}, but the model takes {channels}")
     return rows, rate_hz
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers import sound_file
 from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import NO_NOISE, NOISE_FOLDERS, LoadingOptions
@@ -67,7 +68,7 @@ def read_sounds(folder: Path, options: LoadingOptions) -> Samples:
     starts = np.zeros(sum(sizes), bool)
     starts[np.cumsum([0, *sizes[:-1]])] = True
     others = [path for path in others if not _is_list(path, options)]
-    notes = (f"{len(clips.files)} {kinds} files at {rate_hz} Hz", *clips.notes, *left_out(others))
+    notes = (f"{counted(len(clips.files), f'{kinds} file')} at {rate_hz} Hz", *clips.notes, *left_out(others))
     if noise and options.noise is None:
         notes += (f"the folder {shown(noise_name)} is taken for noise; see --noise",)
     return Samples(
@@ -107,8 +108,8 @@ def _frames(
         first = first or (names, rate_hz)
         if (names, rate_hz) != first:
             raise SignbitError(
-                f"{path.relative_to(folder)}: has {len(names)} channels at {rate_hz} Hz, but {files[0].name} has "
-                f"{len(first[0])} at {first[1]} Hz; give all one rate with --rate {first[1]}"
+                f"{path.relative_to(folder)}: has {counted(len(names), 'channel')} at {rate_hz} Hz, but "
+                f"{files[0].name} has {len(first[0])} at {first[1]} Hz; give all one rate with --rate {first[1]}"
             )
         if not len(found):
             raise SignbitError(f"{path.relative_to(folder)}: holds no samples")
@@ -173,7 +174,8 @@ def _entries(path: Path, options: LoadingOptions):
     for row in source.rows:
         if len(row.cells) != len(source.columns):
             raise SignbitError(
-                f"{path.name}, row {row.number}: has {len(row.cells)} values for {len(source.columns)} columns"
+                f"{path.name}, row {row.number}: has {counted(len(row.cells), 'value')} for "
+                f"{counted(len(source.columns), 'column')}"
             )
         yield f"row {row.number}", row.cells[column], row.cells[-1]
 

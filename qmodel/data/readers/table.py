@@ -9,6 +9,7 @@ from itertools import chain, islice, pairwise
 
 import numpy as np
 
+from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers import roles
 from signbit.qmodel.data.readers.dialect import DECIMAL_COMMA, MISSING, is_number, number
 from signbit.qmodel.data.readers.loading import LoadingOptions
@@ -144,7 +145,8 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
             files.append((len(numbers), row.file))
         if len(cells) != len(names):
             raise SignbitError(
-                f"{place} has {len(cells)} values, but the header names {len(names)} columns; correct it or remove it"
+                f"{place} has {counted(len(cells), 'value')}, but the header names "
+                f"{counted(len(names), 'column')}; correct it or remove it"
             )
         if cells[0] == names[0] and tuple(cells) == names and not any(map(is_number, names)):
             repeats, is_restart = repeats + 1, True
@@ -161,7 +163,9 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
     if not numbers:
         raise SignbitError(f"{source.name}: is empty; it needs rows below its header")
     if source.row_count not in (None, len(numbers)):
-        raise SignbitError(f"{source.name}: its first row says {source.row_count} rows, but there are {len(numbers)}")
+        raise SignbitError(
+            f"{source.name}: its first row says {counted(source.row_count, 'row')}, but there are {len(numbers)}"
+        )
     table = Table(
         source,
         plan,
@@ -175,7 +179,9 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
         list(source.notes),
     )
     if repeats:
-        table.notes.append(f"left out {repeats} rows that repeat the header; a recording begins after each")
+        table.notes.append(
+            f"left out {counted(repeats, 'row')} where the header is repeated; a recording begins after each"
+        )
     _check_flags(table, flags)
     if wanted is None:
         _review(table, options)
@@ -245,10 +251,15 @@ def _handle_missing(table: Table, options: LoadingOptions) -> tuple[np.ndarray |
         place = int(np.flatnonzero(np.isnan(table.values[row]))[0])
         raise _missing(table, row, table.features[place], total)
     if options.missing == "median" and total:
-        return None, (f"{total} missing values in {np.count_nonzero(is_missing)} rows get their column's median",)
+        rows = counted(np.count_nonzero(is_missing), "row")
+        return None, (f"{counted(total, 'missing value')}, in {rows}, replaced by the column's median",)
     is_missing[unlabelled] = True
     count = int(np.count_nonzero(is_missing))
-    return (~is_missing, (f"left out {count} of {len(is_missing)} rows, which lack a value",)) if count else (None, ())
+    return (
+        (~is_missing, (f"left out {count:,} of {counted(len(is_missing), 'row')}, which lack a value",))
+        if count
+        else (None, ())
+    )
 
 
 def _starts(gaps: np.ndarray) -> np.ndarray:

@@ -5,11 +5,14 @@ import numpy as np
 from signbit.codegen.host import Host
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.verify import RANDOM_INPUTS, Comparison, compare_all, edge_inputs
+from signbit.emulate.machines import CORES
 from signbit.qmodel.model import QuantizedModel
 
 WARNINGS = (
     "all extra pedantic conversion sign-conversion shadow cast-align undef strict-aliasing=2 missing-prototypes error"
 )
+CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} | {"cortex-m0plus": "m0"}
+"""The emulated core that runs a target's code."""
 STRICT = [f"-W{name}" for name in WARNINGS.split(" ")]
 STRICT_CPP = [flag for flag in STRICT if flag != "-Wmissing-prototypes"]
 

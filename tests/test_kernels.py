@@ -21,7 +21,7 @@ from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
-from tests.c_programs import STRICT, inputs_for, run_here
+from tests.c_programs import CORE_OF_TARGET, STRICT, inputs_for, run_here
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
@@ -38,7 +38,7 @@ NOT_TRIED = {"cortex-m0plus", "cortex-m7"}
 ON_A_CORE = [
     (kernel, target)
     for kernel in KERNELS
-    for target in sorted(kernel.targets & set(cores.CORE_OF_TARGET) - NOT_TRIED)
+    for target in sorted(kernel.targets & set(CORE_OF_TARGET) - NOT_TRIED)
     if target != "cortex-m33" or not kernel.targets & CORTEX_M3
 ]
 CORES_OF = Counter(kernel for kernel, _ in ON_A_CORE)
@@ -71,7 +71,7 @@ def test_plain_c_of_the_kernel_agrees(pair):
 def test_kernel_agrees_on_its_core(pair):
     """All four alignments of the caller's input take turns."""
     kernel, target = pair
-    core = cores.CORE_OF_TARGET[target]
+    core = CORE_OF_TARGET[target]
     if cores.missing([core]):
         pytest.skip(cores.missing([core]))
     count = max(MODELS_A_CORE, -(-MODELS // CORES_OF[kernel]))

@@ -11,6 +11,7 @@ from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.listing import Listing, stack_step, walk
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
+from tests.c_programs import CORE_OF_TARGET
 from tools.cores import emulated as cores
 from tools.measure.assembly import expected
 from tools.networks.forced import models_for
@@ -33,7 +34,7 @@ def test_counted_instructions_of_assembly_are_those_of_its_text(kernel, target):
     models, plans = zip(*models_for(kernel, target, MODELS, seed=4), strict=True)
     rng = np.random.default_rng(4)
     inputs = [rng.integers(0, 256, (1, model.input_size), dtype=np.uint8) for model in models]
-    counts = iter(cores.run(list(plans), inputs, cores.CORE_OF_TARGET[target], count=True).assembly)
+    counts = iter(cores.run(list(plans), inputs, CORE_OF_TARGET[target], count=True).assembly)
     for model, plan, x in zip(models, plans, inputs, strict=True):
         counted = [next(counts) for _ in (*plan.layers, "rest")]
         for layer, wanted in zip(plan.layers, expected(model, plan, x), strict=True):

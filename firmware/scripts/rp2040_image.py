@@ -40,14 +40,14 @@ def sealed(boot2: bytes) -> bytes:
     return boot2[:BOOT2_BYTES] + struct.pack("<I", boot_crc(boot2[:BOOT2_BYTES]))
 
 
-def uf2(image: bytes, base: int = FLASH_BASE) -> bytes:
-    """`image`, which belongs to address `base`, as UF2 blocks of 256 bytes; the last one is filled with zeros."""
+def uf2(image: bytes) -> bytes:
+    """`image`, for the beginning of flash, as UF2 blocks of 256 bytes; the last one is filled with zeros."""
     count = -(-len(image) // UF2_PAYLOAD_BYTES)
     blocks = []
     for number in range(count):
         at = number * UF2_PAYLOAD_BYTES
         payload = image[at : at + UF2_PAYLOAD_BYTES].ljust(UF2_PAYLOAD_BYTES, b"\0")
-        head = (*UF2_START, UF2_FAMILY_PRESENT, base + at, UF2_PAYLOAD_BYTES, number, count, UF2_FAMILY_RP2040)
+        head = (*UF2_START, UF2_FAMILY_PRESENT, FLASH_BASE + at, UF2_PAYLOAD_BYTES, number, count, UF2_FAMILY_RP2040)
         blocks.append(UF2_BLOCK.pack(*head, payload, UF2_END))
     return b"".join(blocks)
 

@@ -72,8 +72,6 @@ class Cut:
     start: np.ndarray
     groups: np.ndarray
     rows_left: int
-    is_recording: bool
-    """Each group is a whole recording."""
 
 
 def cut(samples: Samples, window: int, step: int) -> Cut:
@@ -105,7 +103,7 @@ def cut(samples: Samples, window: int, step: int) -> Cut:
     covered = sum(
         inside[-1] - inside[0] + window if step <= window else window * len(inside) for inside in starts if len(inside)
     )
-    return Cut(start, groups, len(values) - int(covered), whole and samples.groups is None)
+    return Cut(start, groups, len(values) - int(covered))
 
 
 def coverage(start: np.ndarray, window: int, rows: int) -> np.ndarray:

@@ -77,10 +77,9 @@ def read_machines(firmware: Path = FIRMWARE) -> list[Machine]:
 
 EMULATED = "qemu_"
 """Prefix of the names of boards that exist in QEMU only."""
-_FOUND = read_machines()
-MACHINES = {machine.env.removeprefix(EMULATED): machine for machine in _FOUND if machine.env.startswith(EMULATED)}
-BOARDS = [machine for machine in _FOUND if machine not in MACHINES.values()]
-"""Boards whose own image, not built for an emulator, starts and answers in QEMU as well."""
+MACHINES = {
+    machine.env.removeprefix(EMULATED): machine for machine in read_machines() if machine.env.startswith(EMULATED)
+}
 RISCV = {
     name: Machine(
         core=name,

@@ -27,7 +27,6 @@ M0_MODEL_BYTES = 245 << 10
 """What weights and parameters may take on the micro:bit, so that the code fits as well."""
 M0_MEMORY_BYTES = 13 << 10
 """What scratch, input and logits may take of its 16 KiB, beside the stack and what the program needs itself."""
-CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} | {"cortex-m0plus": "m0"}
 STACK_BYTES = 2048
 OPTIMIZE = "-O2"
 NM = "arm-none-eabi-nm"

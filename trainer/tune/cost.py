@@ -47,14 +47,14 @@ def cores() -> list[str]:
     return [name for name in TARGETS if name != PORTABLE]
 
 
-def plan_within(model, budget: Budget, prefix: str | None = None):
+def plan_within(model, budget: Budget):
     """The fastest plan that keeps the budget; raises SignbitError that says by how much none does."""
     # imported late so that training works without codegen
     from signbit.codegen.choose import Limits
     from signbit.codegen.plan import make_plan
 
     limits = Limits(budget.ram_bytes, budget.flash_bytes, budget.instructions)
-    return make_plan(model, prefix, budget.target, limits=limits)
+    return make_plan(model, target=budget.target, limits=limits)
 
 
 def cost_of(plan) -> Cost:

@@ -70,15 +70,14 @@ def assign(
     options: LoadingOptions,
     is_number: Callable[[str], bool],
     wanted: Wanted | None = None,
-    has_label: bool = True,
 ) -> Plan:
-    """The roles by what the user says and by the first rows.  `has_label` False: the class is the file's or folder's.
+    """The roles by what the user says and by the first rows.
 
     Raises SignbitError for options that name no column, or one for two purposes.
     """
     plan = Plan([Role.FEATURE] * len(names))
     if wanted is not None:
-        return _of_model(table, names, sample, options, wanted, has_label)
+        return _of_model(table, names, sample, options, wanted)
     given = {
         Role.LABEL: ("--label-column", options.label_column),
         Role.GROUP: ("--group-column", options.group_column),
@@ -107,7 +106,7 @@ def assign(
     if options.split_column is None:
         _guess_split(plan, names, sample, Role.FEATURE)
         texts = [index for index in texts if plan.roles[index] is Role.FEATURE]
-    if has_label and options.label_column is None:
+    if options.label_column is None:
         _guess_label(plan, names, cells, texts, table)
     for index in texts:
         if plan.roles[index] is Role.FEATURE and _is_key(cells[index]):
@@ -162,7 +161,6 @@ def _of_model(
     sample: Sequence[Sequence[str]],
     options: LoadingOptions,
     wanted: Wanted,
-    has_label: bool,
 ) -> Plan:
     """A model's columns by their names; what else the table has is left out."""
     plan = Plan([Role.LEFT_OUT] * len(names))
@@ -174,13 +172,12 @@ def _of_model(
     positions = {name: index for index, name in enumerate(names)}
     for name in wanted.features:
         plan.roles[positions[name]] = Role.FEATURE
-    if has_label:
-        for name in wanted.labels or names[-1:]:
-            if name not in positions:
-                raise SignbitError(
-                    f"{table}: there is no column {shown(name)!r} with the classes; there are {_some(names)}"
-                )
-            plan.roles[positions[name]] = Role.LABEL
+    for name in wanted.labels or names[-1:]:
+        if name not in positions:
+            raise SignbitError(
+                f"{table}: there is no column {shown(name)!r} with the classes; there are {_some(names)}"
+            )
+        plan.roles[positions[name]] = Role.LABEL
     for role, name in (
         (Role.GROUP, options.group_column),
         (Role.RECORDING, options.recording_column),

@@ -114,7 +114,7 @@ class Table:
         self.plan.roles[index], self.plan.why[index] = Role.LEFT_OUT, why
 
 
-def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = None, has_label: bool = True) -> Table:
+def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = None) -> Table:
     """The table of `source`; for an existing model, its `wanted` columns.
 
     Raises SignbitError for a header or rows that don't form a table.
@@ -130,7 +130,6 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
         options,
         lambda cell: not math.isnan(parse(cell)),
         wanted,
-        has_label,
     )
     features = plan.find(Role.FEATURE) if wanted is None else [names.index(name) for name in wanted.features]
     texts = {index: Texts() for role in roles.KEPT_AS_TEXT for index in plan.find(role)}

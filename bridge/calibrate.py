@@ -10,7 +10,7 @@ from signbit.bridge.running import Runner
 from signbit.qmodel.errors import SignbitError
 
 PERCENTILE = 99.9
-"""Of a ReLU's numbers above 0: larger ones are cut off."""
+"""Percentile of a ReLU's numbers above 0: larger ones are cut off."""
 INPUTS_MAX = 1000
 """More change no range much, and onnx's reference is slow."""
 LEAST = 1e-12

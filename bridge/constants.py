@@ -13,7 +13,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
 ELEMENTS_MAX = 1 << 24
-"""Of one constant."""
+"""The largest constant."""
 
 
 def _broadcast(arrays: list[np.ndarray]) -> int:

@@ -160,7 +160,7 @@ class _Export:
         return self._node("MultiThreshold", acc, thresholds, domain=QONNX_DOMAIN, data_layout=layout, **kind)
 
     def _weights(self, index: int, layer: Weighted, array: np.ndarray) -> str:
-        """Weights behind the quantizer that says how many bits they have."""
+        """Weights after the quantizer that says how many bits they have."""
         weights = self._constant(f"layer{index}_weights", array.astype(np.float32))
         one = self._constant("one", np.float32(1))
         if not layer.ternary:

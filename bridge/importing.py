@@ -74,7 +74,7 @@ class Options:
     layout: str | None = None
     allow_rounding: bool = False
     sha256: str | None = None
-    """Of the file, for the model's provenance."""
+    """The file's, for the model's provenance."""
     range_of: Callable[[str], float] | None = None
     """What the highest level of a float ReLU, by its name in the graph, is worth; None where none may be."""
 

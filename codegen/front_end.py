@@ -48,7 +48,7 @@ class FrontEndPlan:
 
     @property
     def quarter(self) -> int:
-        """Of a period, in angles."""
+        """A quarter of a period, in angles."""
         return self.front_end.frame // 4
 
     @property
@@ -95,7 +95,7 @@ class FrontEndPlan:
 
     @property
     def features(self) -> int:
-        """Of a channel, where they are counts."""
+        """Features of a channel, where they are counts."""
         return STATISTICS + self.front_end.bands
 
     @property
@@ -139,7 +139,7 @@ class FrontEndPlan:
 
     @property
     def flash_bytes(self) -> int:
-        """Of the tables."""
+        """What the tables take."""
         return sum(array.size_bytes for array in self.arrays)
 
     @property

@@ -21,7 +21,7 @@ SCRIPT_BREAKS = re.compile(r"(?<=[{(\[,;])\n|\n(?=[}\])])")
 """Line breaks that end no statement."""
 CSS_BLANKS = re.compile(r"([{};:,])\s+| (?={)")
 NEURONS_MAX = 64
-"""Of which the weights are shown."""
+"""Neurons whose weights are shown."""
 
 
 @cache

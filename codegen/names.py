@@ -14,7 +14,7 @@ iconv ieeefp langinfo libgen libintl link malloc memory mntent monetary mqueue n
 pthread pty pwd reent regex resolv sched search semaphore shadow spawn strings stropts syscall syslog tar termio termios
 trace ucontext ulimit unistd utime utmp utmpx values wait wordexp
 """
-"""Of POSIX, glibc and newlib."""
+"""Headers of POSIX, glibc and newlib."""
 
 ARDUINO_HEADERS = """
 arduino client eeprom ethernet ipaddress keyboard mouse print printable sd server servo softwareserial spi stepper

@@ -228,7 +228,7 @@ class Plan:
 
     @property
     def decision_bytes(self) -> int:
-        """Of a stream's decisions: the recent answers, the next one's place and the time to wait."""
+        """What a stream's decisions hold: the recent answers, the next one's place and the time to wait."""
         return WORD_BYTES * (self.decision.answers + 2)
 
     @property
@@ -335,7 +335,7 @@ class Plan:
 
     @property
     def stream_bytes(self) -> int:
-        """Of a stream: the scratch, the window's features, and the samples of frames that are not whole."""
+        """What a stream holds: the scratch, the window's features, and the samples of frames that are not whole."""
         held = self.front_end.held_size if self.front_end.hops_held > 1 else 0
         words = 2 + (self.front_end.hops_held > 1)
         return self.scratch_bytes + WORD_BYTES * words + aligned(COUNT_BYTES * held + self.input_size)
@@ -349,7 +349,7 @@ class Plan:
 
     @property
     def table_bytes(self) -> int:
-        """Of PREFIX_features in flash."""
+        """What PREFIX_features takes in flash."""
         if self.front_end is None:
             return 0
         return self.front_end.flash_bytes + (self.input.flash_bytes if self.input else 0)
@@ -361,7 +361,7 @@ class Plan:
 
     @property
     def trace_bytes(self) -> int:
-        """Of every layer's output."""
+        """Every layer's output together."""
         return sum(layer.output.size_bytes for layer in self.layers)
 
     @property

@@ -13,7 +13,7 @@ from signbit.qmodel.untrusted import read_file
 RESULT = "result.json"
 RESULT_BYTES_MAX = 1 << 26
 PARTS = {"training": "train_accuracy", "validation": "validation_accuracy"}
-"""Of each epoch's record, by the names on the page."""
+"""Keys of an epoch's record, by the names on the page."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,7 @@ class Decision:
         return named
 
     def scores(self, logits: np.ndarray, logit_shift: int) -> np.ndarray:
-        """Of each class at each answer, int64 (n, classes)."""
+        """The score of each class at each answer, int64 (n, classes)."""
         given = np.zeros((len(logits) + self.answers, logits.shape[1]), np.int64)
         given[np.arange(len(logits)) + self.answers, integer.argmax(logits)] = integer.confidence(logits, logit_shift)
         until = given.cumsum(axis=0)

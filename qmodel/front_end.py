@@ -52,7 +52,7 @@ class Spectrum:
     frame: int
     hop: int
     steps: int
-    """Of the logarithm, per octave of power."""
+    """Steps of the logarithm per octave of power."""
     offset: int
     first: int
     sizes: np.ndarray
@@ -81,7 +81,7 @@ class Spectrum:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Of each frequency 1..frame / 2 - 1 in each band, float64 (frequencies, bands); whole numbers."""
+        """The weight of each frequency 1..frame / 2 - 1 in each band, whole numbers in float64 (frequencies, bands)."""
         weights = np.zeros((self.frame // 2 - 1, self.bands + 2))
         segment = np.repeat(np.arange(self.bands + 1), self.sizes)
         number = np.arange(len(segment)) + self.first - 1
@@ -138,7 +138,7 @@ class Spectrum:
 
 
 class Statistics(Spectrum):
-    """Of each channel x with n rows, whose mean m = floor(sum x / n) and deviations d = x - m:
+    """Statistics of each channel x with n rows, whose mean m = floor(sum x / n) and deviations d = x - m:
 
         m,  sum |d| / n rounded down,  steps * log2(sum d^2),  how often d changes its sign,  its bands
 

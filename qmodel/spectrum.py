@@ -11,14 +11,14 @@ import numpy as np
 FRAME_MIN, FRAME_MAX = 32, 1024
 """Samples; powers of two."""
 PASS_BITS = 12
-"""Of a point's parts before a pass over four points each, none beyond 4096: they become at most 21,480 in int16."""
+"""Bits of a point's parts before a pass over four points: of at most 4096 each, they become at most 21,480 in int16."""
 SPLIT_BITS = 13
-"""Of a point's parts before the spectrum is split: no power reaches 2^30."""
+"""Bits of a point's parts before the spectrum is split: no power reaches 2^30."""
 POWER_MAX = 2 * 19_778**2
 WEIGHT_ONE = 128
 """A band's weight at its centre."""
 FRACTION_BITS = 6
-"""Of a power's logarithm, before the table."""
+"""Fraction bits of a power's logarithm, before the table."""
 FRAMES_AT_ONCE = 128
 """So many fit into a processor's cache."""
 HALF = 1 << 14

@@ -108,7 +108,7 @@ def test_the_fewest_bytes_within_one_error_of_the_best(monkeypatch, names, taken
 
 
 def test_very_few_samples_are_chosen_by_the_lowest_loss(monkeypatch):
-    """Of candidates that are not clearly worse than the best."""
+    """Among candidates that are not clearly worse than the best."""
     losses = {"a": 0.3, "b": 0.2, "c": 0.4, "d": 0.1}
     monkeypatch.setattr(auto.Race, "_untrained", lambda self, settings: scored(settings.data))
     monkeypatch.setattr(

@@ -289,7 +289,7 @@ def test_a_sign_after_a_relu_is_a_step():
 
 
 def test_numbers_on_the_boundary_of_two_levels_are_said():
-    """A mean of four multiples of 1/15 lies between two of them in a quarter of all cases, but for float32's errors."""
+    """A mean of four multiples of 1/15 lies between two of them in a quarter of cases, except for float32's errors."""
     graph = Graph(2, 6, 6)
     scale = np.float32(1) / np.float32(15)
     x = relu(graph, conv(graph, "x"), step=scale)

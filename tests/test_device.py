@@ -154,7 +154,7 @@ def test_another_model_on_the_board_is_told(board, models, repository):
 
 
 def test_a_device_that_computes_wrongly_is_found_out(host_library, host_model):
-    """Its answers are sound but for one logit of each: what comes first is named, by the layer."""
+    """Its answers are valid except for one logit of each: what comes first is named, by the layer."""
 
     class Wrong(HostDevice):
         def serve(self, line):

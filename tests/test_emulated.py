@@ -380,7 +380,7 @@ def test_a_stack_overflow_ends_in_a_fault(repository, tmp_path, core):
 def test_start_up_sets_the_variables_whatever_ram_holds(repository, tmp_path, core):
     (tmp_path / "ones").write_bytes(b"\xff" * 4096)
     ram = 0x38000000 if core == "m33" else 0x20000000
-    # behind the stack, which is part of the image and must not be loaded twice
+    # after the stack, which is part of the image and must not be loaded twice
     fill = f"loader,file={tmp_path / 'ones'},addr={ram + 1024:#x},force-raw=on"
     assert exit_code(repository, tmp_path, core, VARIABLES, "-device", fill) == 0
 

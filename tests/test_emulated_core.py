@@ -63,7 +63,7 @@ def test_front_ends_streams_and_counts_give_the_values_of_python(monkeypatch):
 
 @pytest.mark.parametrize("name", ON_QEMU)
 def test_instructions_are_those_that_qemu_counts(name, repository, tmp_path):
-    """Of the same file, byte for byte: every layer of a convolution and of a dense network, and what both write."""
+    """Both run the same file: every layer of a convolution and a dense network, and what both write, byte for byte."""
     if reason := ON_QEMU[name].missing():
         pytest.skip(reason)
     models = [load(repository / "models" / f"digits-{kind}.npz") for kind in ("mlp", "conv")]

@@ -376,7 +376,7 @@ GRAPHS = (
 def test_whole_float_convolutional_network(rng, text):
     network = build(resolve(parse(text), (8, 7, 2), 3), (8, 7, 2), "none", rng, dtype=np.float64)
     for parameter in network.parameters:
-        # biases of 0 behind a ReLU that lets nothing through would put the next one exactly on its kink
+        # biases of 0 after a ReLU that lets nothing through would put the next one exactly on its kink
         parameter.value += rng.normal(size=parameter.value.shape) / 10
     inputs = rng.integers(256, size=(BATCH, 8 * 7 * 2), dtype=np.uint8)
     assert_network_gradients(network, inputs, rng.integers(3, size=BATCH))

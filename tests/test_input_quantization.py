@@ -380,7 +380,7 @@ def test_header_has_the_function_only_for_counts(model):
 
 
 def _small_model(rng):
-    """A vector, a window or an image of counts, and as little behind it as a model can have."""
+    """A vector, a window or an image of counts, and as little after it as a model can have."""
     axes = int(rng.integers(1, 4))
     shape = (int(rng.integers(1, 20)), 1, int(rng.integers(1, 20)))[-axes:]
     model = dataclasses.replace(random_model(1, (int(np.prod(shape)), 2)), input_shape=shape, input_shift=0)

@@ -78,7 +78,7 @@ def test_requantize_is_the_exact_floor(acc, multiplier, bias, shift, high):
 
 @pytest.mark.parametrize(("acc", "expected"), [(-3, 0), (-1, 0), (0, 0), (1, 1), (2, 1), (3, 2), (300, 127)])
 def test_requantize_rounds_halves_up_and_clamps(acc, expected):
-    """acc / 2: the rounding half stands in the bias."""
+    """acc / 2: the rounding half is in the bias."""
     found = integer.requantize(np.array([[acc]]), np.array([1], np.int16), np.array([1], np.int32), 1, 127)
     assert found.item() == expected
 

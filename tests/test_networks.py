@@ -57,7 +57,7 @@ def calibrated(text, rng, high=127, shape=SHAPE):
 @pytest.mark.parametrize("high", [15, 127, 255])
 @pytest.mark.parametrize("text", EVERYTHING)
 def test_every_layer_of_the_integer_model_is_the_networks(rng, text, high):
-    """Fed with the same inputs, each integer layer gives what the float layers give, but for rounding."""
+    """Fed with the same inputs, each integer layer gives what the float layers give, except for rounding."""
     network, inputs = calibrated(text, rng, high)
     model = quantize(network, "m", SHAPE, LABELS)
     values = (inputs >> model.input_shift).reshape(-1, *SHAPE)

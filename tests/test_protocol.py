@@ -321,7 +321,7 @@ def test_any_sound_frames_are_answered_one_by_one(host_library, requests):
 
 
 def test_addresses_stay_inside_memory_whatever_comes(tmp_path):
-    """A million bytes of noise and half-sound frames, under the sanitizers."""
+    """A million bytes of noise and half-valid frames, under the sanitizers."""
     (tmp_path / "pipe.c").write_text(PIPE_C)
     options = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
     path = compile_device(tmp_path, "pipe", *options, tmp_path / "pipe.c")

@@ -35,7 +35,7 @@ def elf(repository, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def image(elf):
-    """What stands in flash, from its first byte on."""
+    """What is in flash, from its first byte on."""
     return elf.with_suffix(".bin").read_bytes()
 
 

@@ -98,7 +98,7 @@ def depth_of_entry(elf) -> int:
 
 @CORES
 def test_the_depth_of_compiled_code_is_the_compiler_s(tmp_path, core):
-    """-fstack-usage counts as the machine code does, but for the four bytes or so that a tail call saves."""
+    """-fstack-usage counts as the machine code does, except for the four bytes or so that a tail call saves."""
     elf, graph = compiled(tmp_path, core, CALLS)
     depth = depth_of_entry(elf)
     assert 333 + 36 < depth <= _deepest_path(graph, "entry") <= depth + 16

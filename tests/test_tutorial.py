@@ -49,7 +49,7 @@ NOT_HERE = re.compile(r"\bDIR\b|-t upload")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `start` and `end` are where its text stands in the document, `line` where it begins."""
+    """A fenced block; `start` and `end` are where its text is in the document, `line` where it begins."""
 
     language: str
     text: str
@@ -73,7 +73,7 @@ def commands(console: Block) -> list[str]:
 
 
 def python_blocks() -> Iterator[tuple[Block, Block | None]]:
-    """Each block of Python with the block of text right behind it, if there is one."""
+    """Each block of Python with the block of text right after it, if there is one."""
     document, found = TUTORIAL.read_text(), blocks()
     for this, following in zip(found, [*found[1:], None], strict=True):
         if this.language == "python":
@@ -97,7 +97,7 @@ def settle(outputs: list[tuple[Block, str]]) -> None:
 
 
 def assert_alike(found: str, expected: str, place: str) -> None:
-    """Equal but for spaces, and for numbers that another processor or another BLAS may change."""
+    """Equal except for spaces, and for numbers that another processor or another BLAS may change."""
     found, expected = (" ".join(without_timings(text).split()) for text in (found, expected))
     message = f"{place}\nfound:    {found}\nexpected: {expected}"
     assert NUMBER.sub("#", found) == NUMBER.sub("#", expected), message

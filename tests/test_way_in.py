@@ -25,7 +25,7 @@ RNG = np.random.default_rng(7)
 
 
 def table(rows=90, separator=",", decimal=".", header="temp,hum,kind", classes=("low", "mid", "high"), end="\n") -> str:
-    """Real numbers with the class in the last column; the first column tells it."""
+    """Real numbers with the class in the last column; the first column gives it away."""
     lines = [header.replace(",", separator)] if header else []
     for n in range(rows):
         cells = f"{20 * (n % 3) + n % 7 / 10:.1f}", f"{n % 13 / 4:.2f}", classes[n % len(classes)]

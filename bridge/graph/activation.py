@@ -102,7 +102,7 @@ def calibrated(tensor: Tensor, high: float) -> Tensor:
 
 
 def _as_mean(pending: Pending, line: Line, acc: Range) -> tuple[AveragePool, Certificate] | None:
-    """The average pool that does the same without weights, but for exact ties, if there is one."""
+    """The average pool that does the same without weights, except for exact ties, if there is one."""
     if not pending.is_mean:
         return None
     pool = pending.mean(line.high)

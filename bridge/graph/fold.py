@@ -18,7 +18,7 @@ FLOAT32_TIE = 2e-7
 
 @dataclass(frozen=True)
 class Certificate:
-    """Of all `possible` accumulators of all neurons, how many get another level than the graph gives them."""
+    """How many of all neurons' `possible` accumulators get another level than the graph gives them."""
 
     possible: int
     different: int
@@ -196,7 +196,7 @@ def _each(acc: Range, line: Line) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Of each neuron, whether nothing leaves its type."""
+    """Whether nothing of a neuron leaves its type."""
     products = np.stack([low * multiplier, high * multiplier])
     both = np.concatenate([products, products + bias])
     is_small = (np.abs(multiplier) <= MULTIPLIER_MAX) & (np.abs(bias) <= INT32_MAX)

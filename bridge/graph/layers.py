@@ -9,7 +9,7 @@ from signbit.qmodel.layer import Layer
 from signbit.qmodel.value import Shape, Value, size_of
 
 VALUES_MAX = 1 << 22
-"""Of a layer's output."""
+"""The largest output of a layer."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import open_file, read_file, shown
 
 FILE_BYTES_MAX = 64 << 20
-"""Of the file, and of each that holds external data."""
+"""The largest graph, and the largest file of external data."""
 NODES_MAX = 4096
 TENSORS_MAX = 4096
 OPSET_MIN = 11
@@ -93,7 +93,7 @@ def _check_texts(model: ModelProto) -> None:
 
 
 def _nodes(model: ModelProto) -> list[NodeProto]:
-    """Of the graph and of its functions."""
+    """The nodes of the graph and of its functions."""
     return [*model.graph.node, *(node for function in model.functions for node in function.node)]
 
 

@@ -45,7 +45,7 @@ class Stairs:
         return Stairs(low, high, self.rounding, scale, zero)
 
     def affine(self, factor, term) -> "Stairs":
-        """Of x without a rounding, factor * x + term is what is clamped then; else the line of what comes out."""
+        """Stairs of factor * x + term where nothing is rounded; else the line is that of what comes out."""
         if self.rounding is not None:
             return Stairs(self.low, self.high, self.rounding, self.scale * factor, self.zero * factor + term)
         ends = [_line(end, factor, term) for end in (self.low, self.high)]

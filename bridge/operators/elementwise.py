@@ -123,7 +123,7 @@ def absolute(node: Node, builder: Builder) -> Tensor:
 
 
 def cast(node: Node, builder: Builder) -> Tensor:
-    """Nothing, but for real numbers that become whole ones: those are cut, which is down where none is negative."""
+    """Nothing, unless real numbers become whole ones: those are cut, which is down where none is negative."""
     tensor, wanted = node.tensor(), node.attribute("to", 0)
     if wanted == TensorProto.BOOL != tensor.elem_type:
         tensor = tensor.compared(np.not_equal, 0.0)

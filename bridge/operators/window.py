@@ -17,7 +17,7 @@ def strides_of(node: Node, sides: int) -> list[int]:
 
 
 def pads_of(node: Node, image: Sequence[int], kernel: Sequence[int]) -> list[int]:
-    """Rows and columns before the image, then those after it; `auto_pad` SAME keeps the image's size, but for strides.
+    """Rows and columns before the image, then those after it; `auto_pad` SAME keeps the image's size at stride 1.
 
     SAME adds max((ceil(side / stride) - 1) * stride + kernel - side, 0), the odd one at the end or at the beginning.
     """

@@ -65,7 +65,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     """What was guessed, chosen and left out in reading, one line each."""
     noise: tuple[np.ndarray, ...] = ()
-    """Of sounds: int16 rows (rows, channels) of background noise for each part; none where there is none."""
+    """Background noise of sounds, for each part: int16 rows (rows, channels); empty where there is none."""
     is_kept_apart: bool = False
     """Training and validation part may not be mixed: they have no group in common, or were given."""
 

@@ -46,7 +46,7 @@ from signbit.qmodel.value import size_of
 UNKNOWN_LABEL = "unknown"
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 NOTES_MAX = 40
-"""Of the same kind."""
+"""At most so many notes of the same kind."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from tools.documents.blocks import ROOT
 
 MODEL = "mnist-4k"
 LOADS = 9
-"""Of which the median is kept."""
+"""The median of so many is kept."""
 INPUTS_AT_ONCE = 1000
 RESULT = ROOT / "bench" / "page.json"
 PICTURE = ROOT / "docs" / "img" / "page.png"
@@ -100,7 +100,7 @@ def draw(page, points=THREE) -> None:
 
 
 def logits_of(page, inputs: np.ndarray) -> np.ndarray:
-    """Of uint8 inputs (n, input_size), int32 (n, classes), as the page's network gives them."""
+    """The page's logits, int32 (n, classes), for uint8 inputs (n, input_size)."""
     texts = (
         base64.b64encode(inputs[start : start + INPUTS_AT_ONCE].tobytes()).decode()
         for start in range(0, len(inputs), INPUTS_AT_ONCE)

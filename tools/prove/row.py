@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 MOST = "most "
 """Counts whose names begin so are not added up: the largest is kept."""
 SEED = 2015
-"""Of all cases, together with their numbers."""
+"""The seed of each case, together with its number."""
 
 
 @dataclass(frozen=True)

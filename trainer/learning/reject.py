@@ -78,7 +78,7 @@ def at_share(scores: np.ndarray, classes: np.ndarray, labels: int, share: Fracti
 
 @dataclass(frozen=True)
 class Accepted:
-    """Of `total` inputs `count` were not refused, of which `right` were classified right."""
+    """`count` of `total` inputs were not refused, and `right` of those were classified right."""
 
     right: int
     count: int

@@ -17,7 +17,7 @@ NOISE_SPAN_DB = 30
 """From the least distance between sound and noise to the largest."""
 ONE = 1 << 20
 FRACTION_BITS = 16
-"""Of a place between two samples."""
+"""Fraction bits of a place between two samples."""
 
 
 def augmented(data: Dataset, settings: Settings) -> Dataset:

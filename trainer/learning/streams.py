@@ -20,7 +20,7 @@ from signbit.trainer.learning.sound import mixed
 NEVER_NAMED = (UNKNOWN_LABEL, SILENCE)
 COMMAND_DISTANCE_DB = 20
 OTHER_DISTANCES_DB = (0, 10, 20)
-"""Of noise from the words that are no commands, in turn."""
+"""Noise is so much weaker than the words that are no commands, in turn."""
 STEPS_A_WINDOW = 6
 """Answers in the time of a window."""
 ANSWERS = (2, 3, 4, 6, 8)

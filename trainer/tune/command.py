@@ -29,7 +29,7 @@ from signbit.trainer.tune.training import FOLDS, Place
 DEFAULT_TARGET = "cortex-m0"
 DEFAULT_TRIALS = 100
 MANY_SAMPLES, MANY_FOLDS = 10_000, 2
-"""With so many samples fewer folds tell networks apart."""
+"""With so many samples fewer folds distinguish networks."""
 RUNS = "tune"
 DATABASE = "study.db"
 

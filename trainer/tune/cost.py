@@ -16,7 +16,7 @@ class Cost:
     """Weights, parameters, tables of a front end, and code as predicted."""
     ram_bytes: int
     instructions: int
-    """Of one inference, as predicted."""
+    """For one inference, as predicted."""
 
 
 @dataclass(frozen=True)

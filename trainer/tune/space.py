@@ -32,7 +32,7 @@ from signbit.trainer.network.architecture import parse
 
 FILE_BYTES_MAX = 1 << 20
 NUMBER_MAX = 1 << 53
-"""Of a range: Optuna keeps numbers as floats."""
+"""The largest number of a range: Optuna keeps numbers as floats."""
 TABLES = {"networks", "network", "training"}
 NOT_TRAINING = {"data", "model", "hidden", "binarize", "seed"}
 """Settings that are not a search's to choose: templates are the model, weights have one bit, seeds are to retrain."""

@@ -49,7 +49,7 @@ class Training:
     settings: Settings
     place: Place
     data_hash: str
-    """Of the whole data set, which the process that runs it must have as well."""
+    """The hash of the whole data set, which the process that runs it must have as well."""
     fold: int | None
     name: str
     """The model's."""

@@ -20,7 +20,7 @@ class Preamble:
 
     @classmethod
     def of(cls, sample: Sequence[str]) -> "Preamble":
-        """Of the file that begins with the lines of `sample`."""
+        """The preamble of a file that begins with the lines of `sample`."""
         lines, comments, separator = 0, [], None
         for line in sample:
             if match := SEPARATOR_LINE.fullmatch(line):

@@ -10,11 +10,11 @@ import pytest
 
 from signbit.codegen.commands.cli import main as codegen
 from signbit.qmodel.command import run_command
-from signbit.qmodel.data import own as own_data
 from signbit.qmodel.data import series, split
 from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import Samples
+from signbit.qmodel.data.reading import read
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
 from signbit.trainer.command.cli import main as trainer
@@ -147,7 +147,7 @@ def test_only_training_data_choose_the_quantization(tmp_path):
     path = save_npz(tmp_path, x=np.arange(120, dtype=np.int16).reshape(60, 2), y=Y)
     settings = default_settings()
     data = settings.prepared(load_dataset(str(path)))
-    samples = own_data.read(path, LoadingOptions())
+    samples = read(path, LoadingOptions())
     _, validation, test = split.split_samples(samples.classes)
     changed = samples.values.copy()
     changed[np.concatenate([validation, test])] = 30_000

@@ -9,6 +9,7 @@ import pytest
 from signbit.qmodel.data import own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.sound_file import read_sound
+from signbit.qmodel.data.reading import read
 from signbit.qmodel.data.series import Windows
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -88,8 +89,8 @@ def test_lists_give_files_classes_and_parts(words):
         path.unlink()
     lines = "".join(f"high/p{person:02}_0.wav,{'ab'[person % 2]}\n" for person in range(PEOPLE))
     (words / "some.csv").write_text("path,kind\n" + lines * 1)
-    assert own.read(words, LoadingOptions()).labels == ("a", "b")
-    assert any("left out 70 files" in note for note in own.read(words, LoadingOptions()).notes)
+    assert read(words, LoadingOptions()).labels == ("a", "b")
+    assert any("left out 70 files" in note for note in read(words, LoadingOptions()).notes)
 
 
 def test_noise_is_split_by_time_into_silence(words):
@@ -169,9 +170,9 @@ def test_sounds_of_other_rates_are_converted(tmp_path, trainer, from_hz, to_hz):
 def test_rates_that_differ_are_refused_without_rate(words, trainer):
     save(words / "high" / "p00_0.wav", np.zeros(3200), 2 * RATE_HZ)
     with pytest.raises(SignbitError, match="give all one rate with --rate 16000"):
-        own.read(words, LoadingOptions())
+        read(words, LoadingOptions())
     pytest.importorskip("scipy", reason="scipy is not installed (pip install 'signbit[sound]')")
-    assert own.read(words, LoadingOptions(rate=RATE_HZ)).values.shape == (80 * ROWS, 1)
+    assert read(words, LoadingOptions(rate=RATE_HZ)).values.shape == (80 * ROWS, 1)
 
 
 # --- augmentation

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from signbit.qmodel.command import run_command
-from signbit.qmodel.data import counts
+from signbit.qmodel.data import counts, reading
 from signbit.qmodel.data import own as own_data
 from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
@@ -24,7 +24,7 @@ from tests.own_files import csv_text, idx, save_npz
 
 
 def read(path, **options) -> Samples:
-    return own_data.read(path, LoadingOptions(**options))
+    return reading.read(path, LoadingOptions(**options))
 
 
 def counts_of(path, **options) -> np.ndarray:
@@ -398,10 +398,10 @@ def test_the_order_of_labels_does_not_depend_on_the_hash_seed(parts):
     tags = [f"90011800012345678{digit}" for digit in (7, 8, 9)]
     path = parts("x,tag\n" + "".join(f"{n},{tags[n % 3]}\n" for n in range(9)), "tags.csv")
     program = (
-        "from pathlib import Path; from signbit.qmodel.data import own\n"
+        "from pathlib import Path; from signbit.qmodel.data import reading\n"
         "from signbit.qmodel.data.readers.loading import LoadingOptions\n"
         "from signbit.qmodel.data.readers.samples import classes_of\n"
-        f"print(own.read(Path({str(path)!r}), LoadingOptions()).labels, classes_of(['2', '1.0', '1'])[1])"
+        f"print(reading.read(Path({str(path)!r}), LoadingOptions()).labels, classes_of(['2', '1.0', '1'])[1])"
     )
     expected = f"{tuple(tags)} ('1', '1.0', '2')\n"
     for seed in "0123":

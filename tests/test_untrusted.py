@@ -19,6 +19,7 @@ from signbit.qmodel import archive
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data import own
 from signbit.qmodel.data.readers.loading import LoadingOptions
+from signbit.qmodel.data.reading import read
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.untrusted import open_file, read_file, shown
@@ -31,11 +32,11 @@ READERS = {
     "m.npz": load,
     "c.checkpoint": Checkpoint,
     "net.toml": read_toml,
-    "data.csv": lambda path: own.read(path, LoadingOptions()),
-    "data.csv.gz": lambda path: own.read(path, LoadingOptions()),
-    "data.npz": lambda path: own.read(path, LoadingOptions()),
-    "data.arff": lambda path: own.read(path, LoadingOptions()),
-    "data.parquet": lambda path: own.read(path, LoadingOptions()),
+    "data.csv": lambda path: read(path, LoadingOptions()),
+    "data.csv.gz": lambda path: read(path, LoadingOptions()),
+    "data.npz": lambda path: read(path, LoadingOptions()),
+    "data.arff": lambda path: read(path, LoadingOptions()),
+    "data.parquet": lambda path: read(path, LoadingOptions()),
 }
 
 
@@ -76,7 +77,7 @@ def test_files_are_no_larger_than_the_reader_allows(tmp_path):
 
 def test_a_line_without_an_end_is_refused(parts):
     with pytest.raises(SignbitError, match="has a line of 4,194,304 characters"):
-        own.read(parts("x" * (1 << 22) + "\n"), LoadingOptions())
+        read(parts("x" * (1 << 22) + "\n"), LoadingOptions())
 
 
 def test_no_reader_opens_files_on_its_own(repository):
@@ -194,10 +195,10 @@ def test_only_a_few_formats_of_images_are_opened(tmp_path):
         (tmp_path / kind).mkdir()
         image.new("L", (4, 4)).save(tmp_path / kind / "0.png", format="PCX")
     with pytest.raises(SignbitError, match=r"a/0.png: can't be read as an image"):
-        own.read(tmp_path, LoadingOptions())
+        read(tmp_path, LoadingOptions())
     (tmp_path / "a" / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     with pytest.raises(SignbitError, match=r"a/0.png: can't be read as an image"):
-        own.read(tmp_path, LoadingOptions())
+        read(tmp_path, LoadingOptions())
 
 
 def test_libraries_add_no_lines_of_their_own(tmp_path, capfd):

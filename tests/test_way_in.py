@@ -14,9 +14,11 @@ import pytest
 from signbit.codegen.commands.cli import main as codegen
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data import own
+from signbit.qmodel.data.inputs import inputs_of
 from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.sound_file import read_sound
+from signbit.qmodel.data.reading import read
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import fit_affine
@@ -219,14 +221,14 @@ STRANGE = {
 @pytest.mark.parametrize("case", STRANGE)
 def test_what_loggers_and_spreadsheets_add_is_understood_and_said(parts, case):
     content, columns, first, note = STRANGE[case]
-    samples = own.read(parts(content), LoadingOptions())
+    samples = read(parts(content), LoadingOptions())
     assert samples.columns == columns and samples.values[0].tolist() == list(first)
     assert note is None or any(note in text for text in samples.notes), samples.notes
     assert len(samples.labels) == 2
 
 
 def test_a_repeated_header_ends_a_recording(parts):
-    samples = own.read(parts("x,c\n1,a\n2,a\nx,c\n3,a\n4,b\n"), LoadingOptions())
+    samples = read(parts("x,c\n1,a\n2,a\nx,c\n3,a\n4,b\n"), LoadingOptions())
     assert samples.starts.tolist() == [True, False, True, False]
 
 
@@ -353,17 +355,17 @@ def test_a_column_of_texts_that_hardly_repeat_is_no_label(parts):
 
 
 def test_each_guess_can_be_overridden(parts):
-    def read(content, **options):
-        return own.read(parts(content), LoadingOptions(**options))
+    def table(content, **options):
+        return read(parts(content), LoadingOptions(**options))
 
-    assert read("1,2\n3,4\n5,6\n", header="yes").columns == ("1",)
-    assert read("1,b\n3,x\n5,y\n", header="no").labels == ("b", "x", "y")
-    assert read("x,y|kind\n1|a\n5|b\n", separator="|", header="yes").columns == ("x,y",)
+    assert table("1,2\n3,4\n5,6\n", header="yes").columns == ("1",)
+    assert table("1,b\n3,x\n5,y\n", header="no").labels == ("b", "x", "y")
+    assert table("x,y|kind\n1|a\n5|b\n", separator="|", header="yes").columns == ("x,y",)
     with pytest.raises(SignbitError, match="'1,5' is not a number"):
-        read("1,5;a\n2,5;b\n", decimal="point", separator=";", header="no")
+        table("1,5;a\n2,5;b\n", decimal="point", separator=";", header="no")
     index = "id,x,kind\n" + "".join(f"{n},{n % 2},{'ab'[n % 2]}\n" for n in range(30))
-    assert read(index).columns == ("x",) and read(index, use_columns=("id",)).columns == ("id", "x")
-    assert read(one_hot(), label_column="y").labels[:2] == ("0", "1")
+    assert table(index).columns == ("x",) and table(index, use_columns=("id",)).columns == ("id", "x")
+    assert table(one_hot(), label_column="y").labels[:2] == ("0", "1")
 
 
 def test_the_median_is_of_the_training_part(parts):
@@ -371,7 +373,7 @@ def test_the_median_is_of_the_training_part(parts):
         return "x,y,kind\n" + "".join(f"{values[n]},{n % 2 * 5}.5,{'ab'[n % 2]}\n" for n in range(100))
 
     options = LoadingOptions(missing="median")
-    train = own._split(own.read(parts(content([0] * 100)), options), 0)[0][0]
+    train = own._split(read(parts(content([0] * 100)), options), 0)[0][0]
     values = [list(train).index(n) if n in train else 999 for n in range(100)]
     values[train[0]] = ""
     data = load_dataset(str(parts(content(values))), options=options)
@@ -439,14 +441,14 @@ def test_windows_begin_where_recordings_begin(tmp_path):
         recordings("flex").replace("\n", ",flex\n").replace("\n,flex", "\n").replace("ay,flex", "ay,kind")
         + recordings("punch").split("\n", 1)[1].replace("\n", ",punch\n").replace("\n,punch", "\n")
     )
-    samples = own.read(path, LoadingOptions(window=20))
-    inputs, _ = own._inputs(path, samples, LoadingOptions(window=20))
+    samples = read(path, LoadingOptions(window=20))
+    inputs, _ = inputs_of(path, samples, LoadingOptions(window=20))
     assert np.array_equal(inputs.start, np.arange(24) * 25) and len(set(inputs.samples.groups.tolist())) == 24
 
 
 def test_a_recording_column_ends_a_window(parts):
     rows = "".join(f"{n},{n // 10},{'ab'[n // 10 % 2]}\n" for n in range(400))
-    samples = own.read(parts("x,rec,kind\n" + rows), LoadingOptions(window=10, recording_column="rec"))
+    samples = read(parts("x,rec,kind\n" + rows), LoadingOptions(window=10, recording_column="rec"))
     assert samples.columns == ("x",) and np.flatnonzero(samples.starts).tolist() == list(range(0, 400, 10))
 
 
@@ -481,7 +483,7 @@ def test_sound_of_parts_of_a_name_and_bad_sound(tmp_path, trainer):
     for number in range(10):
         for label in "01":
             save_wav(tmp_path / "s" / f"{label}_{'xyzuv'[number % 5]}_{number}.wav", 0.1 + int(label))
-    samples = own.read(tmp_path / "s", LoadingOptions(label_column="1", group_column="2"))
+    samples = read(tmp_path / "s", LoadingOptions(label_column="1", group_column="2"))
     assert samples.labels == ("0", "1") and samples.groups.max() == 4
     save_wav(tmp_path / "s" / "0_x_99.wav", 1, rate=16000)
     assert "1 channel at 16000 Hz, but" in trainer("--data", tmp_path / "s", "--label-column", "1")[2]
@@ -505,7 +507,7 @@ def test_flac_is_read_as_wav_is(tmp_path, trainer, monkeypatch):
     for number in range(2, 12):
         soundfile.write(path.with_name(f"{'ab'[number % 2]}_{number}.flac"), values, 8000)
     path.unlink()
-    samples = own.read(tmp_path / "s", LoadingOptions(label_column="1"))
+    samples = read(tmp_path / "s", LoadingOptions(label_column="1"))
     assert samples.labels == ("a", "b") and samples.values.shape == (7000, 2) and samples.starts.sum() == 10
     assert samples.notes == ("10 .flac files at 8000 Hz",)
     soundfile.write(path, values, 8000, subtype="PCM_24")
@@ -544,7 +546,7 @@ ARFF = "@relation r\n@attribute t numeric\n@attribute h real\n@attribute kind {l
 
 
 def test_arff_and_arrow_are_tables_too(parts, tmp_path):
-    expected = own.read(parts(table()), LoadingOptions())
+    expected = read(parts(table()), LoadingOptions())
     pytest.importorskip("scipy", reason="SciPy is not installed (pip install 'signbit[tables]')")
     arrow = pytest.importorskip("pyarrow", reason="PyArrow is not installed (pip install 'signbit[tables]')")
     from pyarrow import feather, parquet
@@ -557,17 +559,17 @@ def test_arff_and_arrow_are_tables_too(parts, tmp_path):
     parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
     feather.write_feather(arrow.table(columns), str(tmp_path / "t.feather"))
     for path in (parts(ARFF + table(header=""), "t.arff"), tmp_path / "t.parquet", tmp_path / "t.feather"):
-        samples = own.read(path, LoadingOptions())
+        samples = read(path, LoadingOptions())
         assert np.array_equal(samples.values, expected.values) and samples.labels == expected.labels
         with pytest.raises(SignbitError, match="--separator means nothing for a"):
-            own.read(path, LoadingOptions(separator=";"))
+            read(path, LoadingOptions(separator=";"))
 
 
 @pytest.mark.parametrize(("module", "name"), [("scipy.io", "t.arff"), ("pyarrow", "t.parquet")])
 def test_a_missing_library_is_named_with_its_extra(parts, monkeypatch, module, name):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SignbitError, match=re.escape("pip install 'signbit[tables]'")):
-        own.read(parts(ARFF, name), LoadingOptions())
+        read(parts(ARFF, name), LoadingOptions())
 
 
 def test_a_test_part_of_its_own(parts, trainer, tmp_path):
@@ -660,7 +662,7 @@ def test_windows_are_quantized_as_if_each_had_its_rows_to_itself(tmp_path):
     np.savez(tmp_path / "s.npz", x=values, y=np.repeat([0, 1], 200))
     options = LoadingOptions(window=7, stride=3)
     data = load_dataset(str(tmp_path / "s.npz"), options=options)
-    inputs, _ = own._inputs(tmp_path / "s.npz", own.read(tmp_path / "s.npz", options), options)
+    inputs, _ = inputs_of(tmp_path / "s.npz", read(tmp_path / "s.npz", options), options)
     train = own._split(inputs.samples, 0)[0][0]
     windows = values[inputs.start[train][:, None] + np.arange(7)]
     found, expected = fit_affine(*data.training_rows), fit_affine(windows)

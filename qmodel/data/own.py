@@ -1,6 +1,6 @@
 """Own data: from a path to a data set, split and quantized."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,28 +9,15 @@ import numpy as np
 from signbit.qmodel.counted import counted
 from signbit.qmodel.data import counts, series
 from signbit.qmodel.data.dataset import UNKNOWN, Dataset, Split
-from signbit.qmodel.data.readers import csv_file, sound_file
+from signbit.qmodel.data.inputs import Inputs, check, inputs_of, with_silence, without_rare
 from signbit.qmodel.data.readers.doubts import doubts
-from signbit.qmodel.data.readers.idx_folder import has_idx, read_idx_folder
-from signbit.qmodel.data.readers.image_folder import has_images, read_images
 from signbit.qmodel.data.readers.loading import LSB_ALL, LoadingOptions
-from signbit.qmodel.data.readers.npz_file import read_npz
-from signbit.qmodel.data.readers.recordings import (
-    RECORDINGS,
-    TABLE_READERS,
-    recording_files,
-    recordings_source,
-    suffix_of,
-    table_source,
-)
 from signbit.qmodel.data.readers.roles import Wanted
 from signbit.qmodel.data.readers.samples import Samples, find_column
-from signbit.qmodel.data.readers.sound_folder import read_sounds
-from signbit.qmodel.data.readers.table import Table, read_table, samples_of
-from signbit.qmodel.data.silence import SILENCE, Parts, noise_parts, with_silence
+from signbit.qmodel.data.reading import read
+from signbit.qmodel.data.silence import SILENCE, Parts, noise_parts
 from signbit.qmodel.data.split import (
     PARTS,
-    SAMPLES_MIN,
     VALIDATION_EVERY,
     check_parts,
     every_nth,
@@ -39,36 +26,11 @@ from signbit.qmodel.data.split import (
     split_samples,
 )
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.model import INPUT_SIZE_MAX, QuantizedModel, check_labels
+from signbit.qmodel.model import QuantizedModel, check_labels
 from signbit.qmodel.untrusted import shown
-from signbit.qmodel.value import size_of
 
-UNKNOWN_LABEL = "unknown"
-WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 NOTES_MAX = 40
 """At most so many notes of the same kind."""
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """Samples that are inputs: `start` of each window in the rows, None where each sample is an input."""
-
-    samples: Samples
-    start: np.ndarray | None = None
-    window: int = 1
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        shape = self.samples.values.shape[1:]
-        return shape if self.start is None else (self.window, 1, *shape)
-
-    def rows(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Indices of the rows that the inputs `part` are made from, and in how many of them each row is, None for 1."""
-        if self.start is None:
-            return part, None
-        weights = series.coverage(self.start[part], self.window, len(self.samples.values))
-        rows = np.flatnonzero(weights)
-        return rows, weights[rows]
 
 
 def load_own(path: Path, options: LoadingOptions) -> Dataset:
@@ -83,11 +45,11 @@ def load_own(path: Path, options: LoadingOptions) -> Dataset:
         samples = _joined(path, samples, Path(options.test_data), options)
         # the model keeps no path
         options = replace(options, test_data=Path(options.test_data).name)
-    inputs, options = _inputs(path, samples, options)
-    inputs, options = _without_rare(path, inputs, options)
-    _check(path, inputs)
+    inputs, options = inputs_of(path, samples, options)
+    inputs, options = without_rare(path, inputs, options)
+    check(path, inputs)
     parts, rule = _split(inputs.samples, options.fold)
-    inputs, parts = _with_silence(inputs, parts)
+    inputs, parts = with_silence(inputs, parts)
     lsb = lsb_of(inputs.samples, options)
     return _dataset(path, inputs, parts, options, rule, lsb)
 
@@ -106,7 +68,7 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
         known = np.isin(samples.labels, model.labels)[samples.classes]
         note = f"left out {counted(np.count_nonzero(~known), 'sample')} of classes that the model does not know"
         samples = samples if known.all() else samples.only(known, note)
-    inputs, _ = _inputs(path, samples, options)
+    inputs, _ = inputs_of(path, samples, options)
     samples = _relabelled(inputs, model)
     inputs = replace(inputs, samples=samples if SILENCE in model.labels else replace(samples, noise=()))
     check_labels(model.labels, len(model.labels))
@@ -116,7 +78,7 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
     is_known = UNKNOWN not in inputs.samples.classes
 
     def make(parts: Parts, rule: str) -> Dataset:
-        return _dataset(path, *_with_silence(inputs, parts), options, rule, lsb, model, medians)
+        return _dataset(path, *with_silence(inputs, parts), options, rule, lsb, model, medians)
 
     try:
         if is_known and (dataset := make(*_split(inputs.samples, options.fold))).hash == record.get("hash"):
@@ -126,79 +88,6 @@ def load_for(path: Path, model: QuantizedModel, record: dict, options: LoadingOp
         pass
     none = np.empty(0, np.int64)
     return make((none, none, np.arange(len(inputs.samples.classes))), "all samples, which are new to the model")
-
-
-def read(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Samples:
-    """The samples, or the rows of a time series, as they are in `path`, with `--unknown` classes as one."""
-    samples = _read(path, options, wanted)
-    if not options.unknown:
-        return samples
-    # other data need not have all of a model's
-    if wanted is None and (absent := set(options.unknown) - set(samples.labels)):
-        raise SignbitError(f"--unknown: {shown(path.name)} has no class {shown(min(absent))!r}")
-    return samples.merged(options.unknown, UNKNOWN_LABEL)
-
-
-def _read(path: Path, options: LoadingOptions, wanted: Wanted | None) -> Samples:
-    table = read_as_table(path, options, wanted)
-    if table is not None:
-        return samples_of(table, options)
-    if path.is_dir():
-        if has_idx(path):
-            return read_idx_folder(path, options)
-        return read_images(path, options) if has_images(path) else read_sounds(path, options)
-    return read_npz(path, options)
-
-
-def read_as_table(path: Path, options: LoadingOptions, wanted: Wanted | None = None) -> Table | None:
-    """The table in `path`, or of the tables in a folder; None where there is none.  Raises SignbitError."""
-    if not path.is_dir():
-        if suffix_of(path) not in (*TABLE_READERS, *csv_file.ALSO_NAMED, ".npz"):
-            if suffix_of(path) in WORKBOOKS:
-                raise SignbitError(f"--data {shown(path.name)}: is a workbook; save its sheet as .csv")
-            kinds = ", ".join((".npz", *TABLE_READERS))
-            raise SignbitError(f"--data {shown(path.name)}: must be a folder or one of {kinds}, gzipped (.gz) or not")
-        if suffix_of(path) == ".npz":
-            return None
-        options.refuse(f"a {path.suffix}", *TABLE_OPTIONS)
-        return read_table(table_source(path, options), options, wanted)
-    if has_idx(path) or has_images(path):
-        return None
-    files, _ = recording_files(path)
-    sounds = sum(suffix_of(file) in sound_file.SUFFIXES for file in files)
-    if not files:
-        raise SignbitError(
-            f"{shown(path.name)}: has neither folders of images, nor recordings ({', '.join(RECORDINGS)}), nor IDX "
-            "files in it"
-        )
-    if sounds == len(files):
-        return None
-    if sounds:
-        raise SignbitError(f"{shown(path.name)}: holds both tables and sound files; name a folder of one kind")
-    options.refuse("a folder of recordings", *TABLE_OPTIONS)
-    source, label = recordings_source(path, options)
-    return read_table(source, replace(options, label_column=label), wanted)
-
-
-TABLE_OPTIONS = (
-    "fold",
-    "test_data",
-    "label_column",
-    "group_column",
-    "recording_column",
-    "split_column",
-    "ignore_columns",
-    "use_columns",
-    "separator",
-    "decimal",
-    "header",
-    "missing",
-    "rare_classes",
-    "unknown",
-    "window",
-    "stride",
-    "lsb",
-)
 
 
 def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptions) -> Samples:
@@ -232,98 +121,6 @@ def _joined(path: Path, samples: Samples, test_path: Path, options: LoadingOptio
         part=np.repeat(np.int8([0, 2]), [len(samples.classes), len(test.classes)]),
         starts=starts,
     )
-
-
-def _inputs(path: Path, samples: Samples, options: LoadingOptions) -> tuple[Inputs, LoadingOptions]:
-    """Windows of a time series, or the samples as they are, and the options with the window that was chosen."""
-    if options.window is None:
-        window = _recording_length(path, samples) if path.is_dir() and samples.starts is not None else None
-        if window is None:
-            return Inputs(samples), options
-        options = replace(options, window=window)
-        samples = replace(
-            samples, notes=(*samples.notes, f"each recording, of {window} rows, is an input; see --window")
-        )
-    found = series.cut(samples, options.window, options.step)
-    notes = samples.notes
-    if found.rows_left:
-        notes += (f"rows in no window: {found.rows_left:,} of {len(samples.values):,}",)
-    cut = replace(
-        samples,
-        classes=samples.classes[found.start],
-        groups=found.groups,
-        part=None if samples.part is None else samples.part[found.start],
-        starts=None,
-        notes=notes,
-    )
-    return Inputs(cut, found.start, options.window), options
-
-
-def _recording_length(path: Path, samples: Samples) -> int:
-    """Rows of each recording; raises SignbitError where they differ."""
-    lengths = np.diff(np.flatnonzero(samples.starts), append=len(samples.starts))
-    if lengths.min() != lengths.max():
-        raise SignbitError(
-            f"{shown(path.name)}: its recordings have {lengths.min()} to {lengths.max()} rows; say how many make an "
-            f"input, --window {min(int(lengths.min()), 128)} for example"
-        )
-    return int(lengths[0])
-
-
-def _without_rare(path: Path, inputs: Inputs, options: LoadingOptions) -> tuple[Inputs, LoadingOptions]:
-    """The inputs of classes that have enough of them; raises SignbitError if some have not and may not be dropped."""
-    samples = inputs.samples
-    count = np.bincount(samples.classes, minlength=len(samples.labels))
-    if samples.part is not None:
-        return inputs, options
-    rare = np.flatnonzero(count < SAMPLES_MIN)
-    if not len(rare) or len(samples.labels) < 2:
-        return inputs, options
-    if options.rare_classes == "drop":
-        if len(rare) > len(count) - 2:
-            raise SignbitError(f"{path.name}: fewer than two classes have the {SAMPLES_MIN} samples that a split needs")
-        kept = ~np.isin(samples.classes, rare)
-        gone, few = np.count_nonzero(~kept), counted(len(rare), "class", "classes")
-        note = f"left out {few} with fewer than {SAMPLES_MIN} samples each, {counted(gone, 'sample')} in all"
-        if inputs.start is None:
-            return replace(inputs, samples=samples.only(kept, note)), options
-        fewer = replace(samples, values=np.empty((len(kept), 0))).only(kept, note)
-        return Inputs(replace(fewer, values=samples.values), inputs.start[kept], inputs.window), options
-    if samples.groups is not None and inputs.start is None:
-        return inputs, options
-    if len(rare) * 2 > len(count) and len(count) * 4 > len(samples.classes) and samples.label_columns:
-        raise SignbitError(
-            f"column {shown(samples.label_columns[0])!r} has {len(count)} different values in {len(samples.classes)} "
-            "samples, too many for classes; name the one with the label, --label-column COLUMN"
-        )
-    label, found = samples.labels[rare[0]], int(count[rare[0]])
-    what = "windows" if inputs.start is not None else "samples"
-    raise SignbitError(
-        f"class {shown(label)!r} has only {found} of the {SAMPLES_MIN} {what} that the split needs; add some, or leave "
-        f"out such classes with --rare-classes drop"
-    )
-
-
-def _check(path: Path, inputs: Inputs) -> None:
-    labels = inputs.samples.labels
-    if len(labels) < 2 and not inputs.samples.noise:
-        raise SignbitError(f"{path.name}: all samples are of class {shown(labels[0])!r}; it takes two classes")
-    check_labels(labels, len(labels))
-    values = inputs.samples.values
-    if values.dtype.kind == "f" and not any(
-        (column != column[0]).any() for column in values.reshape(len(values), -1).T
-    ):
-        raise SignbitError(f"{path.name}: all samples have the same values, so there is nothing to learn from")
-    if size_of(inputs.shape) > INPUT_SIZE_MAX:
-        raise SignbitError(f"{path.name}: inputs of {inputs.shape} have more than {INPUT_SIZE_MAX} values")
-
-
-def _with_silence(inputs: Inputs, parts: Parts) -> tuple[Inputs, Parts]:
-    """The same with a class of silence, where there is noise for it."""
-    if not inputs.samples.noise:
-        return inputs, parts
-    samples, start, parts = with_silence(inputs.samples, inputs.start, inputs.window, parts)
-    return replace(inputs, samples=samples, start=start), parts
 
 
 def _split(samples: Samples, fold: int) -> tuple[Parts, str]:

@@ -27,9 +27,9 @@ from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK
 from signbit.qmodel.data.dataset import Dataset, Split
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.data.named import dataset_for
-from signbit.qmodel.data.own import UNKNOWN_LABEL
 from signbit.qmodel.data.readers.loading import NOISE_FOLDERS
 from signbit.qmodel.data.readers.sound_file import SUFFIXES, read_rows
+from signbit.qmodel.data.reading import UNKNOWN_LABEL
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.model import QuantizedModel

@@ -9,7 +9,7 @@ import numpy as np
 
 from signbit.qmodel import integer, stream
 from signbit.qmodel.data.dataset import Dataset, Split
-from signbit.qmodel.data.own import UNKNOWN_LABEL
+from signbit.qmodel.data.reading import UNKNOWN_LABEL
 from signbit.qmodel.data.silence import SILENCE
 from signbit.qmodel.decision import SURE, Decision
 from signbit.qmodel.errors import SignbitError

@@ -12,10 +12,11 @@ from signbit.console import Column, print_table
 from signbit.qmodel.counted import counted
 from signbit.qmodel.data import counts
 from signbit.qmodel.data.dataset import Dataset
-from signbit.qmodel.data.own import load_own, read, read_as_table
+from signbit.qmodel.data.own import load_own
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.roles import Role
 from signbit.qmodel.data.readers.table import Table
+from signbit.qmodel.data.reading import read, read_as_table
 from signbit.qmodel.data.split import SAMPLES_MIN
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.front_end import NONE

@@ -54,7 +54,7 @@ def data():
     ],
 )
 def test_sizes_are_the_published_ones(networks, name, parameters, int8_bytes):
-    network = networks.RIVALS[name].make(CLASSES, SHAPE[2])
+    network = train_rivals.RIVALS[name].make(CLASSES, SHAPE[2])
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
     assert int8_bytes in (None, networks.int8_bytes(network))
 
@@ -69,7 +69,7 @@ def test_every_rival_reads_the_features_and_learns(networks, data):
     inputs = train_rivals._inputs(torch, data, data.test)
     assert inputs.shape == (90, 1, 40, 49)
     assert (inputs.sum(3).argmax(2).squeeze(1).numpy() == 3 * data.test.y).all()
-    for rival in networks.RIVALS.values():
+    for rival in train_rivals.RIVALS.values():
         network = rival.make(CLASSES, SHAPE[2])
         scores = network(inputs / 128)
         assert scores.shape == (90, CLASSES)
@@ -81,9 +81,9 @@ def test_a_stopped_run_goes_on_to_the_same_record(networks, data, tmp_path):
     whole, stopped = (train_rivals.Task("fastgrnn", 1, 3, tmp_path / name) for name in ("whole", "stopped"))
     for task in (whole, stopped):
         task.cache.mkdir()
-    assert list(whole.train(networks, data)) == [1, 2, 3]
-    assert next(stopped.train(networks, data)) == 1 and stopped.record() is None
-    assert list(stopped.train(networks, data)) == [2, 3]
+    assert list(whole.train(data)) == [1, 2, 3]
+    assert next(stopped.train(data)) == 1 and stopped.record() is None
+    assert list(stopped.train(data)) == [2, 3]
     records = [task.record() | {"train_cpu_s": 0} for task in (whole, stopped)]
     assert records[0] == records[1]
     assert records[0]["test_count"] == 90 and records[0]["test_correct"] > 20
@@ -106,16 +106,16 @@ def test_table_says_how_a_rival_was_trained_or_that_it_was_not():
 
 def test_rows_are_those_of_the_networks(networks):
     for row in tables.read_trained():
-        network = networks.RIVALS[row["rival"]].make(CLASSES, SHAPE[2])
+        network = train_rivals.RIVALS[row["rival"]].make(CLASSES, SHAPE[2])
         assert row["int8_bytes"] == networks.int8_bytes(network)
-        assert row["name"] == networks.RIVALS[row["rival"]].title
+        assert row["name"] == train_rivals.RIVALS[row["rival"]].title
 
 
 def test_a_row_is_written_for_what_is_named_and_others_stay(networks, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "TRAINED", tmp_path / "trained.json")
     monkeypatch.setattr(train_rivals, "replace_block", lambda name, text: (tmp_path / name).write_text(text))
     tables.TRAINED.write_text(json.dumps([ROW | {"runs": []}]))
-    train_rivals._write(networks, [train_rivals.Task("ds-cnn", 0, 5, tmp_path)])
+    train_rivals._write([train_rivals.Task("ds-cnn", 0, 5, tmp_path)])
     rows = {row["rival"]: row for row in tables.read_trained()}
     assert list(rows) == ["ds-cnn", "fastgrnn"] and rows["fastgrnn"] == ROW | {"runs": []}
     assert (rows["ds-cnn"]["epochs"], rows["ds-cnn"]["runs"]) == (5, [])
@@ -137,9 +137,13 @@ def test_mistakes_are_refused_before_anything_is_written(networks, monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_torch_names_the_extra(monkeypatch):
+def test_missing_torch_names_the_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "tools.zoo.rival_networks", raising=False)
     monkeypatch.delattr(tools.zoo, "rival_networks", raising=False)
     with pytest.raises(SignbitError, match=r"signbit\[torch\]"):
         train_rivals.main([])
+    # help needs nothing
+    with pytest.raises(SystemExit) as end:
+        train_rivals.main(["--help"])
+    assert end.value.code == 0 and "ds-cnn-16" in capsys.readouterr().out

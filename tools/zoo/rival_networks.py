@@ -4,8 +4,6 @@ Each takes features float32 (n, 1, bands, frames) and gives scores (n, classes).
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,15 +14,6 @@ REQUANTIZED_BYTES = 12
 """A channel's int32 bias, multiplier and shift, as CMSIS-NN takes them; batch norm is folded into these."""
 SCALAR_BYTES = 4
 SUB_BANDS = 5
-
-
-@dataclass(frozen=True)
-class Rival:
-    """`make(classes, bands)` builds the network before it is trained."""
-
-    title: str
-    source: str
-    make: Callable[[int, int], nn.Module]
 
 
 class DsCnn(nn.Module):
@@ -152,18 +141,6 @@ class FastGrnn(nn.Module):
             gate = torch.sigmoid(mixed + self.gate_bias)
             state = (zeta * (1 - gate) + nu) * torch.tanh(mixed + self.update_bias) + gate * state
         return self.scores(state)
-
-
-MLPERF, BC_RESNET, FAST_GRNN = "arXiv 2106.07597", "arXiv 2106.04140", "arXiv 1901.02358"
-RIVALS = {
-    "ds-cnn": Rival("DS-CNN in MLPerf Tiny's shape", MLPERF, lambda classes, bands: DsCnn(classes, bands, 64)),
-    "ds-cnn-16": Rival("DS-CNN of 16 channels", MLPERF, lambda classes, bands: DsCnn(classes, bands, 16)),
-    "bc-resnet": Rival("BC-ResNet-0.625", BC_RESNET, lambda classes, bands: BcResNet(classes, bands, 5)),
-    "fastgrnn": Rival(
-        "FastGRNN, 48 units of rank 16", FAST_GRNN, lambda classes, bands: FastGrnn(classes, bands, 48, 16)
-    ),
-}
-"""By the names of `--only`."""
 
 
 def int8_bytes(network: nn.Module) -> int:

@@ -40,6 +40,29 @@ BATCH, LR, GRADIENT_MAX = 100, 0.003, 1.0
 EPOCHS, SEEDS = 20, 3
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A class of tools/zoo/rival_networks.py and the sizes that it takes after classes and bands."""
+
+    title: str
+    source: str
+    kind: str
+    sizes: tuple[int, ...]
+
+    def make(self, classes: int, bands: int):
+        """The network before it is trained, an `nn.Module`."""
+        return getattr(_networks(), self.kind)(classes, bands, *self.sizes)
+
+
+RIVALS = {
+    "ds-cnn": Rival("DS-CNN in MLPerf Tiny's shape", "arXiv 2106.07597", "DsCnn", (64,)),
+    "ds-cnn-16": Rival("DS-CNN of 16 channels", "arXiv 2106.07597", "DsCnn", (16,)),
+    "bc-resnet": Rival("BC-ResNet-0.625", "arXiv 2106.04140", "BcResNet", (5,)),
+    "fastgrnn": Rival("FastGRNN, 48 units of rank 16", "arXiv 1901.02358", "FastGrnn", (48, 16)),
+}
+"""By the names of `--only`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A rival with a seed and a number of epochs; `path` is where its record will be."""
@@ -62,7 +85,7 @@ class Task:
         """What the finished run found; None if it is not finished."""
         return json.loads(self.path.read_text()) if self.path.is_file() else None
 
-    def train(self, networks: ModuleType, data: Dataset) -> Iterator[int]:
+    def train(self, data: Dataset) -> Iterator[int]:
         """Train to the end and write the record; gives the number of each epoch that is done.
 
         Adam with a rate that falls to 0 along a cosine; the network after the last epoch counts.
@@ -72,7 +95,7 @@ class Task:
         torch.manual_seed(self.seed)
         inputs, classes = _inputs(torch, data, data.train), torch.from_numpy(data.train.y)
         mean, spread = inputs.mean(), inputs.std()
-        network = networks.RIVALS[self.name].make(len(data.labels), data.input_shape[2])
+        network = RIVALS[self.name].make(len(data.labels), data.input_shape[2])
         optimizer = torch.optim.Adam(network.parameters(), LR)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs * (len(classes) // BATCH))
         parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
@@ -115,11 +138,11 @@ class Task:
 def main(arguments: list[str]) -> int:
     """Train what is missing; the file and the table are written before the first run and after each."""
     one_blas_thread()
-    networks = _networks()
-    options = _parser(networks).parse_args(arguments)
-    names = list(networks.RIVALS) if options.only is None else options.only.split(",")
-    if unknown := sorted(set(names) - set(networks.RIVALS)):
-        raise SignbitError(f"--only {unknown[0]!r} is unknown; there are {', '.join(networks.RIVALS)}")
+    options = _parser().parse_args(arguments)
+    _networks()
+    names = list(RIVALS) if options.only is None else options.only.split(",")
+    if unknown := sorted(set(names) - set(RIVALS)):
+        raise SignbitError(f"--only {unknown[0]!r} is unknown; there are {', '.join(RIVALS)}")
     (recipe,) = chosen(RECIPES, MODEL)
     place = recipe.place(Path(options.data_dir or os.environ.get(DATA_DIR_VARIABLE, "")))
     if not place.is_dir():
@@ -127,14 +150,14 @@ def main(arguments: list[str]) -> int:
     CACHE.mkdir(parents=True, exist_ok=True)
     tasks = [Task(name, seed, options.epochs, CACHE) for seed in range(options.seeds) for name in names]
     screen = console(stderr=True)
-    _write(networks, tasks)
+    _write(tasks)
     for seed in range(options.seeds):
         missing = [task for task in tasks if task.seed == seed and task.record() is None]
         data = commands(recipe, place, seed) if missing else None
         for task in missing:
-            for epoch in task.train(networks, data):
+            for epoch in task.train(data):
                 screen.print(f"{task.name} seed {seed}: epoch {epoch} of {task.epochs}")
-            _write(networks, tasks)
+            _write(tasks)
     return EXIT_OK
 
 
@@ -143,12 +166,12 @@ def commands(recipe: Recipe, place: Path, seed: int) -> Dataset:
     return augmented(dataset_for(load(MODELS / recipe.file), str(place)), recipe.settings(seed))
 
 
-def _write(networks: ModuleType, tasks: Sequence[Task]) -> None:
+def _write(tasks: Sequence[Task]) -> None:
     """The rows of the rivals that `tasks` train, other rows as they were, and the table."""
     rows = {row["rival"]: row for row in tables.read_trained()}
     for name in dict.fromkeys(task.name for task in tasks):
-        rows[name] = _row(networks, name, [task for task in tasks if task.name == name])
-    ordered = [rows[name] for name in networks.RIVALS if name in rows]
+        rows[name] = _row(name, [task for task in tasks if task.name == name])
+    ordered = [rows[name] for name in RIVALS if name in rows]
     write_whole(tables.TRAINED, (json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
     replace_block(tables.BLOCK, tables.tables_text(measured_rows(MODELS), tables.read_rivals()))
 
@@ -159,9 +182,9 @@ def _inputs(torch: ModuleType, data: Dataset, part: Split):
     return torch.from_numpy(np.ascontiguousarray(part.x.reshape(-1, 1, frames, bands).swapaxes(2, 3))).float()
 
 
-def _row(networks: ModuleType, name: str, tasks: Sequence[Task]) -> dict:
+def _row(name: str, tasks: Sequence[Task]) -> dict:
     """What the table says of a rival; `runs` has the finished ones."""
-    rival, model = networks.RIVALS[name], load(MODELS / f"{MODEL}.npz")
+    rival, model = RIVALS[name], load(MODELS / f"{MODEL}.npz")
     network = rival.make(len(model.labels), model.input_shape[2])
     return {
         "data": "commands",
@@ -169,7 +192,7 @@ def _row(networks: ModuleType, name: str, tasks: Sequence[Task]) -> dict:
         "name": rival.title,
         "source": rival.source,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "int8_bytes": networks.int8_bytes(network),
+        "int8_bytes": _networks().int8_bytes(network),
         "epochs": tasks[0].epochs,
         "runs": [record for task in tasks if (record := task.record()) is not None],
     }
@@ -183,10 +206,12 @@ def _networks() -> ModuleType:
     return rival_networks
 
 
-def _parser(networks: ModuleType) -> Parser:
+def _parser() -> Parser:
     parser = Parser(prog="python -m tools train_rivals", description=__doc__.partition(": ")[2])
-    parser.add_argument("--only", metavar="NAME,...", help=f"some of {', '.join(networks.RIVALS)} (default: all)")
-    parser.add_argument("--epochs", **whole(1).argument(), default=EPOCHS, help="default: %(default)s")
+    parser.add_argument("--only", metavar="NAME,...", help=f"some of {', '.join(RIVALS)} (default: all)")
+    parser.add_argument(
+        "--epochs", **whole(1).argument(), default=EPOCHS, help="passes over the training part (default: %(default)s)"
+    )
     parser.add_argument("--seeds", **whole(1).argument(), default=SEEDS, help="runs of each (default: %(default)s)")
     parser.add_argument(
         "--data-dir", metavar="DIR", help=f"the folder that `commands` is in (default: ${DATA_DIR_VARIABLE})"

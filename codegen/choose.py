@@ -16,8 +16,8 @@ UNKNOWN_INSTRUCTIONS_A_MAC = 10
 TOO_LARGE = " need {:,} bytes of flash, {:,} more than allowed; the largest is layer {} with {:,} bytes"
 TOO_SLOW = "one inference takes {:,} instructions, {:,} more than allowed; the slowest is layer {} with {:,}"
 
-CodeBytes = Callable[[int, Kernel], Mapping[str, int]]
-"""Bytes of each C function that a kernel needs for the layer of that index."""
+CodeBytes = Callable[[int, Kernel, Cost], Mapping[str, int]]
+"""Bytes of each C function that a kernel of that cost needs for the layer of that index."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _option(index: int, kernel: Kernel, job: Job, code_bytes: CodeBytes | None) 
     # where a compiler decides, a guess keeps the layer comparable with others
     instructions = UNKNOWN_INSTRUCTIONS_A_MAC * job.macs if cost.instructions is None else cost.instructions
     data_bytes = sum(array.size_bytes for array in kernel.arrays(job))
-    return Option(kernel, cost, data_bytes, instructions, code_bytes(index, kernel) if code_bytes else {})
+    return Option(kernel, cost, data_bytes, instructions, code_bytes(index, kernel, cost) if code_bytes else {})
 
 
 def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:

@@ -5,12 +5,14 @@ Templates say what is in a line; where it begins and where it is broken is decid
 
 import re
 import textwrap
+from functools import lru_cache
 
 from signbit.codegen.kernels import listing
 
 COLUMNS = 120
 INDENT = 4
 NOTE_COLUMN = 44
+TEXTS_KEPT = 256
 STRINGS_AND_COMMENTS = re.compile(r'"(?:\\.|[^"\\])*"|/\*.*?(?:\*/|$)|\'(?:\\.|[^\'\\])\'')
 BREAKS = re.compile(r"[([{]|[])}]|, | (?=(?:[?:*+|-]|&&|\|\||<<|>>) )")
 LISTS = re.compile(r"\w\($|= \{$")
@@ -109,6 +111,7 @@ def _blank(match: re.Match) -> str:
     return "_" * len(match[0])
 
 
+@lru_cache(TEXTS_KEPT)
 def assembly(text: str | listing.Listing) -> str:
     """Instructions as C strings, one per line, in columns.
 

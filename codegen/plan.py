@@ -455,9 +455,8 @@ def _cheapest(
         taken_bytes = draft.table_bytes + code_size.front_end_bytes(draft)
         limits = replace(limits, flash_bytes=limits.flash_bytes - taken_bytes)
 
-    def code_bytes(index: int, kernel: Kernel) -> dict[str, int]:
-        job = jobs[index]
-        layer = replace(draft.layers[index], kernel=kernel, values=kernel.values(job), cost=kernel.cost(job), arrays=())
+    def code_bytes(index: int, kernel: Kernel, cost: Cost) -> dict[str, int]:
+        layer = replace(draft.layers[index], kernel=kernel, values=kernel.values(jobs[index]), cost=cost, arrays=())
         return code_size.layer_bytes(draft, layer, weights)
 
     options = choose(jobs, kernels, optimize, limits, code_bytes if weights else None)

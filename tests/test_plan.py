@@ -111,7 +111,7 @@ def test_choice_is_the_best_of_all(kernels, optimize, limits):
         code_bytes = sum(FUNCTION_BYTES[name] for name in frozenset().union(*(fake.calls for fake in combination)))
         return (data_bytes + code_bytes, instructions)
 
-    def code_bytes(index, fake):
+    def code_bytes(index, fake, cost):
         return {name: FUNCTION_BYTES[name] for name in fake.calls}
 
     in_ram = [[fake for fake in choices if ram_fits(job, fake)] for job, choices in zip(jobs, kernels, strict=True)]

@@ -77,13 +77,15 @@ class Listing:
 
     def instructions(self, counts: Mapping[str, float]) -> float:
         """Instructions of one run, with `counts` for the names in the text."""
-        values = {name: Fraction(name if name[0].isdigit() else counts[name]) for name in _names(self.text)}
-        return float(sum(prod(map(values.get, factors)) * count for factors, count in _blocks(self.text).items()))
+        figures = _figures(self.text)
+        values = {name: _exact(name if name[0].isdigit() else counts[name]) for name in figures.names}
+        blocks = figures.instructions.items()
+        return float(sum(prod(map(values.get, factors)) * count for factors, count in blocks))
 
     @property
     def stack_bytes(self) -> int:
         """The deepest that it pushes; code after a return counts as called from the deepest place before it."""
-        return _stack_bytes(self.text)
+        return _figures(self.text).stack_bytes
 
     def run(self, times: float = 1, **counts: float) -> "Run":
         """What it is to run this `times` times."""
@@ -103,18 +105,33 @@ class Run:
         return self.times * self.listing.instructions(self.counts) if self.times else 0
 
 
-@cache
-def _names(text: str) -> frozenset[str]:
-    return frozenset(name for factors in _blocks(text) for name in factors)
+@dataclass(frozen=True)
+class Figures:
+    """What a text says: instructions by the counts that multiply them, these counts' names, and the deepest push."""
+
+    instructions: Mapping[tuple[str, ...], int]
+    names: frozenset[str]
+    stack_bytes: int
 
 
 @cache
-def _blocks(text: str) -> Counter[tuple[str, ...]]:
-    """Instructions by the counts that multiply them."""
-    counted: Counter[tuple[str, ...]] = Counter()
+def _figures(text: str) -> Figures:
+    instructions: Counter[tuple[str, ...]] = Counter()
+    total = depth = deepest = 0
     for line, factors in walk(text):
-        counted[factors] += line.is_instruction
-    return counted
+        instructions[factors] += line.is_instruction
+        if move := stack_step(line.text):
+            depth += prod(map(int, filter(str.isdigit, factors))) * move
+            deepest = max(deepest, depth)
+        if depth == 0 and line.is_instruction and LEAVES.match(line.text):
+            total, deepest = total + deepest, 0
+    return Figures(instructions, frozenset().union(*instructions), total + deepest)
+
+
+def _exact(number: str | float) -> int | Fraction:
+    """Without rounding, and an integer where it is one: fractions take ten times as long."""
+    exact = Fraction(number)
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 def walk(text: str) -> Iterator[tuple[Line, tuple[str, ...]]]:
@@ -152,18 +169,6 @@ def _loop_ends(rows: list[Line]) -> dict[int, int]:
             elif not any(LEAVES.match(between.text) for between in rows[start:number]):
                 raise ValueError(f"the loop from {match[1]}: to {row.text!r} has no count")
     return ends
-
-
-@cache
-def _stack_bytes(text: str) -> int:
-    total = depth = deepest = 0
-    for line, factors in walk(text):
-        times = prod(map(int, filter(str.isdigit, factors)))
-        depth += times * stack_step(line.text)
-        deepest = max(deepest, depth)
-        if line.is_instruction and LEAVES.match(line.text) and depth == 0:
-            total, deepest = total + deepest, 0
-    return total + deepest
 
 
 def stack_step(instruction: str) -> int:

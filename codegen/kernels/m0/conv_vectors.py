@@ -8,7 +8,7 @@ image is worked through in strips; the last one may overlap the one before.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -58,9 +58,14 @@ class Frame:
     def table_words(self, inputs: int) -> int:
         return self.entry.words << inputs
 
+    @cached_property
+    def _reach(self) -> int:
+        """The largest index into an entry, counted from the entry's end."""
+        return max(self.tap_words) - self.entry.words
+
     def last_index(self, inputs: int) -> int:
         """The largest index into a table."""
-        return self.table_words(inputs) - self.entry.words + max(self.tap_words)
+        return self.table_words(inputs) + self._reach
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,11 @@ class Layout:
             cut.append(tuple(chunk))
         return cls(frame, tuple(cut))
 
-    @property
+    @cached_property
     def groups(self) -> tuple[Group, ...]:
         return tuple(group for chunk in self.chunks for group in chunk)
 
-    @property
+    @cached_property
     def table_words(self) -> int:
         """Words of the largest chunk's tables."""
         return max(sum(self.frame.table_words(group.inputs) for group in chunk) for chunk in self.chunks)
@@ -150,21 +155,21 @@ class ConvVectors(Kernel):
         for frame in _frames(job):
             least = max(self.chunks, -(-frame.inputs // self.group_inputs_max))
             for groups in range(least, min(frame.inputs + 1, -(-frame.inputs // 2) + self.chunks)):
+                if frame.last_index(-(-frame.inputs // groups)) > INDEX_MAX:
+                    continue
                 layout = Layout.of(frame, groups, groups if self.one_by_one else self.chunks)
                 if self._holds(job, layout):
                     yield layout
 
     def _holds(self, job: Job, layout: Layout) -> bool:
-        """Whether indices fit a byte, code its branches, loads their offsets, sums their lanes, and all the scratch."""
+        """Whether code fits its branches, loads their offsets, sums their lanes, and all the scratch."""
         frame = layout.frame
-        lookups = max(self._pass(job, layout, chunk).lookups for chunk in layout.chunks)
         return (
-            frame.last_index(max(group.inputs for group in layout.groups)) <= INDEX_MAX
-            and lookups <= LOOKUPS_MAX
+            max(map(len, layout.chunks)) * frame.taps * self._sections(job) <= LOOKUPS_MAX
             and (not self.wide or frame.bytes_read <= OFFSET_MAX)
+            and (frame.strips == 1 or not _packs(job))
             and self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
             and self._lowest(job, layout) is not None
-            and (frame.strips == 1 or not _packs(job))
         )
 
     def _estimate(self, job: Job, layout: Layout) -> float:
@@ -297,7 +302,7 @@ class ConvVectors(Kernel):
     def _memory(self, job: Job, layout: Layout) -> dict[str, int]:
         """Where tables, sums and the copy of a row are in the scratch, in words, and its size."""
         kernel_height, stride = job.layer.kernel[0], job.layer.window.stride[0]
-        slots = kernel_height if self.keeps_tables else 1
+        slots = self._sections(job)
         ring = (1 if self.keeps_tables else -(-kernel_height // stride)) + job.layer.window.pool[0] - 1
         row_words = layout.frame.words * job.neurons
         sums_at = slots * layout.table_words
@@ -372,12 +377,13 @@ class ConvVectors(Kernel):
         )
         return function(symbol, table(frame.entry, self.wide), prototype, summary)
 
-    def _pass(self, job: Job, layout: Layout, chunk: tuple[Group, ...]) -> Pass:
-        return layout.weights_pass(chunk, job.layer.kernel[0] if self.keeps_tables else 1)
+    def _sections(self, job: Job) -> int:
+        """Rows of the kernel that one pass is about."""
+        return job.layer.kernel[0] if self.keeps_tables else 1
 
     def _pass_piece(self, job: Job, chunk: tuple[Group, ...]) -> Piece:
         layout = self.layout(job)
-        cut = self._pass(job, layout, chunk)
+        cut = layout.weights_pass(chunk, self._sections(job))
         sizes = [f"{len(list(same))}x{size}" for size, same in groupby(group.inputs for group in chunk)]
         symbol = _symbol("pass", cut.words, layout.frame.entry.words, cut.sections, cut.taps, *sizes)
         prototype = "void (const uint8_t *weights, uint32_t *const *tables, uint32_t *sums, uint32_t *end)"

@@ -6,7 +6,7 @@ both lanes are known to lie in 0..65535 they are the word's halves.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from signbit.codegen.kernels.listing import Listing
 
@@ -31,7 +31,7 @@ class Entry:
     lane_bytes: int
     shift: int
 
-    @property
+    @cached_property
     def words(self) -> int:
         return len(self.columns)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import re
 import shlex
 import signal
@@ -163,20 +164,29 @@ def is_recounted(row: dict) -> bool:
     return is_here and row["macs"] * row["runs"][0]["test_count"] <= RECOUNTED_MACS_MAX
 
 
-@pytest.mark.parametrize("row", list(filter(is_recounted, ROWS)), ids=by_file)
-def test_figures_count_again(row, tmp_path):
-    model, path = load(MODELS / row["file"]), None
-    place = Path(os.environ.get(DATA_DIR_VARIABLE, ""), row["data"]).resolve()
-    if row["data"] in MADE:
-        path = tmp_path / row["data"]
-        path.write_text(MADE[row["data"]](place.with_suffix("")))
-    elif row["data"] in FOLDERS:
-        path = tmp_path / row["data"]
+RECOUNTED = list(filter(is_recounted, ROWS))
+
+
+@pytest.mark.parametrize("data", dict.fromkeys(row["data"] for row in RECOUNTED))
+def test_figures_count_again(data, tmp_path):
+    """Inputs are read once for all models that take the same: thousands of recordings need seconds."""
+    path, read = None, {}
+    place = Path(os.environ.get(DATA_DIR_VARIABLE, ""), data).resolve()
+    if data in MADE:
+        path = tmp_path / data
+        path.write_text(MADE[data](place.with_suffix("")))
+    elif data in FOLDERS:
+        path = tmp_path / data
         path.symlink_to(place)
-    found = evaluate(model, dataset_for(model, path and str(path)))
-    count = next(run["test_count"] for run in row["runs"] if run["seed"] == row["shipped_seed"])
-    assert found.score.right == round(row["test_accuracy"] * count)
-    assert found.macro_f1 == pytest.approx(row.get("test_macro_f1", found.macro_f1), abs=1e-6)
+    for row in (row for row in RECOUNTED if row["data"] == data):
+        model = load(MODELS / row["file"])
+        takes = pickle.dumps((model.provenance["data"], model.labels, model.front_end, model.input_quantization))
+        if takes not in read:
+            read[takes] = dataset_for(model, path and str(path))
+        found = evaluate(model, read[takes])
+        count = next(run["test_count"] for run in row["runs"] if run["seed"] == row["shipped_seed"])
+        assert (row["file"], found.score.right) == (row["file"], round(row["test_accuracy"] * count))
+        assert found.macro_f1 == pytest.approx(row.get("test_macro_f1", found.macro_f1), abs=1e-6), row["file"]
 
 
 @pytest.mark.parametrize("file", BARS)
@@ -344,7 +354,7 @@ def test_failed_run_is_named_and_the_others_ship(places, call):
 
 
 def test_stopped_run_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    recipe = replace(TINY[0], words="--model mlp --hidden 8 --epochs 300")
+    recipe = replace(TINY[0], words="--model mlp --hidden 8 --epochs 150")
     unbroken, broken = (zoo_runs.Run(recipe, 3, tmp_path / name) for name in ("unbroken", "broken"))
     unbroken.train(None, lambda: False)
     commands = []
@@ -357,7 +367,7 @@ def test_stopped_run_goes_on_to_the_same_model(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo_runs.subprocess, "Popen", Started)
 
     def stop():
-        return "epoch 15/" in broken.last_line()
+        return "epoch " in broken.last_line()
 
     assert not broken.train(None, stop)
     assert broken.record(None) is None

@@ -7,7 +7,7 @@ import pytest
 
 from signbit.qmodel.command import run_command
 from tools.documents.blocks import README, block
-from tools.prove import command, faults, host_build, record
+from tools.prove import command, faults, hearing, host_build, record
 from tools.prove.row import MOST, Outcome, Row
 from tools.prove.rows import ROWS
 
@@ -146,6 +146,12 @@ def test_cases_run_in_processes_of_their_own():
     skip_unless_possible(row)
     parts = list(command._run(row, 0, 2 * row.step, seconds=-1))
     assert sum(size for size, _ in parts) == 2 * row.step and all(part.counts["requests"] for _, part in parts)
+
+
+def test_speech_is_heard_from_any_minute_on():
+    skip_unless_possible(hearing.ROW)
+    found = hearing.run(2, 1, seconds=2)
+    assert found.findings == () and found.counts["hops"] == 100
 
 
 def test_the_table_and_the_line_are_those_of_the_file():

@@ -29,6 +29,7 @@ from signbit.qmodel.file import from_bytes, to_bytes
 from signbit.qmodel.input_quantization import Affine
 from signbit.qmodel.model import QuantizedModel
 from tools.networks.random import random_model, with_counts
+from tools.prove import planted
 from tools.prove.row import SEED, Outcome, Row
 
 PIECES = (
@@ -74,6 +75,7 @@ HARMLESS = "x"
 TEXT_BYTES_MAX = 60
 COLUMNS = 3
 UNIT_BYTES = 16
+CONTROL_CASES = 60
 
 
 def run(first: int, count: int) -> Outcome:
@@ -202,10 +204,10 @@ def labelled(text: str) -> QuantizedModel:
     return from_bytes(to_bytes(dataclasses.replace(_MODEL, labels=(text, "second", "third"))))
 
 
-def described(name: str = "a", unit: str = "", lsb: float = 0.5) -> QuantizedModel:
+def described(name: str = "a", unit: str = "") -> QuantizedModel:
     """A model for a sensor whose first channel has that name, with the unit in brackets."""
     column = f"{name} [{unit}]" if unit else name
-    record = {"data": {"columns": [column, "b", "c"], "lsb": {column: lsb}}}
+    record = {"data": {"columns": [column, "b", "c"], "lsb": {column: 0.5}}}
     return from_bytes(to_bytes(dataclasses.replace(_SENSOR, provenance=record)))
 
 
@@ -225,12 +227,6 @@ PLACES: dict[str, Callable[[str], str | None]] = {
 }
 
 
-def planted(target: object, name: str, value: object) -> Outcome:
-    """Without an escape."""
-    with mock.patch.object(target, name, value):
-        return run(0, 60)
-
-
 ROW = Row(
     "inject",
     "no text of a file becomes code, markup, a path or a line of its own",
@@ -241,9 +237,12 @@ ROW = Row(
     covers=("codegen", "qmodel", "tools/prove/inject.py"),
     run=run,
     controls={
-        "quotes in C that are not escaped": partial(planted, ctext, "SAFE_IN_STRING", re.compile(".", re.DOTALL)),
-        "control characters on a terminal": partial(planted, untrusted, "HIDDEN_CATEGORIES", ()),
-        "a page that does not escape": partial(planted, page, "json_text", lambda value: Markup(json.dumps(value))),
-        "any prefix": partial(planted, ctext, "PREFIX_PATTERN", re.compile(".*", re.DOTALL)),
+        name: partial(planted.in_python, run, CONTROL_CASES, *change)
+        for name, change in {
+            "quotes in C that are not escaped": (ctext, "SAFE_IN_STRING", re.compile(".", re.DOTALL)),
+            "control characters on a terminal": (untrusted, "HIDDEN_CATEGORIES", ()),
+            "a page that does not escape": (page, "json_text", lambda value: Markup(json.dumps(value))),
+            "any prefix": (ctext, "PREFIX_PATTERN", re.compile(".*", re.DOTALL)),
+        }.items()
     },
 )

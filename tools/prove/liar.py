@@ -25,6 +25,7 @@ from signbit.qmodel.command import run_command
 from signbit.qmodel.file import save
 from tools.networks.random import front_end_model, random_model
 from tools.networks.retrained import retrained
+from tools.prove import planted
 from tools.prove.load_cut import FlashDevice, missing
 from tools.prove.row import MOST, SEED, Outcome, Row
 
@@ -174,12 +175,6 @@ def _ending(arguments: list[str], liar: Liar) -> str:
     return ""
 
 
-def planted(owner: object, name: str, wrong: object) -> Outcome:
-    """With `wrong` in place of what `owner` calls `name`."""
-    with patch.object(owner, name, wrong):
-        return run(0, CONTROL_CASES)
-
-
 ROW = Row(
     "lying-device",
     "whatever a device says, a command of the host ends soon, with a result or one line",
@@ -190,8 +185,11 @@ ROW = Row(
     covers=("signbit/line", "signbit/device", "qmodel/command.py", "tools/prove/liar.py"),
     run=run,
     controls={
-        "nonsense is not caught": partial(planted, link, "_parsed", lambda kind, data: kind.parse(data)),
-        "it asks for ever": partial(planted, link.Link.__init__, "__defaults__", (2.0, 1 << 40)),
+        name: partial(planted.in_python, run, CONTROL_CASES, *change)
+        for name, change in {
+            "nonsense is not caught": (link, "_parsed", lambda kind, data: kind.parse(data)),
+            "it asks for ever": (link.Link.__init__, "__defaults__", (2.0, 1 << 40)),
+        }.items()
     },
     missing=missing,
 )

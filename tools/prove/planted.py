@@ -1,4 +1,4 @@
-"""Bugs that are planted in C, which a proof must find."""
+"""Bugs that are planted, in C or in Python, which a proof must find."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +17,12 @@ def in_headers(right: str, wrong: str) -> Iterator[None]:
     text_of = program.header_text
     with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
         yield
+
+
+def in_python(run: Callable[[int, int], Outcome], count: int, owner: object, name: str, wrong: object) -> Outcome:
+    """The first `count` cases of `run`, with `wrong` in place of what `owner` calls `name`."""
+    with mock.patch.object(owner, name, wrong):
+        return run(0, count)
 
 
 def in_firmware(run: Callable[[int, int, Path], Outcome], count: int, source: Path, right: str, wrong: str) -> Outcome:

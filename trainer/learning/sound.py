@@ -65,11 +65,11 @@ def mixed(
 
     The first `gap` rows are silence, which does not count.
     """
-    rows, behind = rows.astype(np.int64), _stretch(noise, rows.shape, rng)
+    rows, background = rows.astype(np.int64), _stretch(noise, rows.shape, rng)
     power = max(1, int((rows * rows).sum()) * len(rows) // (len(rows) - gap))
-    noise_power = max(1, int((behind * behind).sum()))
+    noise_power = max(1, int((background * background).sum()))
     level = math.isqrt((power * ONE * ONE) // noise_power) * _factor(-distance_db) // ONE
-    louder = (rows + (behind * level + ONE // 2) // ONE) * gain
+    louder = (rows + (background * level + ONE // 2) // ONE) * gain
     return np.clip((louder + ONE // 2) // ONE, -(1 << 15), (1 << 15) - 1).astype(np.int16)
 
 

@@ -81,9 +81,9 @@ def compose(data: Dataset, part: Split, noise: np.ndarray, minutes: float, comma
     again, with noise at other places and of OTHER_DISTANCES_DB.  The same every time.
     """
     rng = np.random.default_rng(0)
-    names = [label in NEVER_NAMED for label in data.labels]
     # silence is between the words
-    chosen = np.flatnonzero([names[label] != commands and data.labels[label] != SILENCE for label in part.y])
+    is_wanted = [label != SILENCE and (label not in NEVER_NAMED) == commands for label in data.labels]
+    chosen = np.flatnonzero(np.array(is_wanted)[part.y])
     if not len(chosen):
         kind = "words to be named" if commands else f"words of a class {UNKNOWN_LABEL}"
         raise SignbitError(f"{data.name} has no {kind} to make a stream of")
@@ -161,5 +161,4 @@ def fit(
             f"no decision has at most {alarms_an_hour:g} false alarms an hour: the fewest are "
             f"{least / found[0][1].hours:.1f}; allow more, or train a better model"
         )
-    rank = {id(pair): (-pair[1].found, pair[1].false_alarms, pair[0].answers) for pair in allowed}
-    return min(reversed(allowed), key=lambda pair: rank[id(pair)])
+    return min(reversed(allowed), key=lambda pair: (-pair[1].found, pair[1].false_alarms, pair[0].answers))

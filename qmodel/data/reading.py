@@ -19,7 +19,8 @@ from signbit.qmodel.data.readers.recordings import (
 from signbit.qmodel.data.readers.roles import Wanted
 from signbit.qmodel.data.readers.samples import Samples
 from signbit.qmodel.data.readers.sound_folder import read_sounds
-from signbit.qmodel.data.readers.table import Table, read_table, samples_of
+from signbit.qmodel.data.readers.table import Table, read_table
+from signbit.qmodel.data.readers.table_samples import samples_of
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 

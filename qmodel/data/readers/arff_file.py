@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from signbit.qmodel.data.readers.loading import LoadingOptions
-from signbit.qmodel.data.readers.table import TEXT_OPTIONS, Row, Source
+from signbit.qmodel.data.readers.source import TEXT_OPTIONS, Row, Source
 from signbit.qmodel.data.readers.text_file import lines
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown

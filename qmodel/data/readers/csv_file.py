@@ -11,7 +11,7 @@ from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers.dialect import BLANK, MISSING, SEPARATORS, Dialect, guess, is_number
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.preamble import Preamble
-from signbit.qmodel.data.readers.table import Row, Source
+from signbit.qmodel.data.readers.source import Row, Source
 from signbit.qmodel.data.readers.text_file import lines
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown

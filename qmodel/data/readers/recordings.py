@@ -13,7 +13,7 @@ from signbit.qmodel.data.readers import arff_file, arrow_file, csv_file, sound_f
 from signbit.qmodel.data.readers.doubts import folders_below
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import groups_of
-from signbit.qmodel.data.readers.table import BEGIN, Row, Source
+from signbit.qmodel.data.readers.source import BEGIN, Row, Source
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 

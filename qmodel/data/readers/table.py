@@ -3,18 +3,19 @@
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 
 import numpy as np
 
 from signbit.qmodel.counted import counted
 from signbit.qmodel.data.readers import roles
-from signbit.qmodel.data.readers.dialect import DECIMAL_COMMA, MISSING, is_number, number
+from signbit.qmodel.data.readers.dialect import MISSING, is_number
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.roles import Plan, Role, Wanted
-from signbit.qmodel.data.readers.samples import BYTES_MAX, Samples, classes_of, groups_of
+from signbit.qmodel.data.readers.samples import BYTES_MAX
+from signbit.qmodel.data.readers.source import BEGIN, Source
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.untrusted import shown
 
@@ -23,40 +24,6 @@ SAMPLE_ROWS = 200
 """Rows that decide what a column holds."""
 SAMPLE_CELLS = 1 << 17
 FLAGS = {"true": 1.0, "yes": 1.0, "on": 1.0, "false": 0.0, "no": 0.0, "off": 0.0}
-TEXT_OPTIONS = ("separator", "decimal", "header")
-"""Options for tables of text alone."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """`number` is what the user calls the row, in `file` if there are several.
-
-    `gap` counts the empty lines before it, and is BEGIN for the first one of a file.
-    """
-
-    number: int
-    cells: list[str]
-    gap: int = 0
-    file: str = ""
-
-
-BEGIN = -1
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table before its rows are read; `parse` turns a cell into a number, NaN if it is not one."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: Iterator[Row]
-    parse: Callable[[str], float] = number
-    label_names: tuple[str, ...] = ()
-    """Names of the classes 0, 1, ... where the file gives them apart from its rows."""
-    row_count: int | None = None
-    """Where the file gives it."""
-    notes: tuple[str, ...] = ()
-    decimal: str = "."
 
 
 class Texts:
@@ -189,78 +156,6 @@ def read_table(source: Source, options: LoadingOptions, wanted: Wanted | None = 
     return table
 
 
-def samples_of(table: Table, options: LoadingOptions) -> Samples:
-    """What the rows of a table are; raises SignbitError with the place of a cell that is not a number, or missing.
-
-    `options.missing` says what becomes of the latter.
-    """
-    for index in table.features:
-        if index in table.odd:
-            place, text = table.odd[index]
-            option = "--decimal" if DECIMAL_COMMA.fullmatch(text) else "--ignore-column"
-            raise SignbitError(
-                f"{place}, column {shown(table.names[index])!r}: {shown(text, 40)!r} is not a number; correct it, "
-                f"or see {option}"
-            )
-    kept, notes = _handle_missing(table, options)
-    for role in (Role.GROUP, Role.RECORDING, Role.SPLIT):
-        texts = table.column(role)
-        if texts is not None and "" in texts:
-            index = table.plan.find(role)[0]
-            raise _missing(table, texts.index(""), index)
-    groups, recordings, split = (table.column(role) for role in (Role.GROUP, Role.RECORDING, Role.SPLIT))
-    starts = table.starts
-    if recordings is not None:
-        starts = starts | np.array([True, *(a != b for a, b in pairwise(recordings))])
-    samples = Samples(
-        table.values,
-        *_classes(table, table.column(Role.LABEL)),
-        groups=None if groups is None else groups_of(groups),
-        part=None if split is None else _parts(table, split),
-        columns=tuple(table.names[index] for index in table.features),
-        starts=starts,
-        label_columns=tuple(table.names[index] for index in table.plan.find(Role.LABEL)),
-        notes=(*table.notes, *_role_notes(table), *notes),
-    )
-    return samples if kept is None else samples.only(kept)
-
-
-def _missing(table: Table, row: int, column: int, count: int = 1) -> SignbitError:
-    more = f" ({count} are missing in all)" if count > 1 else ""
-    return SignbitError(
-        f"{table.place(row)}, column {shown(table.names[column])!r}: the value is missing{more}; fill it in or remove "
-        "the row, or see --missing"
-    )
-
-
-def _handle_missing(table: Table, options: LoadingOptions) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Which rows are kept, None for all, and a note; values that the median replaces stay NaN."""
-    is_missing = np.zeros(len(table.rows), bool)
-    total = 0
-    for place in range(table.values.shape[1]):
-        found = np.isnan(table.values[:, place])
-        total += int(np.count_nonzero(found))
-        is_missing |= found
-    labels = table.column(Role.LABEL) or []
-    unlabelled = [row for row, text in enumerate(labels) if not text]
-    if options.missing != "drop" and unlabelled:
-        raise _missing(table, unlabelled[0], table.plan.find(Role.LABEL)[0], len(unlabelled))
-    if options.missing == "refuse" and total:
-        row = int(np.flatnonzero(is_missing)[0])
-        place = int(np.flatnonzero(np.isnan(table.values[row]))[0])
-        raise _missing(table, row, table.features[place], total)
-    if options.missing == "median" and total:
-        rows = counted(np.count_nonzero(is_missing), "row")
-        return None, (f"{counted(total, 'missing value')}, in {rows}, replaced by the column's median",)
-    is_missing[unlabelled] = True
-    count = int(np.count_nonzero(is_missing))
-    return (
-        (~is_missing, (f"left out {count:,} of {counted(len(is_missing), 'row')}, which lack a value",))
-        if count
-        else (None, ())
-    )
-
-
 def _starts(gaps: np.ndarray) -> np.ndarray:
     """Where recordings begin: with a file, and after empty lines.
 
@@ -325,7 +220,7 @@ def _check_flags(table: Table, flags: dict[int, tuple[str, str]]) -> None:
     if found:
         words = [", ".join(word for word, value in FLAGS.items() if value == number) for number in (1, 0)]
         verb = "holds" if len(found) == 1 else "hold"
-        table.notes.append(f"{_names(table.names, found)} {verb} words: 1 for {words[0]}, 0 for {words[1]}")
+        table.notes.append(f"{columns_text(table.names, found)} {verb} words: 1 for {words[0]}, 0 for {words[1]}")
 
 
 def _review(table: Table, options: LoadingOptions) -> None:
@@ -366,47 +261,8 @@ def _join_one_hot(table: Table, columns: list[int]) -> None:
     table.texts[columns[0]] = [table.names[columns[index]] for index in hot.argmax(axis=0)]
 
 
-def _classes(table: Table, labels: list[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    if labels is None:
-        return np.zeros(len(table.rows), np.int64), ("",)
-    names = table.source.label_names
-    if not names:
-        return classes_of(labels)
-    odd = next((index for index, text in enumerate(labels) if not (text.isdigit() and int(text) < len(names))), None)
-    if odd is not None:
-        raise SignbitError(
-            f"{table.place(odd)}: class {shown(labels[odd])!r} is not one of the {len(names)} in the first row"
-        )
-    return np.array([int(text) for text in labels], np.int64), names
-
-
-def _parts(table: Table, texts: list[str]) -> np.ndarray:
-    for row, text in enumerate(texts):
-        if text.lower() not in roles.PARTS:
-            raise SignbitError(
-                f"{table.place(row)}: the split column says {shown(text)!r}, but must say train, validation or test"
-            )
-    return np.array([roles.PARTS[text.lower()] for text in texts], np.int8)
-
-
-def _role_notes(table: Table) -> Iterator[str]:
-    """One line for the label, one for all that is left out for the same reason."""
-    why = table.plan.why
-    labels = table.plan.find(Role.LABEL)
-    if labels and labels[0] in why and why[labels[0]] != "the last column":
-        yield f"the label is {_names(table.names, labels)}: {why[labels[0]]}; see --label-column"
-    for index in table.plan.find(Role.SPLIT):
-        if index in why:
-            yield f"column {shown(table.names[index])!r} gives the parts: {why[index]}; see --split-column"
-    by_reason: dict[str, list[int]] = {}
-    for index in table.plan.find(Role.LEFT_OUT):
-        if index in why:
-            by_reason.setdefault(why[index], []).append(index)
-    for reason, indices in by_reason.items():
-        yield f"left out {_names(table.names, indices)}: {reason}"
-
-
-def _names(names: Sequence[str], indices: Sequence[int]) -> str:
+def columns_text(names: Sequence[str], indices: Sequence[int]) -> str:
+    """`column 'a'` or `columns 'a', 'b' and 3 more`."""
     some = ", ".join(repr(shown(names[index])) for index in indices[:5])
     more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
     return f"{'column' if len(indices) == 1 else 'columns'} {some}{more}"

@@ -174,7 +174,7 @@ def test_a_device_that_computes_wrongly_is_found_out(host_library, host_model):
         return type(result)(**vars(result) | {"logits": (result.logits[0] + 1, *result.logits[1:])})
 
     link.infer = wrong_infer
-    result = verify(link, host_model, x, lambda: None)
+    result = verify(link, host_model, x, lambda done: None)
     assert (result.different, result.equal) == (3, False)
     assert result.first == "input 0, layer 0 (1 of 12 values)"
 

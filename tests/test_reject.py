@@ -201,9 +201,9 @@ def test_a_device_answers_with_a_rejection(model, tmp_path, monkeypatch, capsys)
     x = edge_inputs(model)[:40]
     decided = model.decide(model.run(x)).tolist()
     assert [link.infer(row).class_index for row in x] == decided
-    assert verify_device(link, model, x, lambda: None).equal
+    assert verify_device(link, model, x, lambda done: None).equal
     other = dataclasses.replace(model, reject=None)
-    assert verify_device(link, other, x, lambda: None).different == decided.count(REJECTED) > 0
+    assert verify_device(link, other, x, lambda done: None).different == decided.count(REJECTED) > 0
     monkeypatch.setattr(command, "open_port", lambda port: contextlib.nullcontext(device))
     for row in (decided.index(REJECTED), decided.index(0)):
         (tmp_path / "x.bin").write_bytes(x[row].tobytes())

@@ -105,8 +105,11 @@ def _model_on(info: Info, wanted: Path | None, folder: Path) -> QuantizedModel:
     raise SignbitError(f"{carried}, and no file in {folder.name}/ has this hash: name it with --model")
 
 
-def verify(link: Link, model: QuantizedModel, inputs: np.ndarray, progress: Callable[[], None]) -> Verification:
-    """Send `inputs`, uint8 (n, input_size), and compare class, confidence and logits with Python's."""
+def verify(link: Link, model: QuantizedModel, inputs: np.ndarray, progress: Callable[[int], None]) -> Verification:
+    """Send `inputs`, uint8 (n, input_size), and compare class, confidence and logits with Python's.
+
+    `progress` gets how many are done.
+    """
     logits = model.run(inputs)
     classes = model.decide(logits)
     confidence = model.confidence(logits)
@@ -120,7 +123,7 @@ def verify(link: Link, model: QuantizedModel, inputs: np.ndarray, progress: Call
             first = f"input {index}, {first_difference(link, model, x)}"
         different += wrong
         ticks.append(result.ticks)
-        progress()
+        progress(index + 1)
     return Verification(
         len(inputs), logits.size, different, first, link.repeated, min(ticks), median(ticks), max(ticks)
     )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.report import shape_text
@@ -17,6 +16,7 @@ from signbit.device.checks import core_target, model_on, profile, verify
 from signbit.device.inputs import read_input
 from signbit.device.load import plan_for
 from signbit.device.ports import candidates, find_port, open_port
+from signbit.jobs.bars import Bars
 from signbit.line.info import Info
 from signbit.line.link import DeviceError, Link, LinkError, Stream
 from signbit.line.listening import Listener
@@ -89,10 +89,8 @@ def check(options: argparse.Namespace) -> int:
         link = _link(stream, options)
         model = model_on(link.info(), options.model, MODELS)
         inputs = dataset_for(model, options.data, options.data_dir).test.x[: options.limit]
-        screen = console(stderr=True)
-        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
-            task = bar.add_task(f"{model.name} on {options.port or 'the board'}", total=len(inputs))
-            result = verify(link, model, inputs, lambda: bar.advance(task))
+        with Bars(f"{model.name} on {options.port or 'the board'}", len(inputs)) as bars:
+            result = verify(link, model, inputs, bars.done)
         unit = _unit(link.info())
     if options.json:
         print(json.dumps(dataclasses.asdict(result), indent=2))
@@ -165,10 +163,8 @@ def load_model(options: argparse.Namespace) -> int:
     with open_port(options.port or find_port()) as stream:
         link = _link(stream, options)
         block = plan_for(link.info(), model).swap.block
-        screen = console(stderr=True)
-        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
-            task = bar.add_task(f"{model.name} to {options.port or 'the board'}", total=len(block))
-            link.load(block, lambda received: bar.update(task, completed=received))
+        with Bars(f"{model.name} to {options.port or 'the board'}", len(block)) as bars:
+            link.load(block, bars.done)
         found = link.info()
     vectors = f"{found.test_vectors - found.test_vectors_failed} of {found.test_vectors} test vectors pass"
     loaded = f"{shown(found.model_name)} ({found.model_hash[:8]}), {len(block):,} bytes"

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from signbit.console import console
 from signbit.emulate.machines import CORES, add_cores_option
+from signbit.jobs.bars import Bars
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -97,16 +96,14 @@ def _jobs(options, outcome: Outcome) -> Iterator[Job]:
 
 def _run_all(jobs: Iterator[Job], outcome: Outcome) -> None:
     jobs = list(jobs)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(jobs))
-        for job in jobs:
-            progress.update(task, description=job.title)
+    with Bars("measurements", len(jobs)) as bars:
+        for number, job in enumerate(jobs):
+            bars.done(number)
+            bars.show("now", job.title)
             try:
                 outcome.rows += [measured.as_row() for measured in job.run()]
             except (WrongOutput, SignbitError) as error:
                 outcome.failed.append(f"{job.title}: {error}")
-            progress.advance(task)
 
 
 def _time_here(outcome: Outcome) -> None:

@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from signbit.console import Column, console, print_table
 from signbit.emulate.machines import MACHINES
+from signbit.jobs.bars import Bars
 from signbit.qmodel.atomic import write_whole
 from signbit.qmodel.command import EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -133,14 +132,12 @@ def _count(name: str, measured: Iterator[Counted]) -> list[dict]:
     """Rows with today's date, shown as they come."""
     today = datetime.date.today().isoformat()
     rows = []
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=None)
+    with Bars(name, None) as bars:
         try:
             for counted in measured:
                 rows.append(counted.as_row() | {"date": today})
-                done = f"{counted.rival}, {counted.subject} on {counted.core} by {counted.compiler}"
-                progress.update(task, description=done)
+                bars.done(len(rows))
+                bars.show("last", f"{counted.rival}, {counted.subject} on {counted.core} by {counted.compiler}")
         except WrongOutput as error:
             raise SignbitError(str(error)) from None
     return rows

@@ -13,9 +13,7 @@ from itertools import islice
 from math import inf
 from textwrap import fill
 
-from rich.progress import Progress
-
-from signbit.console import console
+from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Died, Jobs, add_cluster, result
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
@@ -92,15 +90,15 @@ def _run(
 ) -> Iterator[tuple[int, Outcome]]:
     """Cases as jobs, in order, until all are done or no more are begun."""
     end, steps = time.monotonic() + seconds, iter(row.steps(first, count))
-    bar = Progress(transient=True, console=console(stderr=True))
-    task = bar.add_task(row.name, total=count)
-    with bar, Jobs(cluster=cluster) as jobs:
+    done = 0
+    with Bars(row.name, count) as bars, Jobs(cluster=cluster) as jobs:
         begun = deque(_begin(jobs, row, step) for step in islice(steps, jobs.count + 1))
         while begun:
             (start, size), future = begun.popleft()
             try:
                 yield size, result(future)
-                bar.advance(task, size)
+                done += size
+                bars.done(done)
             except Died:
                 yield size, Outcome({}, (f"cases {start} to {start + size - 1}, or those after: the process died",))
                 return

@@ -7,22 +7,24 @@ import struct
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from configparser import ConfigParser
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from signbit.codegen.plan import Plan, make_plan
+from signbit.codegen.plan import COUNT_BYTES, Plan, make_plan
 from signbit.codegen.render import header_text
 from signbit.codegen.swap import DIGEST_AT, HEAD
 from signbit.line.frame import CHUNK_BYTES, Frame, encode
 from signbit.line.protocol import Request
 from signbit.places import FIRMWARE
 from signbit.qmodel.decision import Decision
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.model import QuantizedModel
-from tools.networks.random import FRONT_ENDS, front_end_model, random_model
+from tools.networks.random import FRONT_ENDS, front_end_model, random_model, with_counts
 from tools.networks.retrained import retrained
 from tools.prove import gcov
 from tools.prove.gcov import Coverage
@@ -31,6 +33,7 @@ SOURCE = FIRMWARE / "src"
 SOURCES = ("main.c", "protocol.c", "device.c", "listener.c", "swap.c", "sha256.c", "slots_ram.c")
 CORE_SOURCES = ("core.c", "ticks.c", "semihost.c")
 BOARD, REGISTERS = Path(__file__).with_suffix(".c"), Path(__file__).with_name("registers.c")
+SEMIHOST = Path(__file__).with_name("semihost_here.c")
 REGISTERS_HERE = REGISTERS.with_suffix(".h")
 SILENCE, IDLE = b"\1\0", b"\2\0"
 PROTECT, UNPROTECT, FAULT = b"\3\1", b"\3\0", b"\4\1"
@@ -40,6 +43,16 @@ NAME_AT, LOGIT_SHIFT_AT = 104, 136
 """In a block -- SPEC 15."""
 OFFSET, FAR = struct.pack("<I", 0), struct.pack("<I", 1 << 20)
 INPUTS = 100
+ENDINGS = {
+    None: 10,
+    "in": 10,
+    "nothing out": 11,
+    "in no/folder": 12,
+    "cut out": 13,
+    "in /dev/full": 14,
+    "in out": 0,
+}
+"""Command lines for batch.c, with the exit codes that they must give."""
 
 
 def line(data: bytes) -> bytes:
@@ -68,6 +81,8 @@ def covered() -> Coverage:
     swappable = plan_of(asked, is_swappable=True)
     run(coverage, swappable, loading(asked))
     run(coverage, swappable, loading(asked), ("-DPORT_HAS_SLOTS",))
+    in_batches(coverage, plan_of(asked), INPUTS)
+    in_batches(coverage, plan_of(with_counts(asked, 1)), COUNT_BYTES * INPUTS)
     on_registers(coverage)
     return coverage
 
@@ -76,7 +91,7 @@ def on_registers(coverage: Coverage) -> None:
     """Each board's port and sensor, and what all cores share, on registers of random content."""
     config = ConfigParser(interpolation=None)
     config.read([FIRMWARE / "platformio.ini", *sorted((FIRMWARE / "boards").glob("*.ini"))])
-    seen = set()
+    seen, once = set(), partial(subprocess.run, check=True)
     for board in config.values():
         port = board.get("custom_port", "none")
         if not (FIRMWARE / "src" / "ports" / f"{port}.c").exists():
@@ -88,7 +103,7 @@ def on_registers(coverage: Coverage) -> None:
             seen.add(build)
             names = [f"ports/{port}.c", f"sensors/{build[1]}.c", *CORE_SOURCES]
             core = ["-D__ARM_ARCH_6M__"] * (port == "rp2040")
-            measure(coverage, [REGISTERS, *sources(names)], [*flags, *core, "-include", str(REGISTERS_HERE)])
+            measure(coverage, [REGISTERS, *sources(names)], [*flags, *core, "-include", str(REGISTERS_HERE)], once)
 
 
 def model() -> QuantizedModel:
@@ -108,20 +123,44 @@ def run(coverage: Coverage, plan: Plan, events: bytes, options: Iterable[str] = 
             text.replace("expected[vector][index]", "expected[vector][index] + 1") if is_spoilt else text
         )
         names = [*SOURCES, *["sensors/none.c"] * ("-DBOARD_SENSOR" not in options)]
-        measure(coverage, [BOARD, *sources(names)], [f"-I{folder}", *options, "-Dmain=firmware_main"], events)
+        options = [f"-I{folder}", *options, "-Dmain=firmware_main"]
+        use = partial(subprocess.run, input=events, stdout=subprocess.DEVNULL, check=True)
+        measure(coverage, [BOARD, *sources(names)], options, use)
+
+
+def in_batches(coverage: Coverage, plan: Plan, item_bytes: int) -> None:
+    """All ways in which inputs from a file can end, each of so many bytes.  Raises SignbitError if one is another."""
+
+    def use(program: list[Path]) -> None:
+        for name, size in (("in", 20 * item_bytes), ("cut", item_bytes - 1)):
+            (folder / name).write_bytes(bytes(size))
+        for words, code in ENDINGS.items():
+            words = {} if words is None else {"WORDS": words}
+            found = subprocess.run(program, cwd=folder, env=words).returncode
+            if found != code:
+                raise SignbitError(f"batch.c ends with {found} and not {code}, given {words}")
+
+    with tempfile.TemporaryDirectory(prefix="signbit-") as name:
+        folder = Path(name)
+        (folder / "model.h").write_text(header_text(plan))
+        measure(coverage, [SEMIHOST, *sources(["batch.c"])], [f"-I{folder}"], use)
 
 
 def sources(names: Iterable[str]) -> list[Path]:
     return [SOURCE / name for name in names]
 
 
-def measure(coverage: Coverage, sources: list[Path], options: Iterable[str], events: bytes = b"") -> None:
-    """Run one program."""
+def measure(
+    coverage: Coverage,
+    sources: list[Path],
+    options: Iterable[str],
+    use: Callable[[list[Path]], object],
+) -> None:
+    """Run one program, as `use` does with its command."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         folder = Path(name)
         includes = [f"-I{FIRMWARE / 'include'}", f"-I{SOURCE}"]
-        program = gcov.build(folder / "program", sources, [*includes, *options])
-        subprocess.run([program], input=events, stdout=subprocess.DEVNULL, check=True)
+        use([gcov.build(folder / "program", sources, [*includes, *options])])
         for each in gcov.lines(folder):
             path = Path(each.file)
             if path.is_relative_to(SOURCE):

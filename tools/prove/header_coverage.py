@@ -36,6 +36,7 @@ INPUTS = 24
 NETWORKS = 160
 A_KERNEL = 8
 """Models for each, about, on all targets together."""
+NUMBER = re.compile(r"0x[0-9a-f]+u?|\d+u?")
 OPTIONS = {"test_vectors": 2}
 REST = """#include <stdint.h>
 static int spoilt;
@@ -190,9 +191,10 @@ def _places(folder: Path, plan: Plan) -> dict[int, str]:
             function = symbol = found[1]
             for layer, kernel in kernels.items():
                 function = re.sub(rf"^{layer}(?=_|$)", kernel, function)
-            function = function.removeprefix(f"{plan.prefix}_")
+            if function == symbol:
+                function = NUMBER.sub("N", symbol.removeprefix(f"{plan.prefix}_"))
         text = re.sub(rf"\b({plan.prefix}|{plan.macro_prefix})_", "", line.strip())
-        text = re.sub(r"layer\d+", "layer", re.sub(r"\b(0x[0-9a-f]+|\d+)u?\b", "N", text))
+        text = NUMBER.sub("N", re.sub(r"layer\d+", "layer", text))
         seen[symbol, text] += 1
         names[number] = f"{function}, {text!r} {seen[symbol, text]}"
     return names

@@ -51,6 +51,7 @@ BARS = {
     "mnist-logistic.npz": (None, 91.4),
     "mnist-pi.npz": (None, 98.8),
     "digits-conv.npz": (1.5, 99.4),
+    "fashion-4k.npz": (3.8, 89.8),
     # 96.5, 97.4 and 98.1 % of 720 words, and 66 windows of silence, which all of them find
     "commands-2k.npz": (2.0, 96.8),
     "commands-4k.npz": (4.0, 97.63),
@@ -220,6 +221,13 @@ def test_documents_are_those_of_the_rows():
     assert (MODELS / "README.md").read_text() == zoo_tables.models_text(ROWS)
     for name, text in zoo_tables.first_page(ROWS).items():
         assert block(name, README) == text
+
+
+def test_the_page_says_where_the_data_of_its_models_are_from():
+    assert set(zoo_tables.DATA) == {Path(recipe.data).stem for recipe in RECIPES} - {"digits"}
+    mnist = [row for row in ROWS if row["data"] == "mnist"]
+    text = zoo_tables.models_text(mnist)
+    assert zoo_tables.DATA["mnist"] in text and zoo_tables.DATA["commands"] not in text
 
 
 def test_a_model_has_one_accuracy_wherever_it_is_printed():

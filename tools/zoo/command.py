@@ -119,7 +119,11 @@ def _parser() -> Parser:
     training = commands.add_parser("train", help="train what is missing, every seed, and ship the best on validation")
     training.add_argument("--jobs", **whole(1, 1000).argument(), help="runs at once (default: one for each core)")
     add_cluster(training)
-    training.add_argument("--data-dir", metavar="DIR", help="folder of MNIST's files (default: $SIGNBIT_DATA_DIR)")
+    training.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where MNIST's files are, and the folders fashion, activity and commands (default: $SIGNBIT_DATA_DIR)",
+    )
     training.add_argument(
         "--any-source", action="store_true", help="also take an older trainer's finished runs instead of repeating them"
     )

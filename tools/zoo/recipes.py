@@ -13,7 +13,7 @@ from tools.zoo.activity import activity_csv
 SEEDS = (0, 1, 2)
 MADE: dict[str, Callable[[Path], str]] = {"activity.csv": activity_csv}
 """Tables that are made for the training, of a folder of the data directory: name -> text of that folder's."""
-FOLDERS = ("commands",)
+FOLDERS = ("fashion", "commands")
 """Own data in folders of the data directory, beside MNIST's."""
 COMMANDS = (
     "--unknown cancel,digit,enter,four,nine,open,rotate,send,two,zero --group-pattern '^([0-9]{8})' --augment "
@@ -133,6 +133,12 @@ RECIPES = (
         "mnist",
         "--model mlp --hidden 1024,1024,1024 --epochs 40 --batch-size 200 --dropout 0.1 --label-smoothing 0.1",
         "permutation-invariant: dense layers, no augmentation, as in the BinaryConnect paper",
+    ),
+    Recipe(
+        "fashion-4k.npz",
+        "fashion",
+        '--model "conv5x5s2:21, conv3x3:32 pool2, conv3x3:49, dense" --epochs 60 --lr 0.01 --flip horizontal',
+        "clothes, Fashion-MNIST, in 3.8 KiB",
     ),
     Recipe(
         "activity-600.npz",

@@ -56,22 +56,35 @@ differently (`trainer/learning/evaluate.py` says what these are). CPU time is th
 %(builds)s
 
 %(sections)s
-The mnist commands need MNIST's files: see `--data-dir` in `python -m trainer --help`. The models of commands are
-trained on clips of the Arabic Speech Commands (A. Ghandoura, F. Hjabo, O. Al Dakkak, Engineering Applications of
-Artificial Intelligence, 2021; github.com/abdulkaderghandoura/arabic-speech-commands-dataset, CC BY 4.0), with the
-authors' split by person: all 300 of each of ten words, two a person of each of ten others, the class `unknown`, and
-two recordings of noise, the class `silence`. The folder `commands` of the data directory holds them, with the
-authors' lists as `train.csv`, `val.csv` and `test.csv`. Of the 786 test inputs 720 are words.
-
-The models of activity are trained on HAPT (J.-L. Reyes-Ortiz, L. Oneto, A. Samà, X. Parra, D. Anguita,
-Transition-Aware Human Activity Recognition Using Smartphones, Neurocomputing 171, 2016; data set 341 of
-archive.ics.uci.edu, where it is CC BY 4.0): windows of 128 rows, 2.56 s, every 64, of accelerometer and gyroscope,
-labels 1 to 6. `python -m tools activity` makes their table of the published files, in the folder `activity` of the
-data directory. The nine people of the test part are those of UCI HAR's; the three of validation were chosen by number.
+%(data)s
 
 The same command gives the same hash with other BLAS kernels, thread counts and SIMD instructions, which
 `tests/test_networks.py` checks; `trainer/exact/grid.py` says how.
 """
+DATA = {
+    "mnist": """\
+The mnist commands need MNIST's files: see `--data-dir` in `python -m trainer --help`.""",
+    "fashion": """\
+The models of fashion are trained on Fashion-MNIST (H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset
+for Benchmarking Machine Learning Algorithms, 2017; github.com/zalandoresearch/fashion-mnist, MIT): 60,000 images of
+clothes, an eighth of them for validation, and the authors' 10,000 to test. The folder `fashion` of the data directory
+holds their four IDX files.""",
+    "activity": """\
+The models of activity are trained on HAPT (J.-L. Reyes-Ortiz, L. Oneto, A. Samà, X. Parra, D. Anguita,
+Transition-Aware Human Activity Recognition Using Smartphones, Neurocomputing 171, 2016; data set 341 of
+archive.ics.uci.edu, where it is CC BY 4.0): windows of 128 rows, 2.56 s, every 64, of accelerometer and gyroscope,
+labels 1 to 6. `python -m tools activity` makes their table of the published files, in the folder `activity` of the
+data directory. The nine people of the test part are those of UCI HAR's; the three of validation were chosen by
+number.""",
+    "commands": """\
+The models of commands are trained on clips of the Arabic Speech Commands (A. Ghandoura, F. Hjabo, O. Al Dakkak,
+Engineering Applications of Artificial Intelligence, 2021; CC BY 4.0;
+github.com/abdulkaderghandoura/arabic-speech-commands-dataset), with the authors' split by person: all 300 of each of
+ten words, two a person of each of ten others, the class `unknown`, and two recordings of noise, the class `silence`.
+The folder `commands` of the data directory holds them, with the authors' lists as `train.csv`, `val.csv` and
+`test.csv`. Of the 786 test inputs 720 are words.""",
+}
+"""Where a data set is from, by its name; digits come with the package."""
 SECTION = """## %(file)s
 
 %(purpose)s.
@@ -122,7 +135,9 @@ def models_text(rows: Sequence[dict]) -> str:
         for row in rows
     ]
     values = {"accuracy": ACCURACY_NOTE, "builds": BUILDS_NOTE, "sections": "\n".join(sections)}
-    return MODELS_TEXT % (values | {"table": table_of(rows, columns)})
+    names = dict.fromkeys(Path(row["data"]).stem for row in rows)
+    data = "\n\n".join(DATA[name] for name in names if name in DATA)
+    return MODELS_TEXT % (values | {"table": table_of(rows, columns), "data": data})
 
 
 def tables_text(rows: Sequence[dict], rivals: Sequence[dict]) -> str:

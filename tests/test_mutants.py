@@ -104,20 +104,24 @@ def test_every_file_has_its_share_and_mutants_of_python_are_python(repository):
 
 
 def test_what_is_planted_is_noticed_and_taken_away(repository):
-    """By the test that fails, by a module that no longer imports, and by a process that dies."""
+    """In a function, by what is computed once, by a module that no longer imports, and by a process that dies."""
     file = "qmodel/integer.py"
     source = (repository / file).read_bytes()
-    mutant = Mutant(file, 0, 0, "", 1, "none", "none")
+    inside, after = source.index(b">= 0, 1, -1"), len(source)
     bugs = {
-        "raise ImportError\n": UNTOUCHED,
-        "import os; os.abort()\n": UNTOUCHED,
-        "": "",
+        "> 0": (inside, inside + 4),
+        "\nsign = abs\n": (after, after),
+        "\nraise ImportError\n": (after, after),
+        "\nimport os; os.abort()\n": (after, after),
     }
-    with Planting() as planting:
-        for wrong, test in bugs.items():
-            assert planting.failing(replace(mutant, wrong=wrong), [UNTOUCHED]) == test, wrong
+    harmless = Mutant(file, 0, 0, "", 1, "none", "none")
+    with Planting([UNTOUCHED]) as planting:
+        for wrong, (start, end) in bugs.items():
+            bug = replace(harmless, start=start, end=end, wrong=wrong)
+            assert planting.failing(bug, [UNTOUCHED]) == UNTOUCHED, wrong
+        assert planting.failing(harmless, [UNTOUCHED]) == ""
         with pytest.raises(SignbitError, match="there is no such test"):
-            planting.failing(mutant, ["tests/test_integer.py::test_that_is_not_there"])
+            planting.failing(harmless, ["tests/test_integer.py::test_that_is_not_there"])
         assert (planting.copy / file).read_bytes() == source
 
 

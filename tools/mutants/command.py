@@ -36,14 +36,18 @@ class Asking:
         self.end = time.monotonic() + seconds
         self.found: dict[str, str] = {}
         self.killers: dict[str, list[str]] = defaultdict(list)
+        self.tests = {test for mutant in asked for test in self._tests(mutant)}
         self._lock, self._saved = threading.Lock(), time.monotonic()
 
     def work(self) -> None:
         """Until none is left or the time is over."""
-        with Planting() as planting:
+        with Planting(self.tests) as planting:
             while time.monotonic() < self.end and (mutant := self._next()):
-                tests = list(mutant.tests) or self.nearest.tests(mutant, self.killers[mutant.file])
+                tests = self._tests(mutant)
                 self._note(mutant, planting.failing(mutant, tests) if tests else "")
+
+    def _tests(self, mutant: Mutant) -> list[str]:
+        return list(mutant.tests) or self.nearest.tests(mutant, self.killers[mutant.file])
 
     def _next(self) -> Mutant | None:
         with self._lock:

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 
 from signbit.places import ROOT
@@ -20,30 +22,21 @@ OLD_S = 1_000_000_000
 
 
 class Planting(AbstractContextManager):
-    """Where mutants are planted; as a context, since the copy and its server go at the end."""
+    """Where mutants are planted; as a context, since the copy and its servers go at the end."""
 
-    def __init__(self):
-        self._folder = tempfile.TemporaryDirectory(prefix="signbit-")
+    def __init__(self, tests: Iterable[str]):
+        """`tests` are all that will be asked."""
         self._time_s = OLD_S
+        self._folder = tempfile.TemporaryDirectory(prefix="signbit-")
         self.copy = Path(self._folder.name, "checkout")
         shutil.copytree(ROOT, self.copy, ignore=NOT_COPIED, symlinks=True)
-        environment = os.environ | {
-            "PYTHONPATH": str(self.copy),
-            "PYTHONDONTWRITEBYTECODE": "",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self._server = subprocess.Popen(
-            [sys.executable, str(SERVER)],
-            cwd=self.copy,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._servers: list[subprocess.Popen] = []
+        self._loaded = self._start(*sorted({test.partition("::")[0] for test in tests}))
 
     def __exit__(self, *error) -> None:
-        self._server.kill()
-        self._server.communicate()
+        for server in self._servers:
+            server.kill()
+            server.communicate()
         self._folder.cleanup()
 
     def failing(self, mutant: Mutant, tests: list[str]) -> str:
@@ -52,21 +45,47 @@ class Planting(AbstractContextManager):
         Raises SignbitError where there are no such tests.
         """
         path = self.copy / mutant.file
-        source, before = path.read_bytes(), path.stat()
+        source, times = path.read_bytes(), path.stat()
+        question = {"tests": tests, "file": mutant.file, "before": source.decode()}
         self._time_s += 1
         path.write_bytes(mutant.planted(source))
         os.utime(path, (self._time_s, self._time_s))
         try:
-            test, has_begun = self._ask(tests)
+            test, has_begun = _ask(self._loaded, question)
+            if not test or not has_begun:
+                # maybe it changes what is computed while modules are imported
+                test, has_begun = _ask(self._fresh, question)
         finally:
             path.write_bytes(source)
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         # a mutant that can't be imported is noticed by all tests, but there must be some
-        if not has_begun and not self._ask(tests)[1]:
+        if not has_begun and not _ask(self._fresh, question)[1]:
             raise SignbitError(f"{tests[0]}: there is no such test")
         return test
 
-    def _ask(self, tests: list[str]) -> tuple[str, bool]:
-        self._server.stdin.write(json.dumps(tests) + "\n")
-        self._server.stdin.flush()
-        return tuple(json.loads(self._server.stdout.readline()))
+    @cached_property
+    def _fresh(self) -> subprocess.Popen:
+        return self._start()
+
+    def _start(self, *files: str) -> subprocess.Popen:
+        environment = {"PYTHONPATH": str(self.copy), "PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1"}
+        server = subprocess.Popen(
+            [sys.executable, str(SERVER), *files],
+            cwd=self.copy,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._servers.append(server)
+        # before it has loaded what it is asked about nothing may be planted
+        if server.stdout.readline() != "ready\n":
+            raise SignbitError(f"no tests can be loaded of {', '.join(files)}")
+        return server
+
+
+def _ask(server: subprocess.Popen, question: dict) -> tuple[str, bool]:
+    """What the server says: the test that fails, and whether any began."""
+    server.stdin.write(json.dumps(question) + "\n")
+    server.stdin.flush()
+    return tuple(json.loads(server.stdout.readline()))

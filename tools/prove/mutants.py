@@ -37,7 +37,7 @@ def order() -> list[str]:
 def planted_anew(names: list[str]) -> Outcome:
     """Each with the test that caught it."""
     found, outcome = results.load(), Outcome()
-    with Planting() as planting:
+    with Planting(found[name] for name in names) as planting:
         for mutant in map(mutants().get, names):
             test = found[mutant.name]
             caught = planting.failing(mutant, [test])
@@ -61,7 +61,7 @@ def _finding(mutant: Mutant, what: str) -> Outcome:
 def harmless() -> Outcome:
     """A change that no test can catch."""
     mutant = replace(next(iter(mutants().values())), file="qmodel/ranges.py", start=0, end=0, wrong="")
-    with Planting() as planting:
+    with Planting([UNTOUCHED]) as planting:
         return Outcome() if planting.failing(mutant, [UNTOUCHED]) else _finding(mutant, "survives")
 
 

@@ -137,9 +137,9 @@ def assembly(text: str | listing.Listing) -> str:
     return "\n".join(lines)
 
 
-def index(name: str, count: int) -> str:
+def index(name: str, count: int, step: int = 1) -> str:
     """C for the variable of a loop from 0 to `count`, which is a plain 0 where the loop runs once."""
-    return name if count > 1 else "0"
+    return name if count > step else "0"
 
 
 def times(expression: str, factor: int, suffix: str = "") -> str:

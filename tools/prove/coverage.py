@@ -27,6 +27,18 @@ NOT_HERE = {
 }
 """Files of firmware/src that no program here has, and why."""
 
+BEGINS = "with steps of one row each row begins a row of sums until all have begun; longer steps need the test"
+ENDS = "with steps of one row there is always one under way; longer steps can have a pause"
+EXPLAINED = {
+    f"rv32/conv_vectors{kind}, {way} not taken": reason
+    for kind in ("", "_small")
+    for way, reason in (
+        ("'if (begun < N && row == begun) {' 1: ways 3", BEGINS),
+        ("'if (done < begun && row + N == done + N) {' 1: ways 1", ENDS),
+    )
+}
+"""Ways that no model's branch can go in code that has them for other models, and why."""
+
 
 def firmware() -> Outcome:
     coverage = firmware_coverage.covered()
@@ -36,12 +48,15 @@ def firmware() -> Outcome:
 
 
 def headers() -> Outcome:
-    return _outcome("headers", header_coverage.covered())
+    coverage = header_coverage.covered()
+    gone = (f"headers, {way}: taken after all" for way in EXPLAINED.keys() - set(coverage.missed()))
+    return _outcome("headers", coverage, gone)
 
 
 def _outcome(of: str, coverage: Coverage, others: Iterable[str] = ()) -> Outcome:
     counts = {f"lines of {of}": coverage.lines, f"ways of their branches in {of}": coverage.branches}
-    return Outcome(counts, (*(f"{of}, {missed}" for missed in coverage.missed()), *sorted(others)))
+    missed = (f"{of}, {way}" for way in coverage.missed() if way not in EXPLAINED)
+    return Outcome(counts, (*missed, *sorted(others)))
 
 
 def python() -> Outcome:

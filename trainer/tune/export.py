@@ -162,6 +162,7 @@ def picture(exported: list[Exported], title: str):
     """Test accuracy against flash, with standard deviations over the seeds; colours are instructions."""
     require_matplotlib()
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import StrMethodFormatter
 
     with style():
         figure = new_figure(*SIZE_INCHES)
@@ -171,7 +172,9 @@ def picture(exported: list[Exported], title: str):
         view.errorbar(at, heights, [100 * one.spread for one in exported], fmt="none", ecolor=GREY, capsize=3)
         work = [one.cost.instructions for one in exported]
         points = view.scatter(at, heights, c=work, norm=LogNorm(), cmap="viridis", s=50, zorder=3)
-        figure.colorbar(points, label="instructions of one inference")
+        bar = figure.colorbar(points, label="instructions of one inference")
+        for put in (bar.ax.yaxis.set_major_formatter, bar.ax.yaxis.set_minor_formatter):
+            put(StrMethodFormatter("{x:,.0f}"))
         view.set_xlabel("flash, bytes")
         view.set_ylabel("test accuracy, %")
         view.set_title(title)

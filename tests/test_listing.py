@@ -11,11 +11,13 @@ from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.listing import Listing, stack_step, walk
 from signbit.codegen.plan import make_plan
 from signbit.codegen.render import header_text
+from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import CORE_OF_TARGET
 from tools.cores import emulated as cores
 from tools.measure.assembly import expected
 from tools.networks.forced import models_for
-from tools.networks.random import random_network
+from tools.networks.random import random_activation, random_network, random_weights
 
 MODELS, NETWORKS = 8, 12
 COUNTED = [
@@ -29,9 +31,13 @@ COUNTED = [
 @pytest.mark.parametrize(("kernel", "target"), COUNTED, ids=lambda value: getattr(value, "name", value))
 def test_counted_instructions_of_assembly_are_those_of_its_text(kernel, target):
     """1,000 tables of 8 inputs took 1,000 instructions more than a formula beside their text said."""
+    compare_counts(kernel, target, *zip(*models_for(kernel, target, MODELS, seed=4), strict=True))
+
+
+def compare_counts(kernel: Kernel, target: str, models, plans) -> None:
+    """Of the layers that `kernel` computes, their assembly's instructions beside what its text says."""
     if cores.missing():
         pytest.skip(cores.missing())
-    models, plans = zip(*models_for(kernel, target, MODELS, seed=4), strict=True)
     rng = np.random.default_rng(4)
     inputs = [rng.integers(0, 256, (1, model.input_size), dtype=np.uint8) for model in models]
     counts = iter(cores.run(list(plans), inputs, CORE_OF_TARGET[target], count=True).assembly)
@@ -40,6 +46,21 @@ def test_counted_instructions_of_assembly_are_those_of_its_text(kernel, target):
         for layer, wanted in zip(plan.layers, expected(model, plan, x), strict=True):
             if layer.kernel is kernel:
                 assert counted[layer.index] == pytest.approx(wanted, abs=1e-6), layer.job
+
+
+def test_a_rest_that_takes_a_full_chunk_is_counted():
+    """31 channels, as 16 and 15 that take a chunk of the same form, were counted as 16."""
+    (kernel,) = (kernel for kernel in KERNELS if kernel.name == "m3/conv_lut")
+    rng = np.random.default_rng(0)
+    weights = random_weights(rng, (2, 2, 2, 31))
+    layer = Conv2D(weights, random_activation(rng, weights.reshape(2, -1), (0, 127), 127, "requantize"))
+    last = random_weights(rng, (3, 18))
+    closing = Dense(last, random_activation(rng, last, (0, 127), 127, "logits"))
+    model = QuantizedModel("rest", (4, 4, 31), 1, (layer, closing), ("a", "b", "c"), 8).validate()
+    plan = make_plan(model, target="cortex-m3", kernel=kernel.name)
+    full, count, rest = kernel.split(plan.layers[0].job)
+    assert (count, rest) == (1, full)
+    compare_counts(kernel, "cortex-m3", [model], [plan])
 
 
 @pytest.mark.parametrize("target", ["cortex-m3", "cortex-m4"])

@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import BYTES, CArray, Job, Piece
+from signbit.codegen.kernels.base import CArray, Job, Piece
 from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.m3.assembly import fill_run
 from signbit.codegen.kernels.m3.tables import (
     ENTRY_OFFSET,
-    Block,
     Chunk,
-    FinishingKernel,
-    block_for,
+    LutKernel,
     max_piece,
     parameters,
     split,
@@ -27,7 +25,7 @@ from signbit.codegen.kernels.m3.tables import (
     table_indices,
 )
 from signbit.qmodel.layers import Conv2D
-from signbit.qmodel.value import WORD_BYTES, size_of
+from signbit.qmodel.value import size_of
 
 ANY_BITS = (4, 5, 6, 7, 8)
 CELL_BYTES_MAX = 32
@@ -64,11 +62,10 @@ class Frame:
         return range(low, min(padded // self.stride, count - 1) + 1)
 
 
-class ConvLut(FinishingKernel):
+class ConvLut(LutKernel):
     """Tables of sums over a pixel's channels, added to every output that sees the pixel."""
 
     layer = Conv2D
-    reads = BYTES
 
     def frame(self, job: Job) -> Frame:
         _, width, channels = job.input_shape
@@ -80,8 +77,8 @@ class ConvLut(FinishingKernel):
         pool = (max_piece(block.packed),) if job.layer.window.pool != (1, 1) else ()
         return (*block.pieces(self.chunks(job)), *pool)
 
-    def block(self, job: Job) -> Block:
-        return block_for(job.neurons, sums_of(job).packed)
+    def inputs(self, job: Job) -> int:
+        return self.frame(job).inputs
 
     def split(self, job: Job) -> tuple[Chunk, int, Chunk | None]:
         frame = self.frame(job)
@@ -89,10 +86,6 @@ class ConvLut(FinishingKernel):
         looks *= job.layer.kernel[0] / job.layer.window.stride[0]
         uses = self.block(job).padded(job.neurons) * job.planes * looks / frame.columns
         return split(frame.inputs, int(uses) + 1, ANY_BITS)
-
-    def chunks(self, job: Job) -> list[Chunk]:
-        full, count, rest = self.split(job)
-        return [full] * (count > 0) + [rest] * (rest is not None)
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         frame = self.frame(job)
@@ -104,42 +97,24 @@ class ConvLut(FinishingKernel):
         return (table_indices(self.split(job), positive), *parameters(job, sums_of(job)))
 
     def values(self, job: Job) -> dict[str, Any]:
-        full, count, rest = self.split(job)
+        full, count, _ = self.split(job)
         frame, block, sums = self.frame(job), self.block(job), sums_of(job)
         window, height = job.layer.window, job.layer.kernel[0]
         pool_height, pool_width = window.pool
-        groups = (count * full.groups + (rest.groups if rest else 0)) * job.planes
         padded = block.padded(job.neurons)
         each = 0x10001 if sums.packed else 1
-        start, tap_start = sums.offset * each, ENTRY_OFFSET * groups * each
-        rest_inputs = frame.inputs - count * full.inputs
-        copy_words = rest.words_read if rest and not (rest.is_whole and rest_inputs == rest.inputs) else 0
-        ring_at = max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
+        start, tap_start = sums.offset * each, ENTRY_OFFSET * self.groups(job) * each
+        ring_at = self.table_words(job)
         ring_rows = -(-height // window.stride[0]) + pool_height - 1
         cell_words = block.words(job.neurons)
         row_words = self._columns(job) * cell_words
-        copy_at = ring_at + ring_rows * row_words
         rows_inside, columns_inside = self.rows_inside(job), self.columns_inside(job)
         each_cell_once = (frame.taps, frame.stride, frame.left) == (1, 1, 0)
-
-        def calls(chunk: Chunk) -> dict[str, Any]:
-            tap_bytes = padded * chunk.groups
-            plane_bytes = height * frame.taps * tap_bytes
-            return block.calls(chunk) | {
-                "tap_bytes": tap_bytes,
-                "row_bytes": window.stride[0] * frame.taps * tap_bytes,
-                "planes": range(0, job.planes * plane_bytes, plane_bytes),
-                "chunk_bytes": job.planes * plane_bytes,
-            }
-
         return {
             **self.finish_values(job, sums.packed),
+            **self.chunk_values(job, ring_at + ring_rows * row_words),
             "maximum": max_piece(block.packed).symbol,
-            "count": count,
-            "full": calls(full) if count else None,
             "full_inputs": count * full.inputs,
-            "rest": calls(rest) | {"places": rest.places()[:rest_inputs]} if rest else None,
-            "rest_inputs": rest_inputs,
             "rest_at": count * full.groups * job.planes * height * frame.taps * padded,
             "rows": self._rows(job),
             "columns": self._columns(job),
@@ -172,9 +147,17 @@ class ConvLut(FinishingKernel):
             "start": start & 0xFFFFFFFF,
             "tap_start": tap_start & 0xFFFFFFFF,
             "even_start": start - tap_start * rows_inside[0] * columns_inside[0] & 0xFFFFFFFF,
-            "copy_at": copy_at,
-            "copy_words": copy_words,
-            "copy_end": copy_at + copy_words,
+        }
+
+    def calls(self, job: Job, chunk: Chunk) -> dict[str, Any]:
+        frame, window = self.frame(job), job.layer.window
+        tap_bytes = self.block(job).padded(job.neurons) * chunk.groups
+        plane_bytes = job.layer.kernel[0] * frame.taps * tap_bytes
+        return super().calls(job, chunk) | {
+            "tap_bytes": tap_bytes,
+            "row_bytes": window.stride[0] * frame.taps * tap_bytes,
+            "planes": range(0, job.planes * plane_bytes, plane_bytes),
+            "chunk_bytes": job.planes * plane_bytes,
         }
 
     def rows_inside(self, job: Job) -> list[int]:
@@ -187,12 +170,9 @@ class ConvLut(FinishingKernel):
         frame = self.frame(job)
         return _inside(frame.columns, self._columns(job), frame.taps, frame.stride, frame.left)
 
-    def scratch_bytes(self, job: Job) -> int:
-        return WORD_BYTES * self.values(job)["copy_end"]
-
     def runs(self, job: Job) -> list[Run]:
         values, block = self.values(job), self.block(job)
-        chunks, seen = self._all_chunks(job), self._seen(job)
+        chunks, seen = self.chunks(job), self._seen(job)
         kernel_rows = sum(self.rows_inside(job)) * job.planes
         cells = self._image_rows(job) * len(seen)
         fills, fill_words = (values["columns"], "cell_words") if values["uneven"] else (1, "row_words")
@@ -211,7 +191,7 @@ class ConvLut(FinishingKernel):
         ]
 
     def terms(self, job: Job) -> dict[str, float]:
-        values, chunks, seen = self.values(job), self._all_chunks(job), self._seen(job)
+        values, chunks, seen = self.values(job), self.chunks(job), self._seen(job)
         cells = self._image_rows(job) * len(seen)
         rows = sum(self.rows_inside(job)) * job.planes
         return super().terms(job) | {
@@ -225,11 +205,6 @@ class ConvLut(FinishingKernel):
             "filled": values["rows"] * (values["columns"] if values["uneven"] else 1),
             "maximum": self._maxima(job),
         }
-
-    def _all_chunks(self, job: Job) -> dict[Chunk, int]:
-        """Each kind of chunk, and how many a cell has."""
-        full, count, rest = self.split(job)
-        return ({full: count} if count else {}) | ({rest: 1} if rest else {})
 
     def _seen(self, job: Job) -> list[int]:
         """How many columns of sums see each cell that any of them sees."""

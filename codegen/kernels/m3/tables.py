@@ -5,13 +5,16 @@ byte of weights: a load of the index, a load of the sum, an addition.  Two group
 in the high half of its words, so that one addition builds two entries.  Entries are kept positive by `ENTRY_OFFSET`.
 """
 
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from signbit.codegen.kernels.base import COSTS, CArray, Job, Kernel, Piece, activation_arrays
+from signbit.codegen.kernels.base import BYTES, COSTS, CArray, Job, Kernel, Piece, activation_arrays
 from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.m3 import assembly
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M3, SPEED
@@ -144,7 +147,7 @@ class Block:
         ]
         return {"tables": tables, "look_up": self.look_up_piece(chunk).symbol, "inputs": chunk.inputs}
 
-    def pieces(self, chunks: list[Chunk]) -> tuple[Piece, ...]:
+    def pieces(self, chunks: Iterable[Chunk]) -> tuple[Piece, ...]:
         tables = [piece for chunk in chunks for piece in chunk.table_pieces]
         return (*tables, *map(self.look_up_piece, chunks), assembly.FILL)
 
@@ -238,6 +241,65 @@ class FinishingKernel(Kernel):
     def terms(self, job: Job) -> dict[str, float]:
         finished = {} if can_finish(job) else {job.layer.activation.kind: size_of(job.output_shape)}
         return super().terms(job) | {"output pixel": size_of(job.output_shape[:-1])} | finished
+
+
+class LutKernel(FinishingKernel):
+    """Looks sums up in tables, chunk by chunk of the inputs of a vector or a cell."""
+
+    reads = BYTES
+
+    @abstractmethod
+    def inputs(self, job: Job) -> int:
+        """Inputs of a vector or a cell."""
+
+    @abstractmethod
+    def split(self, job: Job) -> tuple[Chunk, int, Chunk | None]:
+        """Full chunks, their number, and the one for the rest."""
+
+    def block(self, job: Job) -> Block:
+        return block_for(job.neurons, sums_of(job).packed)
+
+    def chunks(self, job: Job) -> Counter[Chunk]:
+        """Each kind of chunk, and how many there are: the rest may take one more of the full ones."""
+        full, count, rest = self.split(job)
+        return +Counter({full: count}) + Counter([rest] if rest else [])
+
+    def groups(self, job: Job) -> int:
+        """Entries that a sum is made of."""
+        return sum(chunk.groups * count for chunk, count in self.chunks(job).items()) * job.planes
+
+    def table_words(self, job: Job) -> int:
+        """Words of all tables of a chunk."""
+        return max(chunk.tables * chunk.table_words for chunk in self.chunks(job))
+
+    def rest_inputs(self, job: Job) -> int:
+        full, count, _ = self.split(job)
+        return self.inputs(job) - count * full.inputs
+
+    def copy_words(self, job: Job) -> int:
+        """Words of a copy of the rest's inputs, unless its tables can be built from the input itself."""
+        rest, inputs = self.split(job)[2], self.rest_inputs(job)
+        return rest.words_read if rest and not (rest.is_whole and inputs == rest.inputs) else 0
+
+    def chunk_values(self, job: Job, copy_at: int) -> dict[str, Any]:
+        """What a template says of the chunks, and of the copy at the end of the scratch."""
+        full, count, rest = self.split(job)
+        rest_inputs, copy_words = self.rest_inputs(job), self.copy_words(job)
+        return {
+            "count": count,
+            "full": self.calls(job, full) if count else None,
+            "rest": self.calls(job, rest) | {"places": rest.places()[:rest_inputs]} if rest else None,
+            "rest_inputs": rest_inputs,
+            "copy_at": copy_at,
+            "copy_words": copy_words,
+            "copy_end": copy_at + copy_words,
+        }
+
+    def calls(self, job: Job, chunk: Chunk) -> dict[str, Any]:
+        return self.block(job).calls(chunk)
+
+    def scratch_bytes(self, job: Job) -> int:
+        return WORD_BYTES * self.values(job)["copy_end"]
 
 
 def finish(job: Job, packed: bool) -> Listing:

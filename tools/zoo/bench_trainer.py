@@ -1,11 +1,11 @@
 """python -m tools bench_trainer: seconds per epoch, beside torch's for the same network if torch is installed.
 
 Both train in float32 on one thread of this machine, each with the kernels that its library chooses for the processor,
-in turn, on random images of MNIST's size, without augmentation; torch runs eagerly with the same layers, latent
-weights, straight-through estimators, Adam and clipping.  The figures are CPU time, of which a busy machine takes less
-away than of the clock's.  The networks are the zoo's, in batches of the size that they were trained with; a last column
-says what it costs that the same seed gives the same bytes.  With torch there, it writes bench/trainer.json and the
-table of bench/README.md.
+in turn, on random images of MNIST's size, without augmentation; torch has the same layers, latent weights,
+straight-through estimators, Adam and clipping, once eagerly and once by torch.compile with channels last.  The figures
+are CPU time, of which a busy machine takes less away than of the clock's.  The networks are the zoo's, in batches of
+the size that they were trained with, two of them also in large batches; a last column says what it costs that the same
+seed gives the same bytes.  With torch there, it writes bench/trainer.json and the table of bench/README.md.
 """
 
 import os
@@ -23,7 +23,8 @@ import importlib.util  # noqa: E402
 import json  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from dataclasses import dataclass  # noqa: E402
+from dataclasses import dataclass, replace  # noqa: E402
+from operator import itemgetter  # noqa: E402
 
 import numpy as np  # noqa: E402
 
@@ -49,9 +50,12 @@ class Network:
 
 INPUT_SHAPE, CLASSES, EPOCH_INPUTS = (28, 28, 1), 10, 55_000
 LR = 0.01
+LARGE_BATCH = 400
 PERCEPTRON = Network("784-1024×3-10", "dense:1024, dense:1024, dense:1024, dense", 100)
 RECORD = ROOT / "bench" / "trainer.json"
 BLOCK = "trainer"
+TORCH_SIDES = {"torch_s": "eager", "torch_compiled_s": "compiled"}
+"""How torch runs, by the names that its seconds have in the record."""
 
 
 def main(arguments: list[str]) -> None:
@@ -60,11 +64,14 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
     rows = []
-    for network in (*zoo_networks(), PERCEPTRON):
+    networks = [*zoo_networks(), PERCEPTRON]
+    in_large_batches = [each for each in networks if each.name in ("mnist-4k", PERCEPTRON.name)]
+    networks += [replace(each, batch_size=LARGE_BATCH) for each in in_large_batches]
+    for network in networks:
         architecture = resolve(parse(network.text), INPUT_SHAPE, CLASSES)
         steps = [_numpy_step(architecture, network.batch_size, is_exact) for is_exact in (True, False)]
         if torch is not None:
-            steps.append(_torch_step(torch, architecture, network.batch_size))
+            steps += [_torch_step(torch, architecture, network.batch_size, is_best) for is_best in (False, True)]
         seconds = _epoch_seconds(steps, options.steps, network.batch_size)
         rows.append(
             {
@@ -73,7 +80,7 @@ def main(arguments: list[str]) -> None:
                 "batch_size": network.batch_size,
                 "numpy_s": round(seconds[0], 3),
                 "inexact_s": round(seconds[1], 3),
-                "torch_s": round(seconds[2], 3) if torch is not None else None,
+                **{name: round(spent, 3) for name, spent in zip(TORCH_SIDES, seconds[2:], strict=False)},
             }
         )
         _print_row(rows[-1], first=len(rows) == 1)
@@ -98,24 +105,27 @@ def zoo_networks() -> list[Network]:
 
 def table(record: dict) -> str:
     """The table of bench/README.md."""
-    columns = (
-        ("network", "network"),
-        ("batch", "batch_size"),
-        ("signbit, CPU s per epoch", lambda row: f"{row['numpy_s']:.2f}"),
-        (f"torch {record['torch']} eager", lambda row: f"{row['torch_s']:.2f}"),
-        ("ratio", lambda row: f"{row['numpy_s'] / row['torch_s']:.2f}"),
-        ("cost of exact sums", lambda row: f"{row['numpy_s'] / row['inexact_s']:.2f}"),
-    )
+
+    def figure(of_row: Callable[[dict], float]) -> Callable[[dict], str]:
+        return lambda row: f"{of_row(row):.2f}"
+
+    columns = [("network", "network"), ("batch", "batch_size")]
+    columns.append(("signbit, CPU s per epoch", figure(itemgetter("numpy_s"))))
+    for name, how in TORCH_SIDES.items():
+        if name in record["rows"][0]:
+            columns.append((f"torch {record['torch']} {how}", figure(itemgetter(name))))
+            columns.append(("ratio", figure(lambda row, name=name: row["numpy_s"] / row[name])))
+    columns.append(("cost of exact sums", figure(lambda row: row["numpy_s"] / row["inexact_s"])))
     return table_of(record["rows"], columns)
 
 
 def _print_row(row: dict, first: bool) -> None:
+    sides = {name: f"torch {how}" for name, how in TORCH_SIDES.items() if name in row}
     if first:
-        print(f"{'CPU seconds per epoch':<24}{'signbit':>10}{'torch':>10}{'ratio':>8}")
-    cells = (
-        "not installed" if row["torch_s"] is None else f"{row['torch_s']:>10.2f}{row['numpy_s'] / row['torch_s']:>8.2f}"
-    )
-    print(f"{row['network']:<24}{row['numpy_s']:>10.2f}{cells:>18}", flush=True)
+        titles = "".join(f"{title:>16}{'ratio':>7}" for title in sides.values())
+        print(f"{'CPU seconds per epoch':<22}{'batch':>6}{'signbit':>9}{titles or '   torch is not installed'}")
+    cells = "".join(f"{row[name]:>16.2f}{row['numpy_s'] / row[name]:>7.2f}" for name in sides)
+    print(f"{row['network']:<22}{row['batch_size']:>6}{row['numpy_s']:>9.2f}{cells}", flush=True)
 
 
 def _epoch_seconds(steps: list[Callable[[], None]], count: int, batch_size: int) -> list[float]:
@@ -152,8 +162,8 @@ def _numpy_step(architecture: Architecture, batch_size: int, is_exact: bool) -> 
     return step
 
 
-def _torch_step(torch, architecture: Architecture, batch_size: int) -> Callable[[], None]:
-    """The same step with torch's own convolution, pool, batch norm and Adam."""
+def _torch_step(torch, architecture: Architecture, batch_size: int, is_best: bool) -> Callable[[], None]:
+    """The same step with torch's own convolution, pool, batch norm and Adam; compiled, with channels last, at best."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     functional = torch.nn.functional
@@ -173,9 +183,7 @@ def _torch_step(torch, architecture: Architecture, batch_size: int) -> Callable[
     inputs = rng.integers(256, size=(batch_size, 1, *INPUT_SHAPE[:2]), dtype=np.uint8)
     classes = torch.from_numpy(rng.integers(CLASSES, size=batch_size))
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        x = torch.from_numpy((inputs >> 1).astype(np.float32))
+    def loss(x):
         for index, spec in enumerate(architecture):
             weight = latent[index]
             weight = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
@@ -190,7 +198,14 @@ def _torch_step(torch, architecture: Architecture, batch_size: int) -> Callable[
             if index < len(architecture) - 1:
                 clipped = (16 * x).clamp(0, 127)
                 x = clipped + (clipped.round() - clipped).detach()
-        functional.cross_entropy(x, classes).backward()
+        return functional.cross_entropy(x, classes)
+
+    loss = torch.compile(loss) if is_best else loss
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        x = torch.from_numpy((inputs >> 1).astype(np.float32))
+        loss(x.to(memory_format=torch.channels_last) if is_best else x).backward()
         optimizer.step()
         with torch.no_grad():
             for weight in latent:

@@ -115,6 +115,29 @@ def test_cases_on_a_core(kernel, core):
     assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
 
 
+LOOPED = ("eight bits", "a start for each neuron", "strips with a stride", "two a byte in strips")
+
+
+@pytest.mark.parametrize("core", ["m0", "m3", "m4"])
+def test_small_code_on_a_core(core):
+    """For size the words of a sum are a loop: mnist-4k's first layer had 382 bytes of code for its twelve columns."""
+    if cores.missing():
+        pytest.skip(cores.missing())
+    target = f"cortex-{core}"
+    kernels = [kernel for kernel in KERNELS if target in kernel.targets and not kernel.variant]
+    models = [model_of(**CASES[name]) for name in LOOPED for _ in kernels]
+    plans = [
+        make_plan(model, f"m{number}", target, "size", kernel=kernels[number % len(kernels)].name, pack=True)
+        for number, model in enumerate(models)
+    ]
+    for plan in plans:
+        (outputs,) = (piece for piece in plan.pieces if "_outputs_" in piece.symbol)
+        assert "bne 2b" in str(outputs.values["listing"])
+    inputs = [np.random.default_rng(0).integers(0, 256, (4, model.input_size), dtype=np.uint8) for model in models]
+    output = cores.run(plans, inputs, core).output
+    assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_sums_that_do_not_fit_a_lane_are_refused(kernel):
     """Sums of two halves of the channels may be twice as large, unless all weights of a neuron agree."""

@@ -48,6 +48,13 @@ def compare_counts(kernel: Kernel, target: str, models, plans) -> None:
                 assert counted[layer.index] == pytest.approx(wanted, abs=1e-6), layer.job
 
 
+@pytest.mark.parametrize("room", ["m0", "m3"])
+def test_loops_over_words_are_counted(room):
+    (kernel,) = (kernel for kernel in KERNELS if kernel.name == f"{room}/conv_vectors")
+    target = f"cortex-{room}"
+    compare_counts(kernel, target, *zip(*models_for(kernel, target, MODELS, 4, "size"), strict=True))
+
+
 def test_a_rest_that_takes_a_full_chunk_is_counted():
     """31 channels, as 16 and 15 that take a chunk of the same form, were counted as 16."""
     (kernel,) = (kernel for kernel in KERNELS if kernel.name == "m3/conv_lut")

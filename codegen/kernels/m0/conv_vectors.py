@@ -18,7 +18,7 @@ from signbit.codegen.kernels.base import BYTES, NIBBLES, CArray, Job, Kernel, Pi
 from signbit.codegen.kernels.listing import Run
 from signbit.codegen.kernels.m0.outputs import SUPPOSED
 from signbit.codegen.kernels.m0.vectors_assembly import ENTRY_WORDS_MAX, WORDS_MAX, Entry, Outputs, Pass, fill, table
-from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M0
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M0, SIZE
 from signbit.qmodel.layers import Conv2D
 from signbit.qmodel.value import WORD_BYTES, Encoding, size_of, words_of
 
@@ -404,7 +404,7 @@ class ConvVectors(Kernel):
             f"{'const uint32_t *starts' if each else 'uint32_t start'})"
         )
         summary = "Pools and requantizes a row of sums, or two, and starts them anew."
-        listing = Outputs(*shape, _parts(job), each, wide, has_lanes).listing()
+        listing = Outputs(*shape, _parts(job), each, wide, has_lanes, is_small=job.optimize == SIZE).listing()
         return function(symbol, listing, prototype, summary)
 
     def runs(self, job: Job) -> list[Run]:

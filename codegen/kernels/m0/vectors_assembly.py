@@ -163,6 +163,7 @@ class Outputs:
 
     `neurons` is their number and the step from an output pixel to the next.  A sum comes in `parts`; `each_start` says
     that each neuron has its own start, an array of words, and `has_lanes` that the core compares two lanes at once.
+    With `is_small` the words of a sum are a loop where nothing is pooled and each has two columns.
     """
 
     words: int
@@ -175,6 +176,7 @@ class Outputs:
     each_start: bool
     wide: bool
     has_lanes: bool
+    is_small: bool
 
     @cache  # noqa: B019 -- of values
     def listing(self) -> Listing:
@@ -198,22 +200,35 @@ class Outputs:
         else:
             lines += ["mov r3, r8", "ldrh r4, [r3]", "sxth r4, r4", "adds r3, #2", "mov r8, r3"]
             lines += ["mov r3, r9", "ldmia r3!, {r5}", "mov r9, r3", "mov r6, r10", "adds r3, r6, #1", "mov r10, r3"]
-        lines += self._plain() if is_plain else self._pooled()
-        lines += ["mov r2, r11", "ldmia r2!, {r3}", "mov r11, r2"] if self.each_start else ["mov r3, r11"]
-        for row in range(max(self.pool[0], self.parts)):
-            lines += [f"stmia r{row}!, {{r3}}"] * self.words
+        start = ["mov r2, r11", "ldmia r2!, {r3}", "mov r11, r2"] if self.each_start else ["mov r3, r11"]
+        if is_plain and self.is_small and self.places == 2 * self.words:
+            lines += [*start, *self._looped()]
+        else:
+            lines += [*(self._plain() if is_plain else self._pooled()), *start]
+            for row in range(max(self.pool[0], self.parts)):
+                lines += [f"stmia r{row}!, {{r3}}"] * self.words
         lines += ["cmp r0, r12", *_repeat("1", "99", len(lines), self.wide), *_restore(self.wide)]
         return Listing("\n".join(lines))
 
     def _plain(self) -> list[str]:
         """Both lanes of each word."""
+        return [line for word in range(min(self.words, self.places)) for line in self._word(word)]
+
+    def _looped(self) -> list[str]:
+        """Both lanes of a word, which begins anew with r3; the sum's end is in lr."""
+        lines = ["mov r2, r0", f"adds r2, #{4 * self.words}", "mov lr, r2", f"2: @* {self.words}", *self._word(0)]
+        return [*lines, "stmia r0!, {r3}", "cmp r0, lr", "bne 2b"]
+
+    def _word(self, word: int) -> list[str]:
+        """The outputs of a word's lanes, the high one's first."""
         lines = []
-        for word in range(min(self.words, self.places)):
-            lines += [f"ldr r3, [r0, #{4 * word}]"]
-            if word + self.words < self.places:
-                lines += ["lsrs r2, r3, #16", *self._requantize(2 * word), "strb r2, [r6, r1]"]
-            lines += ["uxth r2, r3", *self._requantize(2 * word + 1), *self._write()]
-        return lines
+        if word + self.words < self.places:
+            lines += [self._lane("r2", "r0", word + self.words), *self._requantize(2 * word), "strb r2, [r6, r1]"]
+        return [*lines, self._lane("r2", "r0", word), *self._requantize(2 * word + 1), *self._write()]
+
+    def _lane(self, register: str, row: str, column: int) -> str:
+        """Load a column's sum."""
+        return f"ldrh {register}, [{row}, #{4 * (column % self.words) + 2 * (column // self.words)}]"
 
     def _pooled(self) -> list[str]:
         """The largest sum of each pool, or the sum of two parts."""
@@ -228,9 +243,7 @@ class Outputs:
             for place in range(height * width):
                 row, column = place // width, output * width + place % width
                 register, other = ("r2", "r3") if (height * width - place) % 2 else ("r3", "r2")
-                lines.append(f"ldr {register}, [r{row}, #{4 * (column % self.words)}]")
-                is_high = column >= self.words
-                lines.append(f"lsrs {register}, {register}, #16" if is_high else f"uxth {register}, {register}")
+                lines.append(self._lane(register, f"r{row}", column))
                 if place and self.parts > 1:
                     lines.append(f"adds {register}, {register}, {other}")
                 elif place:

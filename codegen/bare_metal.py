@@ -1,11 +1,10 @@
 """C programs for a core without an operating system: the firmware's start-up code and memory map around them."""
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from signbit.codegen.process import output_of
 from signbit.places import FIRMWARE
-from signbit.qmodel.errors import SignbitError
 
 CORTEX_M_SOURCES = ("startup.c", "semihost.c", "core.c", "ticks.c")
 LINKER_SCRIPTS = FIRMWARE / "ld"
@@ -39,6 +38,4 @@ def build(
         *(*options, "-o", str(elf.absolute())),
     ]
     # where the linker looks for what a script includes
-    done = subprocess.run(command, cwd=LINKER_SCRIPTS, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{title}: {done.stderr.strip()[:2000]}")
+    output_of(command, LINKER_SCRIPTS, title)

@@ -7,15 +7,14 @@ each assembly kernel states for itself.
 """
 
 import re
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from signbit.codegen.kernels.targets import LEVELS
 from signbit.codegen.plan import Plan
+from signbit.codegen.process import output_of
 from signbit.codegen.render import header_text
-from signbit.qmodel.errors import SignbitError
 
 SECTIONS_IN_FLASH = (".text", ".rodata", ".data")
 
@@ -45,22 +44,15 @@ def measure(plan: Plan) -> Measured:
         (folder / "model.h").write_text(header_text(plan))
         (folder / "model.c").write_text(f'#define {plan.macro_prefix}_IMPLEMENTATION\n#include "model.h"\n')
         sections = ("-ffunction-sections", "-fdata-sections", "-fcallgraph-info=su")
-        _run(folder, tools.compiler, *flags, *sections, "-c", "model.c", "-o", "model.o")
+        output_of([tools.compiler, *flags, *sections, "-c", "model.c", "-o", "model.o"], folder)
         entries = [f"{plan.prefix}_predict", *([f"{plan.prefix}_features"] if plan.front_end else [])]
         link = ("-nostdlib", "-nostartfiles", "-Wl,--gc-sections", f"-Wl,-e,{entries[0]}", f"-Wl,-u,{entries[-1]}")
-        _run(folder, tools.compiler, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf")
-        flash_bytes = section_bytes(_run(folder, tools.size_tool, "-A", "-d", "model.elf"))
+        output_of([tools.compiler, *plan.target.flags, *link, "model.o", "-lgcc", "-o", "model.elf"], folder)
+        flash_bytes = section_bytes(output_of([tools.size_tool, "-A", "-d", "model.elf"], folder))
         graph = (folder / "model.ci").read_text()
         deepest = max(_deepest_path(graph, entry) for entry in entries)
     assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
     return Measured(flash_bytes, deepest + assembly_bytes, flags)
-
-
-def _run(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
-    return done.stdout
 
 
 def section_bytes(listing: str, sections: tuple[str, ...] = SECTIONS_IN_FLASH) -> int:

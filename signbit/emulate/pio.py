@@ -18,6 +18,7 @@ from importlib import util
 from pathlib import Path
 
 from signbit.codegen.kernels.targets import ARM, Toolchain
+from signbit.codegen.process import output_of
 from signbit.emulate.project import Project
 from signbit.places import FIRMWARE, IS_CHECKOUT, workspace
 from signbit.qmodel.command import run_command
@@ -120,11 +121,9 @@ class Size:
 
 def size(elf: Path, toolchain: Toolchain = ARM) -> Size:
     """Sizes of the sections that firmware/ld/sections.ld lays out."""
-    done = subprocess.run([toolchain.size_tool, "-A", "-d", str(elf)], capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{elf}: {done.stderr.strip()}")
+    listing = output_of([toolchain.size_tool, "-A", "-d", elf])
     sections = dict.fromkeys((".text", ".data", ".bss", ".noinit", ".stack"), 0)
-    sections |= {name: int(count) for name, count in re.findall(r"^(\.\w+)\s+(\d+)", done.stdout, re.MULTILINE)}
+    sections |= {name: int(count) for name, count in re.findall(r"^(\.\w+)\s+(\d+)", listing, re.MULTILINE)}
     ram_bytes = sections[".data"] + sections[".bss"] + sections[".noinit"]
     return Size(sections[".text"] + sections[".data"], ram_bytes, sections[".stack"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from signbit.codegen.plan import Plan
+from signbit.codegen.process import output_of
 from signbit.codegen.program import Reads, write_program
 from signbit.codegen.render import header_text
 from signbit.qmodel.errors import SignbitError
@@ -57,12 +58,10 @@ def section_bytes(plan: Plan, folder: Path, *flags: str) -> dict[str, int]:
     source, compiled = folder / f"{plan.prefix}.c", folder / f"{plan.prefix}.o"
     source.write_text(f'#define {plan.macro_prefix}_IMPLEMENTATION\n#include "{plan.prefix}.h"\n')
     compile_c(source, compiled, "-c", *flags)
-    listing = subprocess.run(["avr-size", "-A", compiled], capture_output=True, text=True, check=True).stdout
+    listing = output_of(["avr-size", "-A", compiled])
     return {name: int(size) for name, size in re.findall(r"(?m)^(\.\S+) +(\d+)", listing)}
 
 
 def compile_c(source: Path, output: Path, *flags: str) -> None:
     """Raises SignbitError with the compiler's first words."""
-    done = subprocess.run(["avr-gcc", *FLAGS, *flags, str(source), "-o", str(output)], capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"avr-gcc: {done.stderr.strip()[:2000]}")
+    output_of(["avr-gcc", *FLAGS, *flags, source, "-o", output])

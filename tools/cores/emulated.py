@@ -13,6 +13,7 @@ import numpy as np
 
 from signbit.codegen.kernels.targets import TARGETS
 from signbit.codegen.plan import COUNT_BYTES, Plan
+from signbit.codegen.process import output_of
 from signbit.codegen.program import STREAM_ON_CORE, Reads, counts_of_layers, write_program
 from signbit.emulate import machines as emulator
 from signbit.emulate.machines import CORES, MACHINES, Machine
@@ -187,7 +188,7 @@ def _mark_assembly(header: str, number: int) -> str:
 
 def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
     """The addresses of the first and the last instruction of each statement of assembly that is marked."""
-    listing = subprocess.run([NM, "--defined-only", elf], capture_output=True, text=True, check=True).stdout
+    listing = output_of([NM, "--defined-only", elf])
     symbols = {name: int(address, 16) for address, _, name in (line.split() for line in listing.splitlines())}
     for name, address in symbols.items():
         if name.startswith(FIRST):
@@ -197,10 +198,8 @@ def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
 def _plugin(folder: Path, machine: Machine) -> Path:
     plugin = folder / "counter.so"
     version = f"-DPLUGIN_VERSION={_plugin_version(machine)}"
-    command = ["cc", "-O2", "-shared", "-fPIC", version, "-o", str(plugin), str(TOOLS / "counter.c")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"the instruction counter could not be compiled: {done.stderr.strip()[:500]}")
+    command = ["cc", "-O2", "-shared", "-fPIC", version, "-o", plugin, TOOLS / "counter.c"]
+    output_of(command, title="the instruction counter can't be compiled")
     return plugin
 
 

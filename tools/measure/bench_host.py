@@ -3,7 +3,6 @@
 One program runs the three in turn, so that other load on the computer affects them all alike.
 """
 
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +12,7 @@ import numpy as np
 
 from signbit.codegen.host import find_compiler
 from signbit.codegen.plan import make_plan
+from signbit.codegen.process import output_of
 from signbit.codegen.render import header_text
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -169,14 +169,14 @@ def measure(name: str) -> Timing:
         runs = max(1, ROUND_MACS // sum(layer.weights.size for layer in model.layers))
         (folder / "main.c").write_text(MAIN % {"runs": runs, "inputs": INPUTS, "rounds": ROUNDS})
         command = [*find_compiler(), OPTIMIZE, "-std=c99", "-w", f"-I{include}", "main.c", "-lm", "-o", "main"]
-        _run(command, folder)
-        lines = _run(["./main"], folder).splitlines()
+        output_of(command, folder, timeout_s=TIMEOUT_S)
+        lines = output_of(["./main"], folder, timeout_s=TIMEOUT_S).splitlines()
     labels = np.array([[int(word) for word in line.split()] for line in lines[:INPUTS]])
     expected = np.stack([model.predict(x), classifier.predict(x / rival_emlearn.FULL_SCALE), model.predict(x)], axis=1)
     if not np.array_equal(labels, expected):
         raise WrongOutput(f"{name} on this computer: labels {labels.tolist()}, expected {expected.tolist()}")
     times = np.array([[float(word) for word in line.split()] for line in lines[INPUTS:]])
-    compiler = f"{_run([*find_compiler(), '--version'], None).splitlines()[0]}, {OPTIMIZE}"
+    compiler = f"{output_of([*find_compiler(), '--version']).splitlines()[0]}, {OPTIMIZE}"
     return Timing(name, compiler, dict(zip(CONTENDERS, times.T, strict=True)))
 
 
@@ -216,10 +216,3 @@ def _inputs_c(x: np.ndarray) -> str:
 def _array(ctype: str, name: str, values: np.ndarray) -> str:
     numbers = ", ".join(map(str, values.reshape(-1).tolist()))
     return f"static const {ctype} {name}[{values.size}] = {{{numbers}}};"
-
-
-def _run(command: list[str], folder: Path | None) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
-    return done.stdout

@@ -2,11 +2,11 @@
 
 import re
 import struct
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from signbit.codegen.process import output_of
 from signbit.qmodel.errors import SignbitError
 
 OBJDUMP, READELF, OBJCOPY = (f"arm-none-eabi-{tool}" for tool in ("objdump", "readelf", "objcopy"))
@@ -43,10 +43,10 @@ class MachineCode:
     """What an elf holds: `functions`, `instructions` by address, and the `words` of the image."""
 
     def __init__(self, elf: Path):
-        self.functions = _functions(_output(READELF, "-sW", elf))
+        self.functions = _functions(output_of([READELF, "-sW", elf]))
         # by itself objdump reads vector instructions as those of an older architecture, where they are others
-        machine = ("-m", HELIUM_MACHINE) if HELIUM_TAG in _output(READELF, "-A", elf) else ()
-        self.instructions = _instructions(_output(OBJDUMP, "-d", "-z", "--show-raw-insn", *machine, elf))
+        machine = ("-m", HELIUM_MACHINE) if HELIUM_TAG in output_of([READELF, "-A", elf]) else ()
+        self.instructions = _instructions(output_of([OBJDUMP, "-d", "-z", "--show-raw-insn", *machine, elf]))
         self.words = _words(elf)
 
     def entry(self, name: str) -> int:
@@ -59,13 +59,6 @@ class MachineCode:
             if function.start <= address < function.end:
                 return function
         raise SignbitError(f"there is code outside all functions, at {address:#x}")
-
-
-def _output(*command) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {done.stderr.strip()[:500]}")
-    return done.stdout
 
 
 def _functions(symbols: str) -> list[Function]:
@@ -97,6 +90,6 @@ def _words(elf: Path) -> set[int]:
     """The words of the image."""
     with tempfile.TemporaryDirectory(prefix="signbit-") as name:
         image = Path(name) / "image"
-        _output(OBJCOPY, "-O", "binary", elf, image)
+        output_of([OBJCOPY, "-O", "binary", elf, image])
         data = image.read_bytes()
     return {word for (word,) in struct.iter_unpack("<I", data[: len(data) // 4 * 4])}

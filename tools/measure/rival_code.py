@@ -8,6 +8,7 @@ from pathlib import Path
 
 from signbit.codegen.kernels.targets import ARM, TARGETS
 from signbit.codegen.measure import section_bytes
+from signbit.codegen.process import output_of
 from signbit.emulate.machines import MACHINES, Machine
 from signbit.qmodel.errors import SignbitError
 from tools.cores import emulated as cores
@@ -123,11 +124,3 @@ def need(folder: Path, *names: str) -> None:
     for name in names:
         if not (folder / name).exists():
             raise SignbitError(f"{folder} has no {name}; give the folder of the rival's sources")
-
-
-def output_of(command: Sequence[str], folder: Path | None = None) -> str:
-    """What a compiler or binutil prints; raises SignbitError with its first words when it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{command[0]}: {' '.join(done.stderr.split())[:500]}")
-    return done.stdout

@@ -16,12 +16,13 @@ import numpy as np
 
 from signbit.codegen.kernels.targets import ARM
 from signbit.codegen.measure import section_bytes
+from signbit.codegen.process import output_of
 from signbit.emulate.machines import MACHINES, Machine
 from signbit.qmodel.data.named import load_dataset
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import Measured, WrongOutput
 from tools.measure.bench_models import enlarge, layer_name, pictures
-from tools.measure.rival_code import LIBRARIES, output_of
+from tools.measure.rival_code import LIBRARIES
 from tools.measure.rival_code import missing as code_missing
 
 KERNEL = "emlearn float"

@@ -1,11 +1,11 @@
 """The firmware's protocol and device, compiled for this computer around a model."""
 
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 from signbit.codegen.plan import make_plan
+from signbit.codegen.process import output_of
 from signbit.codegen.render import header_text
 from signbit.emulate.pio import FIRMWARE
 from signbit.qmodel.errors import SignbitError
@@ -38,10 +38,7 @@ def build(
     files = [changed if changed and changed.name == name else FIRMWARE / "src" / name for name in SOURCES]
     sources = [*files, sensor]
     includes = [f"-I{folder}", f"-I{FIRMWARE / 'include'}", f"-I{FIRMWARE / 'src'}"]
-    command = [compiler, "-std=c11", *map(str, (*options, *includes, *sources)), "-o", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"{compiler}: {done.stderr.strip()[:1000]}")
+    output_of([compiler, "-std=c11", *options, *includes, *sources, "-o", output])
     return output
 
 

@@ -245,7 +245,8 @@ def test_a_board_is_one_name_in_three_places(project):
         assert told in ([], [board["build"]["f_cpu"].removesuffix("L")]), name
 
 
-def test_the_sizes_are_those_of_every_board(model_path, project):
+def test_the_sizes_are_those_of_every_board(elfs, model_path, project, monkeypatch):
+    monkeypatch.setattr(pio, "build", lambda envs, model: {env: elfs[env] for env in envs if model == model_path})
     figures = firmware_sizes.measure(model_path)
     boards = [name for name in project.local_envs() if not name.endswith("_batch")]
     assert [entry["env"] for entry in figures] == boards

@@ -9,7 +9,6 @@ import pytest
 from signbit.codegen.kernels.targets import ARM, TARGETS
 from signbit.codegen.measure import _deepest_path
 from signbit.emulate import emulation as emulate
-from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -77,7 +76,8 @@ def marks(path):
 @pytest.fixture(scope="module")
 def elfs(path, marks):
     """The images that `marks` come from, by environment."""
-    return pio.build([machine.env for machine in MACHINES.values()], path, emulate.build_folder(load(path)))
+    folder = emulate.build_folder(load(path))
+    return {machine.env: folder / machine.env / "firmware.elf" for machine in MACHINES.values()}
 
 
 def compiled(folder, core, source):

@@ -24,10 +24,20 @@ from signbit.codegen.verify import count_sweep, edge_inputs, edge_samples
 from signbit.places import MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.layers import Conv2D, Dense
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.window import Window
 from tools.networks.forced import models_for
 from tools.networks.hard import hard_network
-from tools.networks.random import FRONT_ENDS, front_end_model, quantizations_for, random_network, with_counts
+from tools.networks.random import (
+    FRONT_ENDS,
+    front_end_model,
+    quantizations_for,
+    random_activation,
+    random_network,
+    random_weights,
+    with_counts,
+)
 from tools.prove import gcov
 from tools.prove.gcov import Coverage
 
@@ -124,6 +134,7 @@ def models() -> Iterator[tuple[QuantizedModel, dict]]:
         yield model, options | {"target": str(rng.choice(sorted(TARGETS)))}
     for seed, front_end in enumerate((*FRONT_ENDS, MANY_ROWS)):
         yield front_end_model(seed, *front_end), {"is_swappable": seed % 2 == 0}
+    yield wide_bits(), {}
 
 
 def _with_less_ram(model: QuantizedModel) -> Iterator[dict]:
@@ -132,6 +143,20 @@ def _with_less_ram(model: QuantizedModel) -> Iterator[dict]:
     with suppress(SignbitError):
         make_plan(model, limits=limits)
         yield {"limits": limits}
+
+
+def wide_bits() -> QuantizedModel:
+    """Bits of more channels than a word has, with padding on every side."""
+    rng = np.random.default_rng(0)
+    weights = [random_weights(rng, shape) for shape in ((40, 1, 1, 1), (3, 3, 3, 40), (3, 75))]
+    kinds, ranges = ("sign", "requantize", "logits"), ((0, 255), (-1, 1), (0, 127))
+    first, second, last = (
+        random_activation(rng, array.reshape(len(array), -1), inputs, 127, kind)
+        for array, inputs, kind in zip(weights, ranges, kinds, strict=True)
+    )
+    padded = Conv2D(weights[1], second, Window(padding=(1, 1, 1, 1)))
+    layers = Conv2D(weights[0], first), padded, Dense(weights[2], last)
+    return QuantizedModel("bits", (5, 5, 1), 0, layers, ("a", "b", "c"), 8).validate()
 
 
 def described(model: QuantizedModel) -> QuantizedModel:

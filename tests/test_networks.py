@@ -13,6 +13,7 @@ from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.trainer.learning.quantize import quantize
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
+from signbit.trainer.network import network as network_module
 from signbit.trainer.network.architecture import parse, resolve
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.layers import BatchNorm
@@ -36,6 +37,23 @@ EVERYTHING = (
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("conv3x2:4, dense", 3 * 2 * 2 * 4 + 7 * 7 * 4 * 3),
+        ("depthwise3x2, dense", 3 * 2 * 2 + 7 * 7 * 2 * 3),
+        ("dense:5, dense", 9 * 8 * 2 * 5 + 5 * 3),
+    ],
+)
+def test_the_limit_of_weights_counts_every_kernel_s_rows_and_columns(monkeypatch, rng, text, count):
+    layers = resolve(parse(text), SHAPE, 3)
+    monkeypatch.setattr(network_module, "WEIGHTS_MAX", count)
+    build(layers, SHAPE, "deterministic", rng)
+    monkeypatch.setattr(network_module, "WEIGHTS_MAX", count - 1)
+    with pytest.raises(SignbitError, match=f"more than {count - 1} weights"):
+        build(layers, SHAPE, "deterministic", rng)
 
 
 def calibrated(text, rng, high=127, shape=SHAPE):

@@ -10,13 +10,14 @@ import pytest
 
 from signbit.codegen.commands.cli import main as codegen
 from signbit.qmodel.command import run_command
-from signbit.qmodel.data import series, split
+from signbit.qmodel.data import counts, series, split
 from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import Samples
 from signbit.qmodel.data.reading import read
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
+from signbit.qmodel.integer import INT16_MAX, INT16_MIN
 from signbit.trainer.command.cli import main as trainer
 from signbit.trainer.command.output import model_name
 from signbit.trainer.learning.settings import default_settings
@@ -325,3 +326,11 @@ def test_a_model_with_broken_options_is_refused_in_one_line(repository, tmp_path
 def test_summary_knows_own_data(motion, capsys):
     assert run_command(trainer, ["summary", "--data", str(motion[0]), *MOTION]) == 0
     assert "on inputs of 64×1×3" in capsys.readouterr().out
+
+
+def test_counts_at_the_ends_of_int16_are_held_and_those_beyond_are_not():
+    """In windows too, whose last axis is the column's."""
+    values = np.array([INT16_MIN, INT16_MIN - 1, INT16_MAX, INT16_MAX + 1, 0.0, 0.25]).reshape(1, 3, 2)
+    assert counts.saturated(values, np.ones(2)).tolist() == [0, 2]
+    few, many = np.array([0, 1 / 3, 0]), np.array([0, 1000 / 3, 0])
+    assert counts.coarse_columns(np.stack([few, many], axis=-1)[np.newaxis], np.ones(2)).tolist() == [0]

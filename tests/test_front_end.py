@@ -23,7 +23,7 @@ from signbit.emulate.machines import CORES
 from signbit.qmodel import file, spectrum
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.front_end import KINDS, STATISTICS, make
+from signbit.qmodel.front_end import KINDS, STATISTICS, Spectrum, make
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX
 from signbit.qmodel.spectrum import FRAME_MAX, FRAME_MIN
 from tests.c_programs import plans_for, run_here
@@ -102,6 +102,12 @@ def test_points_stay_in_int16_through_every_pass(seed):
     ends = [-(1 << spectrum.SPLIT_BITS), 1 << spectrum.SPLIT_BITS]
     re, im = (rng.choice(ends, (4, frame // 2)).astype(np.int32) for _ in range(2))
     assert spectrum._split(re, im, spectrum.cosines(frame)).max() <= spectrum.POWER_MAX
+
+
+def test_a_file_says_at_most_as_many_frequencies_as_the_largest_frame_has():
+    assert Spectrum.entries({"bands": 1, "frequencies": FRAME_MAX // 2})["rising"] == ("uint8", (FRAME_MAX // 2,))
+    with pytest.raises(SignbitError, match="frequencies"):
+        Spectrum.entries({"bands": 1, "frequencies": FRAME_MAX // 2 + 1})
 
 
 def test_a_band_of_all_frequencies_fits_32_bits():

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from signbit.qmodel import integer
 from signbit.qmodel.activations import Logits, Sign
+from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Thermometer
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
 from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate, Merge
+from signbit.qmodel.ranges import prove
 from signbit.qmodel.value import Encoding, Value
 from tools.networks.random import networks
 
@@ -281,3 +283,17 @@ def test_average_pool_is_the_rounded_mean():
         means = x.reshape(200, -1).mean(axis=1)
         found = AveragePool(size, 1, 255).run([x], [Value((*size, 1), Encoding.UINT8, 0, 255)]).reshape(-1)
         assert np.abs(found - means).max() < 0.51
+
+
+@pytest.mark.parametrize(("multiplier", "bias"), [(1, INT32_MAX - 255), (-1, INT32_MIN + 255)])
+def test_the_ends_of_int32_are_reached_and_not_passed(multiplier, bias):
+    """The bias moves the bound to the end, and one beyond it."""
+
+    def proved(by):
+        logits = Logits(np.array([multiplier], np.int16), np.array([bias + by * multiplier], np.int32))
+        layer = Dense(np.ones((1, 1), np.int8), logits)
+        return prove(layer, Value((1,), Encoding.UINT8, 0, 255))
+
+    assert proved(0).scaled == tuple(sorted([bias, bias + 255 * multiplier]))
+    with pytest.raises(SignbitError, match="scaled accumulator can reach"):
+        proved(1)

@@ -22,6 +22,10 @@ ROW = {
 }
 
 
+with_torch = pytest.mark.slow
+"""Tests that need PyTorch, which `tools/check` does not install: `pytest -m slow tests/test_rivals_trained.py`."""
+
+
 @pytest.fixture
 def networks():
     pytest.importorskip("torch", reason="needs PyTorch; pip install 'signbit[torch]'")
@@ -43,6 +47,7 @@ def data():
     return Dataset("commands", SHAPE, labels, *(sounds(rng, count) for count in (600, 60, 90)), split_rule="made up")
 
 
+@with_torch
 @pytest.mark.parametrize(
     ("name", "parameters", "int8_bytes"),
     [
@@ -59,10 +64,12 @@ def test_sizes_are_the_published_ones(networks, name, parameters, int8_bytes):
     assert int8_bytes in (None, networks.int8_bytes(network))
 
 
+@with_torch
 def test_a_part_of_a_norm_takes_two_bytes_and_its_channel_a_requantization(networks):
     assert networks.int8_bytes(networks.SubBandNorm(7)) == 7 * (12 + 2 * networks.SUB_BANDS)
 
 
+@with_torch
 def test_every_rival_reads_the_features_and_learns(networks, data):
     import torch
 
@@ -77,6 +84,7 @@ def test_every_rival_reads_the_features_and_learns(networks, data):
         assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@with_torch
 def test_a_stopped_run_goes_on_to_the_same_record(networks, data, tmp_path):
     whole, stopped = (train_rivals.Task("fastgrnn", 1, 3, tmp_path / name) for name in ("whole", "stopped"))
     for task in (whole, stopped):
@@ -104,6 +112,7 @@ def test_table_says_how_a_rival_was_trained_or_that_it_was_not():
     assert found[2][2] == "4,824 B as int8"
 
 
+@with_torch
 def test_rows_are_those_of_the_networks(networks):
     for row in tables.read_trained():
         network = train_rivals.RIVALS[row["rival"]].make(CLASSES, SHAPE[2])
@@ -111,6 +120,7 @@ def test_rows_are_those_of_the_networks(networks):
         assert row["name"] == train_rivals.RIVALS[row["rival"]].title
 
 
+@with_torch
 def test_a_row_is_written_for_what_is_named_and_others_stay(networks, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "TRAINED", tmp_path / "trained.json")
     monkeypatch.setattr(train_rivals, "replace_block", lambda name, text: (tmp_path / name).write_text(text))
@@ -122,6 +132,7 @@ def test_a_row_is_written_for_what_is_named_and_others_stay(networks, tmp_path, 
     assert "NOT RUN" in (tmp_path / tables.BLOCK).read_text()
 
 
+@with_torch
 @pytest.mark.parametrize(
     ("words", "message"),
     [

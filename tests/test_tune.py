@@ -33,7 +33,7 @@ from signbit.trainer.tune.cost import Budget, Cost, cost, plan_within
 from signbit.trainer.tune.space import default_space, read_space
 from signbit.trainer.tune.training import FOLDS, Place, Training, train
 from tools.documents.blocks import block
-from tools.zoo import bench_tune
+from tools.zoo import bench_tune, bench_workers
 from tools.zoo.recipes import RECIPES
 
 TINY = """
@@ -658,6 +658,12 @@ def test_the_document_is_that_of_the_record(repository):
         assert drawn == (len(row["front"]) > 1)
         budget = Budget(**row["budget"])
         assert all(max(budget.over(Cost(**{key: one[key] for key in COSTS}))) <= 0 for one in row["front"])
+
+
+def test_the_document_says_what_two_workers_did():
+    rows = bench_workers.read()
+    assert [row["workers"] for row in rows] == list(bench_workers.WORKERS)
+    assert block(bench_workers.BLOCK, bench_workers.DOCUMENT) == bench_workers.text(rows)
 
 
 def test_the_trainer_needs_no_optuna():

@@ -46,6 +46,7 @@ COMMANDS = (
     Command("prove", "prove.command", "every promise's proof; with --long, bench/proofs.json and docs/SECURITY.md"),
     Command("zoo", "zoo.command", "train and measure the models that ship; models/zoo.json"),
     Command("bench_tune", "zoo.bench_tune", "search networks in place of the zoo's for digits; bench/tune.json"),
+    Command("bench_workers", "zoo.bench_workers", "trials of a search by one worker and by two; bench/workers.json"),
     Command("activity", "zoo.activity", "write real activity of 30 people, HAPT, as CSV with its published split"),
     Command("site", "documents.site", "the documents as a site with live models; build/site"),
     Command("notebooks", "documents.notebooks", "the tutorials as executed Jupyter notebooks; build/notebooks"),

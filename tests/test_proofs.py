@@ -125,6 +125,22 @@ def test_long_runs_add_up_while_the_code_is_the_same(proofs, monkeypatch, capsys
     assert prove("--long") == 0 and json.loads(path.read_text())["numbers"]["cases"] == 8
 
 
+def test_what_another_command_records_meanwhile_stays(proofs, monkeypatch):
+    row = numbers()
+    rows = row, Row(**vars(row) | {"name": "others"})
+    path = proofs(row)
+
+    def meanwhile(*_, **__):
+        record.save({"others": record.Record("code", 3)}, rows)
+        return [(4, row.run(0, 4))]
+
+    monkeypatch.setattr(command, "ROWS", rows)
+    monkeypatch.setattr(command, "_run", meanwhile)
+    assert prove("--long", "numbers") == 0
+    found = json.loads(path.read_text())
+    assert (found["numbers"]["cases"], found["others"]["cases"]) == (4, 3)
+
+
 def test_a_finding_of_a_long_run_stays(proofs):
     proofs(numbers(bad=1))
     assert prove("--long") == 1 and prove("--long") == 1

@@ -56,9 +56,7 @@ def prove(row: Row, first: int, count: int, cluster: str | None = None) -> bool:
 
 def prove_long(row: Row, seconds: float, commit: str, cluster: str | None = None) -> bool:
     """Cases after the recorded ones, for about so long, added to the record as the commit's; prints how far it is."""
-    records = record.load()
-    found = record.record_of(row, records)
-    records[row.name] = found
+    found = record.record_of(row, record.load())
     start, first = time.monotonic(), found.cases
     blind, done, outcome = [], 0, Outcome()
     if found.cases < row.total:
@@ -66,7 +64,8 @@ def prove_long(row: Row, seconds: float, commit: str, cluster: str | None = None
         for count, part in _run(row, first, row.total - first, cluster, seconds - (time.monotonic() - start)):
             done, outcome = done + count, outcome + part
         found.add(first, done, outcome, time.monotonic() - start, commit)
-        record.save(records, ROWS)
+        # other rows may have been recorded meanwhile
+        record.save(record.load() | {row.name: found}, ROWS)
     _say(row, first, done, outcome, blind, time.monotonic() - start)
     if found.cases < row.total:
         print(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from signbit.codegen.kernels import KERNELS
 from signbit.places import ROOT
+from tools.mutants.map_tests import FOLDER
 from tools.mutants.mutant import Mutant
 
-FOLDER = ROOT / "build" / "mutants"
 SECONDS_MAX = 3.0
 """Of all tests that are asked about a mutant, of CPU."""
 TESTS_MAX = 60
-KERNEL_TESTS = ("test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees")
+ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
 
@@ -28,9 +28,7 @@ def kernel_tests(file: str) -> list[str]:
     return [
         f"tests/test_kernels.py::{test}[{kernel.name}-{min(kernel.targets)}]"
         for kernel in near[:: -(-len(near) // KERNELS_MAX)]
-        for test in ("test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees")[
-            kernel.name.startswith("c99/") :
-        ]
+        for test in ((AS_PLAIN_C,) if kernel.name.startswith("c99/") else (ON_CORE, AS_PLAIN_C))
     ]
 
 

@@ -21,7 +21,7 @@ UNTOUCHED = "tests/test_integer.py::test_sign_of_zero_is_plus_one"
 def run(first: int, count: int) -> Outcome:
     chosen = order()[first : first + count]
     lacking = first + count - max(len(order()), first)
-    outcome = planted_anew(chosen) if first < SHORT else sum(map(recorded, chosen), Outcome())
+    outcome = planted_anew(chosen) if first < SHORT else recorded(chosen)
     return outcome + Outcome({}, (f"{lacking} mutants have no result: python -m tools mutants",) if lacking > 0 else ())
 
 
@@ -45,13 +45,17 @@ def planted_anew(names: list[str]) -> Outcome:
     return outcome
 
 
-def recorded(name: str) -> Outcome:
-    """What the record says."""
-    if results.load()[name]:
-        return Outcome({"caught": 1})
-    if name in results.explained():
-        return Outcome({"explained": 1})
-    return _finding(mutants()[name], "survives")
+def recorded(names: list[str]) -> Outcome:
+    """What the record says of each."""
+    found, explained, outcome = results.load(), results.explained(), Outcome()
+    for name in names:
+        if found[name]:
+            outcome += Outcome({"caught": 1})
+        elif name in explained:
+            outcome += Outcome({"explained": 1})
+        else:
+            outcome += _finding(mutants()[name], "survives")
+    return outcome
 
 
 def _finding(mutant: Mutant, what: str) -> Outcome:

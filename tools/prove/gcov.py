@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from signbit.codegen.host import first_line
-from signbit.qmodel.errors import SignbitError
+from signbit.codegen.process import output_of
 
 FLAGS = ("-O0", "-g", "--coverage")
 """A compiler that optimizes would merge lines and branches."""
@@ -56,19 +54,15 @@ class Coverage:
 
 def build(output: Path, sources: Iterable[Path], options: Iterable[str] = ()) -> Path:
     """Compile a program whose runs are counted; its notes are beside it.  Raises SignbitError where gcc complains."""
-    command = ["gcc", "-std=gnu11", *FLAGS, *options, *map(str, sources), "-o", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SignbitError(f"gcc: {first_line(done.stderr)}")
+    output_of(["gcc", "-std=gnu11", *FLAGS, *options, *sources, "-o", output])
     return output
 
 
 def lines(folder: Path) -> Iterator[Line]:
     """What all programs whose notes are in `folder` have run so far."""
     notes = sorted(path.name for path in folder.glob("*.gcda"))
-    words = ["gcov", "--branch-probabilities", "--json-format", "--stdout", *notes]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
-    for report in done.stdout.splitlines():
+    reports = output_of(["gcov", "--branch-probabilities", "--json-format", "--stdout", *notes], folder)
+    for report in reports.splitlines():
         for file in json.loads(report)["files"]:
             for line in file["lines"]:
                 ways = tuple(branch["count"] > 0 for branch in line["branches"])

@@ -167,12 +167,15 @@ def described(model: QuantizedModel) -> QuantizedModel:
 
 
 def inputs_for(model: QuantizedModel) -> np.ndarray:
-    every = edge_samples(model) if model.front_end else edge_inputs(model)
-    return every[np.linspace(0, len(every) - 1, INPUTS).astype(int)]
+    return _some(edge_samples(model) if model.front_end else edge_inputs(model))
 
 
 def counts_for(model: QuantizedModel) -> np.ndarray:
-    every = count_sweep(model)
+    return _some(count_sweep(model))
+
+
+def _some(every: np.ndarray) -> np.ndarray:
+    """INPUTS of them, from the first to the last."""
     return every[np.linspace(0, len(every) - 1, INPUTS).astype(int)]
 
 

@@ -9,12 +9,11 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
-from rich.progress import Progress
-
-from signbit.console import console
+from signbit.jobs.bars import Bars
 from signbit.qmodel.command import EXIT_DIFFERENT, EXIT_OK, Parser
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import number, whole
@@ -30,9 +29,9 @@ SAVE_S = 20
 class Asking:
     """Plants the mutants of a list in turn, in several copies of the checkout at once."""
 
-    def __init__(self, asked: list[Mutant], seconds: float, advance):
+    def __init__(self, asked: list[Mutant], seconds: float, show: Callable[[int], None]):
         self.nearest = Nearest()
-        self.asked, self.advance = asked, advance
+        self.asked, self.show = asked, show
         self.end = time.monotonic() + seconds
         self.found: dict[str, str] = {}
         self.killers: dict[str, list[str]] = defaultdict(list)
@@ -55,8 +54,8 @@ class Asking:
 
     def _note(self, mutant: Mutant, test: str) -> None:
         with self._lock:
-            self.advance()
             self.found[mutant.name] = test
+            self.show(len(self.found))
             self.killers[mutant.file] += [test] if test else []
             if time.monotonic() > self._saved + SAVE_S:
                 self.save()
@@ -85,10 +84,8 @@ def main(arguments: list[str]) -> int:
 
 def plant(asked: list[Mutant], jobs: int, seconds: float) -> None:
     """Each in turn, with a bar on a terminal."""
-    bar = Progress(transient=True, console=console(stderr=True))
-    task = bar.add_task("mutants", total=len(asked))
-    with bar, ThreadPoolExecutor(jobs) as pool:
-        asking = Asking(asked, seconds, lambda: bar.advance(task))
+    with Bars("mutants", len(asked)) as bars, ThreadPoolExecutor(jobs) as pool:
+        asking = Asking(asked, seconds, bars.done)
         for future in [pool.submit(asking.work) for _ in range(jobs)]:
             future.result()
         asking.save()

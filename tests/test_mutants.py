@@ -168,3 +168,8 @@ def test_survivors_are_listed_until_they_are_explained(record, monkeypatch, caps
 def test_only_what_survives_is_explained():
     found = results.load()
     assert [name for name in results.explained() if found.get(name)] == []
+
+
+def test_without_a_map_nothing_is_said_to_survive(tmp_path):
+    with pytest.raises(SignbitError, match="mutants_map"):
+        nearest.Nearest(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from signbit.codegen.kernels import KERNELS
 from signbit.places import ROOT
+from signbit.qmodel.errors import SignbitError
 from tools.mutants.map_tests import FOLDER
 from tools.mutants.mutant import Mutant
 
@@ -36,7 +37,10 @@ class Nearest:
     """Reads what `map_tests` wrote, once."""
 
     def __init__(self, folder: Path = FOLDER):
+        """Raises SignbitError where nothing is noted, since then every mutant would seem to survive."""
         self._parts = [(path.with_suffix(".lines"), json.loads(path.read_text())) for path in folder.glob("*.tests")]
+        if not self._parts:
+            raise SignbitError("which tests run which lines is not noted; first python -m tools mutants_map")
         self.seconds: dict[str, float] = {}
         self._of_context: dict[str, set[str]] = defaultdict(set)
         for _, noted in self._parts:

@@ -75,11 +75,17 @@ def main(arguments: list[str]) -> int:
         raise SignbitError("no mutant is made of these files; name them as in bench/mutants.json")
     done = {name for name, test in results.load().items() if test or not options.again}
     asked = [mutant for mutant in chosen if mutant.name not in done]
-    # several commands at once begin at different places
-    random.Random(os.getpid()).shuffle(asked)
+    asked = file_by_file(asked)
     if asked and options.minutes != 0:
         plant(asked, options.jobs or os.cpu_count() or 1, inf if options.minutes is None else 60 * options.minutes)
     return EXIT_DIFFERENT if report(chosen) else EXIT_OK
+
+
+def file_by_file(asked: list[Mutant]) -> list[Mutant]:
+    """Several commands at once begin with different files."""
+    files = sorted({mutant.file for mutant in asked})
+    random.Random(os.getpid()).shuffle(files)
+    return sorted(asked, key=lambda mutant: files.index(mutant.file))
 
 
 def plant(asked: list[Mutant], jobs: int, seconds: float) -> None:

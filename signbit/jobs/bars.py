@@ -20,7 +20,7 @@ class Bars(AbstractContextManager):
 
     def __init__(self, what: str, total: int | None, quiet: bool = False):
         self.screen = console(stderr=True)
-        self.live = self.screen.is_terminal and not self.screen.is_dumb_terminal and not quiet
+        self.live = self.screen.is_interactive and not quiet
         # a title that is too long must not drive out bar and counts
         title_columns = max(TITLE_COLUMNS_MIN, self.screen.width - BAR_COLUMNS - FIGURES_COLUMNS)
         columns = (

@@ -23,7 +23,7 @@ class Watch(AbstractContextManager):
         self._line_every = -(-epochs // LINES_MAX)
         # rich knows NO_COLOR, TERM=dumb and pipes
         screen = console(stderr=True)
-        live = screen.is_terminal and not screen.is_dumb_terminal and not quiet
+        live = screen.is_interactive and not quiet
         self._bar = _bar(screen) if live else None
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Steps(AbstractContextManager):
         if self._quiet:
             return
         screen = console(stderr=True)
-        if not screen.is_terminal or screen.is_dumb_terminal:
+        if not screen.is_interactive:
             if done in (1, count):
                 print(f"{self._what}: {done}/{count} runs", file=sys.stderr, flush=True)
             return

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.option_types import choice, flag, joined, keyed, number, repeated, share, text, whole
 from signbit.qmodel.options import Options, option
 from signbit.trainer.learning.settings import DEFAULTS, Settings, default_settings
+from tools.documents.blocks import ROOT
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,177 @@ def test_settings_write_out_every_option_that_is_not_empty():
     parser = argparse.ArgumentParser()
     Settings.add_arguments(parser, *Settings.declared())
     assert default_settings(**Settings.given_in(parser.parse_args(words))) == settings
+
+
+# --- what docs/TRAINING.md says that a run takes where nothing is given
+
+TRAINING = ROOT / "docs" / "TRAINING.md"
+RUNS = {
+    "perceptron, digits": {"data": "digits", "model": "mlp"},
+    "perceptron, mnist": {"data": "mnist", "model": "mlp"},
+    "`logistic`": {"model": "logistic"},
+    "`mlp`": {"data": "mnist", "model": "mlp"},
+    "convolutions, digits": {"data": "digits", "model": "conv3x3:4, dense"},
+    "convolutions, mnist": {"data": "mnist", "model": "small"},
+}
+WEIGHTS = {
+    "real numbers": {"binarize": "none"},
+    "one bit": {},
+    "one bit, `--lr-scaling glorot`": {"lr_scaling": "glorot"},
+}
+
+
+def table_of(document, first_column):
+    """The rows of the table whose first column has this name, each by column."""
+    text = document.read_text()
+    lines = text[text.index(f"| {first_column} |") :].partition("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def read(name, word):
+    """The value of one option's word, which is empty where the option is."""
+    declared = Settings.declared()[name].type
+    return declared.read(word) if word else ()
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    parser = argparse.ArgumentParser()
+    Settings.add_arguments(parser, *Settings.declared())
+    (words,) = re.findall(r"```text\n(--front-end .*?)```", TRAINING.read_text(), re.DOTALL)
+    assert Settings.given_in(parser.parse_args(words.split())) == Settings.defaults()
+
+
+@pytest.mark.parametrize("run", [name for name in RUNS if "," in name])
+def test_the_defaults_of_each_kind_of_network_are_those_of_the_documentation(run):
+    rows = table_of(TRAINING, "option")
+    settings = default_settings(**RUNS[run])
+    said = {name: read(name, row[run]) for row in rows for name in [row["option"].strip("`-").replace("-", "_")]}
+    assert said == {name: getattr(settings, name) for name in said}
+    assert said.keys() == DEFAULTS.keys() - {"model"}
+
+
+@pytest.mark.parametrize("row", table_of(TRAINING, "optimizer"), ids=lambda row: " ".join(list(row.values())[:2]))
+def test_learning_rates_are_those_of_the_documentation(row):
+    options = {"optimizer": row["optimizer"]} | WEIGHTS[row["weights"]]
+    runs = list(row)[2:]
+    assert [default_settings(**RUNS[run], **options).lr for run in runs] == [float(row[run]) for run in runs]
+
+
+def test_each_data_set_has_a_network_of_its_own():
+    digits, mnist, logistic = default_settings(), default_settings("mnist"), default_settings(model="logistic")
+    assert (digits.data, digits.model, mnist.model, logistic.hidden) == ("digits", "mlp", "small", ())
+
+
+# --- the ends of what each option takes
+
+ENDS = {
+    Settings: {
+        "hidden": ([(1,), (65_793,), (1,) * 63], [(0,), (65_794,), (1,) * 64]),
+        "front_end": (
+            [
+                *("none", "logmel:bands=1", "logmel:frame=32,hop=1,steps=1,rate=1", "spectrum:bands=128"),
+                *("logmel:rate=1000000", "stats:frame=1024,steps=32,hop=65536"),
+            ],
+            [
+                *("none:bands=1", "logmel:bands=0", "logmel:frame=7", "logmel:hop=0", "logmel:rate=0"),
+                *(
+                    "logmel:rate=1000001",
+                    "spectrum:bands=256",
+                    "spectrum:rate=100",
+                    "stats:frame=2049",
+                    "stats:steps=33",
+                ),
+                *("logmel:", "logmel:bands", "logmel:bands=4,bands=4", "logmel:bands=+4", "mel"),
+            ],
+        ),
+        "input_encoding": (
+            ["affine", "pieces", "pieces:1", "pieces:64", "thermometer", "thermometer:1", "thermometer:255"],
+            ["affine:1", "pieces:0", "pieces:65", "thermometer:0", "thermometer:256", "pieces:", "pieces:+1", "gray"],
+        ),
+        "epochs": ([1, 100_000], [0, 100_001]),
+        "frozen_epochs": ([0, 100_000], [-1, 100_001]),
+        "batch_size": ([2, 1_000_000], [1, 1_000_001]),
+        "lr": ([5e-324, 1e308], [0, -1.0, math.inf, math.nan]),
+        "norm_rate": ([5e-324, 1e308], [0, -1.0, math.inf, math.nan]),
+        "logit_gamma": ([5e-324, 1e308], [0, -1.0, math.inf, math.nan]),
+        "augment": (
+            [
+                *("none", "shift", "crop", "affine", "elastic", "sound", "sound:copies=1", "sound:copies=100"),
+                *("sound:shift=0,gain=0,speed=0,noise=0", "sound:shift=50,gain=40,speed=50,noise=60"),
+            ],
+            [
+                *("sound:copies=0", "sound:copies=101", "sound:shift=51", "sound:gain=41", "sound:speed=51"),
+                *("sound:noise=61", "affine:shift=1", "elastic:", "turn"),
+            ],
+        ),
+        "augment_amount": ([5e-324, 1e308], [0, -1.0, math.inf, math.nan]),
+        "mild_epochs": ([0, 100_000], [-1, 100_001]),
+        "input_noise": ([0, 255, 0.5], [-0.001, 255.001, math.nan]),
+        "dropout": ([0, 0.999], [-0.001, 1, 1.5]),
+        "label_smoothing": ([0, 0.999], [-0.001, 1, 1.5]),
+        "high": ([1, 255], [0, 256]),
+        "reject": ([0, 0.999], [-0.001, 1, 1.5]),
+        "seed": ([0, 2**63 - 1], [-1, 2**63]),
+    },
+    LoadingOptions: {
+        "window": ([None, 1, 65_536], [0, 65_537]),
+        "stride": ([None, 1, 65_536], [0, 65_537]),
+        "lsb": ([{}, {"": 5e-324}, {"a": 1e308}], [{"a": 0}, {"a": -1.0}, {"a": math.inf}]),
+        "resize": ([None, (1, 1), (4096, 4096)], [(0, 1), (1, 4097), (1,), (1, 1, 1)]),
+        "fold": ([0, 4], [-1, 5]),
+        "group_pattern": (["x" * 100, "a+b*c?", "^([0-9]{8})"], ["x" * 101, "a+b*c?d+", "(a)+", "[", 3]),
+        "unknown": ([(), ("a",) * 1000], [("a",) * 1001]),
+        "rate": ([None, 1000, 192_000], [999, 192_001]),
+    },
+}
+CHOICES = {
+    Settings: {
+        "binarize": "none deterministic stochastic",
+        "optimizer": "adam sgd",
+        "schedule": "constant cosine exponential step",
+        "lr_scaling": "none glorot",
+        "flip": "none horizontal vertical both",
+        "class_weights": "none balanced",
+    },
+    LoadingOptions: {
+        "missing": "refuse drop median",
+        "rare_classes": "refuse drop",
+        "separator": ", ; | tab blank",
+        "decimal": "point comma",
+        "header": "yes no",
+        "background": "white black",
+    },
+}
+
+
+def takes(cls, name, value):
+    try:
+        return cls.checked({name: value}) == {name: value}
+    except SignbitError:
+        return False
+
+
+@pytest.mark.parametrize(("cls", "name"), [(cls, name) for cls, ends in ENDS.items() for name in ends])
+def test_an_option_takes_the_first_and_last_value_and_none_beyond(cls, name):
+    taken, refused = ENDS[cls][name]
+    assert [value for value in taken if not takes(cls, name, value)] == []
+    assert [value for value in refused if takes(cls, name, value)] == []
+
+
+@pytest.mark.parametrize("cls", CHOICES)
+def test_every_choice_is_one_of_those_that_are_documented(cls):
+    for name, words in CHOICES[cls].items():
+        assert cls.declared()[name].type.metavar == "{" + words.replace(" ", ",").replace(",,,", ",,") + "}"
+
+
+@pytest.mark.parametrize("cls", ENDS)
+def test_the_ends_of_all_options_are_held(cls):
+    free = {name for name, declared in cls.declared().items() if declared.type.says in FREE}
+    assert free | ENDS[cls].keys() | CHOICES[cls].keys() == cls.declared().keys()
+
+
+FREE = ("text", "a list, each text", "True or False")
 
 
 COMMANDS = {

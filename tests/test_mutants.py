@@ -1,11 +1,13 @@
 """Planted bugs: where code can be broken, what a mutant is called, and who is asked about it."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from signbit.codegen.kernels import KERNELS
+from signbit.emulate.machines import MACHINES
 from signbit.qmodel.errors import SignbitError
 from tests.test_kernels import ON_A_CORE, PORTABLE_C, name
 from tools.mutants import c_sites, chosen, command, nearest, python_sites, results
@@ -135,6 +137,18 @@ def test_the_tests_of_every_kernel_are_there():
     assert nearest.kernel_tests("codegen/plan.py") == []
 
 
+def test_every_kind_of_test_is_asked_before_its_second_case():
+    tests = ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]", "b.py::h[1]", "b.py::h[2]"]
+    assert nearest.by_turns(tests) == ["a.py::f[1]", "b.py::g", "b.py::h[1]", "a.py::f[2]", "b.py::h[2]", "a.py::f[3]"]
+
+
+def test_the_tests_of_the_firmware_s_start_are_there(repository):
+    for test in nearest.firmware_tests("firmware/src/startup.c"):
+        file, name, core = re.fullmatch(r"(\S+)::(\w+)\[(m\d+)\]", test).groups()
+        assert f"def {name}(" in (repository / file).read_text() and core in MACHINES
+    assert nearest.firmware_tests("firmware/src/protocol.c") == nearest.firmware_tests("codegen/plan.py") == []
+
+
 @pytest.fixture
 def record(tmp_path, monkeypatch):
     """Two mutants with an empty record, which is replaced."""
@@ -163,6 +177,20 @@ def test_survivors_are_listed_until_they_are_explained(record, monkeypatch, caps
     assert counts == "2 mutants: 2 planted, 1 caught, 0 explained, 1 survive"
     monkeypatch.setattr(results, "explained", lambda: {one.name: "it is equal"})
     assert command.main(["--minutes", "0"]) == 0
+
+
+def test_what_survived_is_planted_again_unless_others_have_done_it(record, monkeypatch):
+    """The first save of a run with --again left out all that was still to be planted."""
+    one, other = record
+    both = {one.name: one, other.name: other}
+    monkeypatch.setattr(command, "Nearest", lambda: None)
+    results.save({one.name: "", other.name: ""}, both)
+    asking = command.Asking([one, other], 60, lambda count: None)
+    asking.save()
+    assert asking.asked == [one, other]
+    results.save({one.name: "tests/test_a.py::test_b"}, both)
+    asking.save()
+    assert asking.asked == [other]
 
 
 def test_only_what_survives_is_explained():

@@ -32,6 +32,7 @@ class Asking:
     def __init__(self, asked: list[Mutant], seconds: float, show: Callable[[int], None]):
         self.nearest = Nearest()
         self.asked, self.show = asked, show
+        self.before = results.load()
         self.end = time.monotonic() + seconds
         self.found: dict[str, str] = {}
         self.killers: dict[str, list[str]] = defaultdict(list)
@@ -61,9 +62,9 @@ class Asking:
                 self.save()
 
     def save(self) -> None:
-        """Others may write the same file: what they have done is not done again."""
+        """Others may write the same file: what they have done meanwhile is not done again."""
         done = results.save(self.found, mutants())
-        self.asked = [mutant for mutant in self.asked if mutant.name not in done]
+        self.asked = [mutant for mutant in self.asked if done.get(mutant.name) == self.before.get(mutant.name)]
         self._saved = time.monotonic()
 
 

@@ -1,10 +1,11 @@
 """The tests that are asked about a mutant: those that run its line, the nearest and fastest first."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from signbit.codegen.bare_metal import CORTEX_M_SOURCES
 from signbit.codegen.kernels import KERNELS
 from signbit.places import ROOT
 from signbit.qmodel.errors import SignbitError
@@ -17,6 +18,25 @@ TESTS_MAX = 60
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
+ON_MACHINES = (
+    "tests/test_emulated.py::test_ticks_go_on_over_the_wraps_of_systick[m3]",
+    "tests/test_emulated.py::test_the_high_water_mark_is_the_stack_s[m3]",
+    "tests/test_emulated.py::test_start_up_sets_the_variables_whatever_ram_holds[m3]",
+    "tests/test_emulated.py::test_a_stack_overflow_ends_in_a_fault[m33]",
+    "tests/test_resilience.py::test_the_registers_of_a_fault_are_told_after_the_reset[m3]",
+    "tests/test_resilience.py::test_a_failed_self_test_is_told_at_once[m3]",
+)
+
+
+def by_turns(tests: list[str]) -> list[str]:
+    """One case of each test first, and then another: a file that hundreds of cases run is asked about by all kinds."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for test in tests:
+        name = test.partition("[")[0]
+        turns.append((seen[name], test))
+        seen[name] += 1
+    return [test for _, test in sorted(turns, key=lambda pair: pair[0])]
 
 
 def kernel_tests(file: str) -> list[str]:
@@ -31,6 +51,11 @@ def kernel_tests(file: str) -> list[str]:
         for kernel in near[:: -(-len(near) // KERNELS_MAX)]
         for test in ((AS_PLAIN_C,) if kernel.name.startswith("c99/") else (ON_CORE, AS_PLAIN_C))
     ]
+
+
+def firmware_tests(file: str) -> list[str]:
+    """Small programs, which show what a core does from its reset on; most are in files of slow tests."""
+    return list(ON_MACHINES) if file.startswith("firmware/src/") and Path(file).name in CORTEX_M_SOURCES else []
 
 
 class Nearest:
@@ -51,15 +76,17 @@ class Nearest:
                         self._of_context[context].add(name)
 
     def tests(self, mutant: Mutant, killers: list[str]) -> list[str]:
-        """At most TESTS_MAX of them, those that caught others in the file first, and at last the kernel's."""
+        """At most TESTS_MAX of them, those that caught others in the file first; and at last those of its kind."""
         found = self._running(mutant)
         order = sorted(found, key=lambda name: (-killers.count(name), self.seconds[name] / found[name]))
+        if not mutant.file.endswith(".py"):
+            order = by_turns(order)
         chosen, left = [], SECONDS_MAX
         for name in order[:TESTS_MAX]:
             if self.seconds[name] <= left:
                 chosen.append(name)
                 left -= self.seconds[name]
-        return chosen + kernel_tests(mutant.file)
+        return chosen + kernel_tests(mutant.file) + firmware_tests(mutant.file)
 
     def _running(self, mutant: Mutant) -> dict[str, float]:
         """By test how much of what it runs is in the file: of its line, or if no test runs that, of the file."""

@@ -1,6 +1,7 @@
 """Programs of a tool chain: what they print, and one line where they fail."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -19,3 +20,8 @@ def test_a_program_that_fails_is_one_line(title, begin):
     with pytest.raises(SignbitError) as error:
         output_of([sys.executable, "-c", program], title=title)
     assert str(error.value).startswith(f"{begin}: no such xxx") and len(str(error.value)) == len(begin) + 2 + WORDS_MAX
+
+
+def test_a_program_that_does_not_end_is_stopped():
+    with pytest.raises(subprocess.TimeoutExpired):
+        output_of([sys.executable, "-c", "import time; time.sleep(30)"], timeout_s=0.1)

@@ -1,5 +1,7 @@
 """`signbit` and its commands: the same code as the modules' own, under the name that was typed."""
 
+import re
+
 import pytest
 
 from signbit.__main__ import COMMANDS
@@ -32,6 +34,45 @@ def test_the_list_has_every_command(capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_names_what_was_typed(name, capsys):
     assert help_of(capsys, signbit, name).startswith(f"usage: signbit {name} ")
+
+
+def undescribed(text):
+    """Entries of a --help that have no words of their own, and "command" where the command itself has none."""
+    _usage, *sections = text.strip().split("\n\n")
+    lists = [section for section in sections if ":\n  " in section]
+    lines = "\n".join(lists).splitlines()
+    alone = [
+        line.strip()
+        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        if re.fullmatch(r" {2,4}(-.*?|\S+)", line) and "  " not in line.strip() and not following.startswith(" " * 8)
+    ]
+    return [name for name in alone if name != "COMMAND"] + (
+        [] if sections and sections[0] not in lists else ["command"]
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "firmware"])
+def test_help_says_what_a_command_and_each_of_its_options_do(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = help_of(capsys, signbit, name)
+    assert undescribed(text) == []
+    _, _, commands = text.partition("\ncommands:\n")
+    for line in commands.splitlines()[1:]:
+        if line.startswith("    ") and not line.startswith("     "):
+            own = help_of(capsys, signbit, name, line.split()[0])
+            assert (line, undescribed(own)) == (line, [])
+
+
+@pytest.mark.parametrize(
+    "text, missing",
+    [
+        ("usage: a\n\nWhat it does.\n\noptions:\n  -b  does b\n", []),
+        ("usage: a\n\noptions:\n  -b  does b\n", ["command"]),
+        ("usage: a\n\nWhat it does.\n\noptions:\n  -b\n  --long NAME\n          does more\n", ["-b"]),
+    ],
+)
+def test_help_without_words_is_found(text, missing):
+    assert undescribed(text) == missing
 
 
 @pytest.mark.parametrize(

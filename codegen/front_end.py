@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from signbit.codegen.kernels.base import CArray, measured_costs
+from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import spectrum
 from signbit.qmodel.front_end import STATISTICS, FrontEnd, Statistics
 from signbit.qmodel.model import QuantizedModel
@@ -28,6 +29,16 @@ class FrontEndPlan:
     def is_counts(self) -> bool:
         """Features are counts, from which a quantization makes inputs."""
         return isinstance(self.front_end, Statistics)
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether a point of the FFT is two halfwords of a register."""
+        return self.target in CORTEX_DSP | CORTEX_M55
+
+    @property
+    def kernel(self) -> str:
+        """The name of its arithmetic, as layers' kernels are named: room and file."""
+        return f"{'m4' if self.has_dsp else 'c99'}/points"
 
     @property
     def level_ctype(self) -> str:
@@ -74,9 +85,14 @@ class FrontEndPlan:
         return self.points * self.front_end.channels
 
     @property
-    def after_half_size(self) -> int:
-        """int16_t to the one after that."""
-        return (self.points + 1) * self.front_end.channels
+    def last_pair(self) -> int:
+        """int16_t to the last two samples of the first half."""
+        return (self.points - 2) * self.front_end.channels
+
+    @property
+    def last_even(self) -> int:
+        """The last point but one."""
+        return self.points - 2
 
     @property
     def pair_size(self) -> int:
@@ -111,8 +127,13 @@ class FrontEndPlan:
 
     @property
     def starts_with_two(self) -> bool:
-        """Whether a pass over two points each comes before those over four."""
+        """Whether the first pass is over two points each, not four as all others."""
         return self.frame_bits % 2 == 0
+
+    @property
+    def first_size(self) -> int:
+        """Points that the first pass transforms together."""
+        return 2 if self.starts_with_two else 4
 
     pass_bits = spectrum.PASS_BITS
     split_bits = spectrum.SPLIT_BITS
@@ -189,7 +210,7 @@ class FrontEndPlan:
     def terms(self) -> dict[str, int]:
         """How often each part of the loops runs for one input."""
         chosen, count = self.front_end, self.frame_count
-        passes = (self.frame_bits - 1) // 2
+        passes = (self.frame_bits - 2) // 2
         return {
             "frame": count,
             "sample": count * chosen.frame,
@@ -204,7 +225,7 @@ class FrontEndPlan:
     @property
     def code_terms(self) -> Counter[str]:
         """What the size of its code depends on, as `signbit.codegen.code_size` has it."""
-        return Counter(front_end=1, pass_of_two=int(self.starts_with_two), statistics=int(self.is_counts))
+        return Counter(front_end=1, pass_of_four=int(not self.starts_with_two), statistics=int(self.is_counts))
 
     @property
     def instructions(self) -> float | None:

@@ -97,7 +97,7 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
 def _front_end(plan: Plan) -> str:
     """The front end's work, and the arrays that the caller owns beside the scratch."""
     features = plan.front_end
-    work = f"{features.frame_count:,} frames of {features.front_end.frame} samples"
+    work = f"{features.frame_count:,} frames of {features.front_end.frame} samples, kernel {features.kernel}"
     if features.instructions is not None:
         work += (
             f", {features.instructions:,.0f} instructions more, {features.frame_instructions:,.0f} a frame, predicted"
@@ -120,6 +120,7 @@ def _front_end_dict(plan: Plan) -> dict:
     features = plan.front_end
     return {
         **features.front_end.settings(),
+        "kernel": features.kernel,
         "table_bytes": plan.table_bytes,
         "samples_bytes": COUNT_BYTES * features.samples_size,
         "predicted_instructions": features.instructions,

@@ -8,7 +8,7 @@ import wave
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signbit.codegen.choose import Limits
@@ -17,13 +17,14 @@ from signbit.codegen.commands.cli import main as codegen
 from signbit.codegen.host import FLAGS, Host, find_compiler
 from signbit.codegen.measure import measure, missing
 from signbit.codegen.plan import make_plan
+from signbit.codegen.program import STREAM_HERE
 from signbit.codegen.render import header_text
 from signbit.codegen.verify import compare_all, edge_samples, verify, verify_stream
 from signbit.emulate.machines import CORES
 from signbit.qmodel import file, spectrum
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.front_end import KINDS, STATISTICS, Spectrum, make
+from signbit.qmodel.front_end import KINDS, STATISTICS, STEPS_MAX, Spectrum, make
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN, INT32_MAX
 from signbit.qmodel.spectrum import FRAME_MAX, FRAME_MIN
 from tests.c_programs import plans_for, run_here
@@ -36,6 +37,7 @@ from tools.networks.random import FRONT_ENDS, front_end_model
 FRAMES = [1 << bits for bits in range(FRAME_MIN.bit_length() - 1, FRAME_MAX.bit_length())]
 EXTREME = st.sampled_from([INT16_MIN, INT16_MAX, 0, 1, -1])
 SANITIZED = (*FLAGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+CORES_WITH_DSP = ("m4", "m7", "m33", "m55")
 BUILDS_TRIED = ("gcc c99 -Os", "clang c11 sanitized", "g++ c++98")
 
 
@@ -257,33 +259,78 @@ def test_c_gives_the_features_of_python(build):
 POWERS = """
 #define M_IMPLEMENTATION
 #include "m.h"
-#include <stdio.h>
+#include "stream.h"
 int main(void)
 {
     static int16_t samples[%(frame)d];
     static uint32_t points[%(points)d];
-    while (fread(samples, 1, sizeof samples, stdin) == sizeof samples) {
+    int number;
+    stream_open();
+    for (number = 0; number < %(count)d; number++) {
+        stream_read(samples, sizeof samples);
         points[0] = (uint32_t)m_spectrum(samples, points);
-        fwrite(points, 1, sizeof points, stdout);
+        stream_write(points, sizeof points);
     }
+    stream_close();
     return 0;
 }
 """
 
 
+def powers_program(folder, frame: int, count: int, target: str):
+    """A program that reads so many frames and writes the exponent and the powers of each, and what it has to give."""
+    model = front_end_model(0, f"spectrum:frame={frame}", (frame, 1, 1), None)
+    (folder / "m.h").write_text(header_text(make_plan(model, "m", target)))
+    source = folder / "main.c"
+    source.write_text(POWERS % {"frame": frame, "points": frame // 2, "count": count})
+    noise = np.random.default_rng(frame).normal(0, 3000, (count, frame)).astype(np.int16)
+    extremes = edge_samples(model)
+    frames = np.concatenate([extremes, noise])[:count]
+    power, exponent = spectrum.power(frames)
+    return source, frames.tobytes(), np.concatenate([exponent[:, None], power], axis=1)
+
+
 @pytest.mark.parametrize("frame", [128, 512])
 def test_c_gives_every_power_of_python(frame, tmp_path):
     """Halves are rare, and a rounding that is wrong hardly shows in a logarithm."""
-    model = front_end_model(0, f"spectrum:frame={frame}", (frame, 1, 1), None)
-    (tmp_path / "m.h").write_text(header_text(make_plan(model, "m")))
-    (tmp_path / "main.c").write_text(POWERS % {"frame": frame, "points": frame // 2})
+    source, samples, wanted = powers_program(tmp_path, frame, 1_500_000 // frame, "portable")
     program = tmp_path / "main"
-    subprocess.run([*find_compiler(), "-O1", "-o", str(program), str(tmp_path / "main.c")], check=True)
-    frames = np.random.default_rng(frame).normal(0, 3000, (1_500_000 // frame, frame)).astype(np.int16)
-    found = subprocess.run([str(program)], input=frames.tobytes(), capture_output=True, check=True).stdout
-    words = np.frombuffer(found, np.int32).reshape(len(frames), -1)
-    power, exponent = spectrum.power(frames)
-    assert np.array_equal(words[:, 0], exponent) and np.array_equal(words[:, 1:], power)
+    subprocess.run([*find_compiler(), "-O1", f"-I{STREAM_HERE}", "-o", str(program), str(source)], check=True)
+    found = subprocess.run([str(program)], input=samples, capture_output=True, check=True).stdout
+    assert np.array_equal(np.frombuffer(found, np.int32).reshape(wanted.shape), wanted)
+
+
+@pytest.mark.parametrize("frame", [256, 512])
+@pytest.mark.parametrize("core", CORES_WITH_DSP)
+def test_every_core_with_dsp_gives_every_power_of_python(core, frame, tmp_path):
+    if emulated.missing([core]):
+        pytest.skip(emulated.missing([core]))
+    source, samples, wanted = powers_program(tmp_path, frame, 100_000 // frame, CORES[core].target.name)
+    found = emulated.execute(emulated.build(source, CORES[core]), CORES[core], samples).output
+    assert np.array_equal(np.frombuffer(found, np.int32).reshape(wanted.shape), wanted)
+
+
+@st.composite
+def front_ends(draw) -> tuple[str, tuple[int, int, int], None]:
+    """What `front_end_model` takes: any frame, with hops, bands, steps and channels that fit it."""
+    frame = draw(st.sampled_from(FRAMES))
+    kind, channels = draw(st.sampled_from(list(KINDS))), draw(st.integers(1, 3))
+    hop, bands, steps = (draw(st.integers(1, most)) for most in (300, min(frame // 8, 40), STEPS_MAX))
+    rows = frame + draw(st.integers(0, 2 * hop))
+    return f"{kind}:frame={frame},hop={hop},bands={bands},steps={steps}", (rows, 1, channels), None
+
+
+@pytest.mark.parametrize("core", ["m0", "m4", "m55"])
+@settings(max_examples=2)
+@given(chosen=st.lists(front_ends(), min_size=6, max_size=6), seed=st.integers(0, 7))
+def test_any_front_end_is_the_same_on_cores(core, chosen, seed):
+    if emulated.missing([core]):
+        pytest.skip(emulated.missing([core]))
+    models = [front_end_model(number, *front_end) for number, front_end in enumerate(chosen)]
+    inputs = [edge_samples(model, seed)[seed::8][:7] for model in models]
+    plans = plans_for(models, target=CORES[core].target.name)
+    results = compare_all(models, inputs, emulated.run(plans, inputs, core).output)
+    assert [result.first for result in results if not result.equal] == []
 
 
 def test_counts_of_long_windows_stop_at_the_end_of_int16():

@@ -6,20 +6,24 @@ import os
 import socket
 import threading
 import tty
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from signbit.codegen.plan import make_plan
 from signbit.device import command as device
 from signbit.device import ports as device_ports
-from signbit.device.checks import model_on, verify
+from signbit.device.checks import LayerProfile, Verification, core_target, model_on, verify
 from signbit.emulate import emulation as emulate
 from signbit.line.frame import Frame, decode, encode
-from signbit.line.link import Link
-from signbit.line.protocol import Request
+from signbit.line.info import Fault, Info, Loading
+from signbit.line.link import Link, LinkError, Result
+from signbit.line.protocol import Request, ResetCause, SelfTest, Stats, TickSource
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import save
+from signbit.qmodel.integer import REJECTED
 from tests.host_device import HostDevice
 
 
@@ -279,6 +283,218 @@ def test_without_pyserial_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "serial", None)
     with pytest.raises(SignbitError, match=r"pyserial is missing: python -m pip install 'signbit\[firmware\]'"):
         device.main(["info", "--port", "/dev/ttyACM0"])
+
+
+# --- what the commands print, whole, of what a board says
+
+INFO = Info(
+    protocol_version=1,
+    flags=0,
+    tick_source=TickSource.DWT,
+    input_shift=1,
+    logit_shift=3,
+    layer_count=2,
+    input_size=100,
+    output_size=3,
+    scratch_bytes=48,
+    model_id=0xABABABAB,
+    model_hash="ab" * 32,
+    core_id=0x410FC241,
+    clock_hz=16_500_000,
+    firmware_version="0.1.0",
+    model_name="letters",
+    labels=("a", "b", "c"),
+    reset_cause=ResetCause.WATCHDOG,
+    test_vectors=4,
+    test_vectors_failed=0,
+    fault=None,
+    loading=None,
+)
+STATS = Stats(answered=12, refused=1, dropped=2, stack_used_bytes=300, stack_bytes=1024)
+FAULT = Fault(3, *[0] * 6, pc=0x1234, xpsr=0, sp=0x20000100, cfsr=0, hfsr=0, mmfar=0, bfar=0)
+FAILED = dataclasses.replace(INFO, flags=3, test_vectors_failed=1, tick_source=TickSource.SYSTICK, fault=FAULT)
+SHOWN = f"""\
+firmware        signbit 0.1.0, protocol 1
+model           letters
+model hash      {"ab" * 32}
+input, outputs  100 bytes, 3 classes: a b c
+layers          2, 48 bytes of scratch
+core            cortex-m4 (CPUID 0x410fc241) at 16.5 MHz
+emulated        no
+self-test       4 of 4 vectors passed
+last reset      watchdog
+stack           300 of 1024 bytes used
+other models    no: built with one model
+requests        12 answered, 1 of them refused; 2 broken frames
+"""
+SHOWN_FAILED = (
+    SHOWN.replace("emulated        no", "emulated        yes").replace("4 of 4", "FAILED: 3 of 4")
+    + "fault           HardFault: pc 0x00001234, sp 0x20000100\n"
+)
+LOADING = "yes, of layout cdcdcdcd, 600 bytes each; this one is"
+SILICON, EMULATED = "cycles (DWT)", "ticks of the emulator, no measure of a board"
+
+
+@pytest.fixture
+def says(monkeypatch, capsys):
+    """Runs a command on a board that says this of itself; gives the exit code and the text."""
+
+    def run(*words, info=INFO, **answers):
+        monkeypatch.setattr(device, "open_port", lambda name: nullcontext(SimpleNamespace(write=lambda data: None)))
+        for name, answer in {"info": info, "stats": STATS, **answers}.items():
+            monkeypatch.setattr(Link, name, lambda *_, answer=answer: answer)
+        return device.main([*words, "--port", "x"]), capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize(("info", "code", "text"), [(INFO, 0, SHOWN), (FAILED, 1, SHOWN_FAILED)])
+def test_info_shows_all_that_a_board_says(says, info, code, text):
+    assert says("info", info=info) == (code, text)
+    done, told = says("info", "--json", info=info)
+    wanted = dataclasses.asdict(info) | {"labels": list(info.labels), "stats": dataclasses.asdict(STATS)}
+    assert (done, json.loads(told)) == (code, wanted)
+
+
+@pytest.mark.parametrize(("slot", "place"), [(0, "compiled in"), (1, "in slot 1"), (2, "in slot 2")])
+def test_info_shows_where_the_model_is(says, slot, place):
+    info = dataclasses.replace(INFO, loading=Loading("cd" * 32, 600, 0, slot))
+    assert f"other models    {LOADING} {place}\n" in says("info", info=info)[1]
+
+
+CORES = {
+    **{0x410CC200: "cortex-m0", 0x410CC601: "cortex-m0plus", 0x412FC231: "cortex-m3", 0x410FC241: "cortex-m4"},
+    **{0x411FC272: "cortex-m7", 0x410FD214: "cortex-m33", 0x411FD221: "cortex-m55", 0x12345678: "portable"},
+}
+
+
+@pytest.mark.parametrize("core_id", CORES, ids=hex)
+def test_a_core_is_known_by_its_cpuid(core_id):
+    """The part number is in bits 4 to 15, as the cores' reference manuals have it."""
+    assert core_target(dataclasses.replace(INFO, core_id=core_id)) == CORES[core_id]
+
+
+USB_VENDORS = {
+    **{0x0483: "ST-Link", 0x0D28: "DAPLink", 0x1366: "J-Link", 0x2E8A: "Raspberry Pi", 0x0403: "FTDI"},
+    **{0x10C4: "CP210x", 0x1A86: "CH340"},
+}
+
+
+@pytest.mark.parametrize("vendor", USB_VENDORS, ids=hex)
+def test_a_board_is_known_by_its_usb_vendor(plugged, vendor):
+    plugged += [SimpleNamespace(device=f"/dev/tty{number}", vid=number, description="x") for number in (vendor, 9)]
+    assert [found.description for found in device_ports.candidates()] == [f"{USB_VENDORS[vendor]}: x"]
+    assert device_ports.find_port() == f"/dev/tty{vendor}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (INFO, "signbit 0.1.0, model letters (abababab)"),
+        (LinkError("no valid answer"), "nothing that speaks signbit's protocol"),
+        (OSError("it is gone"), "it is gone"),
+        (None, "no board was found; qemu:m0 to qemu:m55 are emulated ones"),
+    ],
+    ids=["a board", "another device", "an error", "nothing"],
+)
+def test_list_shows_what_answers(plugged, monkeypatch, capsys, answer, words):
+    def info(link):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    plugged += usb("/dev/ttyACM0") if answer else []
+    monkeypatch.setattr(device, "open_port", lambda name: nullcontext(SimpleNamespace(write=lambda data: None)))
+    monkeypatch.setattr(Link, "info", info)
+    assert device.main(["list"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    if answer:
+        assert lines[0] == "port adapter what answers"
+        assert lines[2:] == [f"/dev/ttyACM0 ST-Link: STM32 STLink {words}", ""]
+    else:
+        assert lines == [words]
+
+
+@pytest.mark.parametrize(("info", "unit"), [(INFO, SILICON), (FAILED, EMULATED)])
+def test_infer_shows_class_confidence_time_and_logits(says, tmp_path, info, unit):
+    (tmp_path / "x").write_bytes(bytes(100))
+    words = "infer", str(tmp_path / "x")
+    found = Result(1, 987, (-5, 70, 3), 1234, info.tick_source)
+    rejected = dataclasses.replace(found, class_index=REJECTED)
+    assert says(*words, info=info, infer=found) == (0, f"b  98.7 %  1234 {unit}\nlogits -5 70 3\n")
+    assert says(*words, info=info, infer=rejected) == (0, f"rejected  98.7 %  1234 {unit}\nlogits -5 70 3\n")
+    for result, label in ((found, "b"), (rejected, None)):
+        told = json.loads(says(*words, "--json", info=info, infer=result)[1])
+        assert told == {"label": label} | dataclasses.asdict(result) | {"logits": [-5, 70, 3]}
+
+
+@pytest.mark.parametrize("different", [0, 4])
+def test_verify_shows_what_differs_and_what_was_repeated(says, host_model, monkeypatch, different):
+    first = "input 3, layer 0 (1 of 12 values)" if different else ""
+    found = Verification(20, 1300, different, first, 2, 1000, 1234.0, 5678)
+    monkeypatch.setattr(device, "model_on", lambda *_: host_model)
+    monkeypatch.setattr(device, "verify", lambda *_: found)
+    pretend_data(monkeypatch, 30)
+    verdict = f"4 DIFFERENT, first: {first}" if different else "all as in Python"
+    text = (
+        f"20 inputs, 1,300 logits: {verdict}\n"
+        f"min 1,000, median 1,234, max 5,678 {SILICON}\n"
+        "requests that were repeated: 2\n"
+    )
+    assert says("verify") == (int(different > 0), text)
+    code, told = says("verify", "--json")
+    assert (code, json.loads(told)) == (int(different > 0), dataclasses.asdict(found))
+
+
+def test_profile_shows_each_layer_s_share_beside_the_prediction(says, host_model, monkeypatch):
+    layers = make_plan(host_model, "model", "cortex-m4").layers
+    asked = []
+    monkeypatch.setattr(device, "model_on", lambda *_: host_model)
+    monkeypatch.setattr(
+        device, "profile", lambda *given: asked.append(given) or list(map(LayerProfile, layers, (3000.4, 1000.0)))
+    )
+    code, text = says("profile")
+    assert code == 0
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    predicted = [f"{layer.cost.instructions:,.0f}" for layer in layers]
+    assert f"0 dense 100 → 12 1,200 3,000 75 % {predicted[0]}" in rows, rows
+    assert f"1 dense 12 → 13 156 1,000 25 % {predicted[1]}" in rows
+    assert rows[-1] == f"{SILICON}; predicted for the kernels of cortex-m4"
+    ((_, _, inputs, target),) = asked
+    assert inputs.shape == (5, 100) and inputs.dtype == np.uint8 and target == "cortex-m4"
+
+
+@pytest.mark.parametrize(("vectors", "failed", "code"), [(4, 0, 0), (4, 1, 1)])
+def test_selftest_shows_how_many_vectors_pass(says, vectors, failed, code):
+    text = f"{vectors - failed} of {vectors} test vectors give the logits of Python\n"
+    assert says("selftest", self_test=SelfTest(vectors, failed)) == (code, text)
+
+
+def test_selftest_without_vectors_is_no_success(says):
+    with pytest.raises(SignbitError, match="this firmware was built without test vectors"):
+        says("selftest", self_test=SelfTest(0, 0))
+
+
+@pytest.mark.parametrize(("slot", "failed", "code"), [(1, 0, 0), (2, 1, 1)])
+def test_load_shows_where_the_model_is_and_that_it_computes(
+    says, host_model, tmp_path, monkeypatch, slot, failed, code
+):
+    save(host_model, tmp_path / "m.npz")
+    block = bytes(1200)
+    monkeypatch.setattr(device, "plan_for", lambda *_: SimpleNamespace(swap=SimpleNamespace(block=block)))
+    info = dataclasses.replace(
+        INFO,
+        model_name=host_model.name,
+        model_hash=host_model.hash,
+        loading=Loading("cd" * 32, 1200, 0, slot),
+        flags=2 * failed,
+        test_vectors_failed=failed,
+    )
+    named = f"{host_model.name} ({host_model.hash[:8]}), 1,200 bytes, is in slot {slot}"
+    words = "load", str(tmp_path / "m.npz")
+    assert says(*words, info=info, load=None) == (failed, f"{named}; {4 - failed} of 4 test vectors pass\n")
+    # the board came back with another model
+    assert says(*words, info=dataclasses.replace(info, model_hash="ef" * 32), load=None)[0] == 1
 
 
 def test_an_emulated_board_is_a_board(repository, mnist, capsys):

@@ -181,6 +181,17 @@ def test_every_frame_of_the_document_is_right(repository, host_device):
         assert struct.pack("<BBH", 1, frame.type, frame.sequence) + frame.payload == content[:-4]
 
 
+@pytest.mark.parametrize(("numbers", "heading"), [(Request, "type"), (ErrorCode, "code")])
+def test_every_number_is_that_of_the_document_and_of_the_firmware(repository, numbers, heading):
+    text = (repository / "docs" / "PROTOCOL.md").read_text()
+    rows = re.search(rf"^\| {heading} \| name .*?\n\n", text, re.M | re.S)[0]
+    documented = {name: int(number, 0) for number, name in re.findall(r"^\| (\w+) \| ([A-Z_]+) \|", rows, re.M)}
+    assert documented == {member.name: member.value for member in numbers}
+    header = (repository / "firmware" / "src" / "protocol.h").read_text()
+    compiled = {name: int(number, 0) for name, number in re.findall(r"PROTOCOL_(\w+) = (\w+),", header)}
+    assert documented == {name: compiled[name] for name in documented}
+
+
 # -- device ---------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ SECONDS_MAX = 120
 ROOMS = ("qmodel", "trainer", "codegen", "signbit", "firmware")
 NOT_ASKED = (
     *("accuracy", "boards", "data_docs", "demo", "emulated", "firmware", "lines", "notebooks", "page_browser"),
-    *("pio_check", "pio_test", "proofs", "readme", "repro", "setup", "site", "sources", "stack", "templates"),
+    *("pio_check", "pio_test", "proofs", "readme", "repro", "setup", "site", "stack", "templates"),
     *("tutorial", "wheel", "zoo"),
 )
 """Slow, about documents, or about the text of sources, in which any change is one."""

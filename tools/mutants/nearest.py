@@ -14,7 +14,9 @@ from tools.mutants.mutant import Mutant
 
 SECONDS_MAX = 3.0
 """Of all tests that are asked about a mutant, of CPU."""
-TESTS_MAX = 60
+TESTS_MAX = 100
+CLOCK_S = 0.01
+"""Its resolution: a test of no time at all takes less than that."""
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
@@ -78,7 +80,8 @@ class Nearest:
     def tests(self, mutant: Mutant, killers: list[str]) -> list[str]:
         """At most TESTS_MAX of them, those that caught others in the file first; and at last those of its kind."""
         found = self._running(mutant)
-        order = sorted(found, key=lambda name: (-killers.count(name), self.seconds[name] / found[name]))
+        cost = {name: max(self.seconds[name], CLOCK_S) / part for name, part in found.items()}
+        order = sorted(found, key=lambda name: (-killers.count(name), cost[name]))
         if not mutant.file.endswith(".py"):
             order = by_turns(order)
         chosen, left = [], SECONDS_MAX

@@ -152,6 +152,12 @@ def test_folds_share_no_sample_and_leave_none_out():
     assert all(len(fold.train) + len(fold.validation) <= auto.MOST_SAMPLES for fold in few)
 
 
+@pytest.mark.parametrize("samples_max", [100, 700, 1000])
+def test_folds_take_at_most_so_many_samples(digits, samples_max):
+    for fold in folds_of(digits, 3, samples_max):
+        assert samples_max / 2 <= len(fold.train) + len(fold.validation) <= samples_max
+
+
 def test_groups_are_not_mixed():
     data = replace(table(300), is_kept_apart=True)
     (only,) = folds_of(data, 3)

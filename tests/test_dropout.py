@@ -54,6 +54,12 @@ def test_a_float_network_keeps_the_mean():
     assert y.max() == pytest.approx(1 / (1 - RATE)) and y.mean() == pytest.approx(1, abs=0.02)
 
 
+def test_a_binarized_network_keeps_whole_numbers_whole():
+    network = build_mlp((400, 3), "deterministic", np.random.default_rng(0), dropout=RATE)
+    y = network.blocks[0].dropout.forward(np.full((10, 400), 5, np.float32), Mode.TRAIN)
+    assert set(np.unique(y)) == {0, 5}
+
+
 def test_it_stands_before_dense_layers_only(digits):
     layers = resolve(parse("conv3x3:4 pool2, dense:8, dense"), digits.input_shape, 10)
     network = build(layers, digits.input_shape, "deterministic", np.random.default_rng(0), dropout=RATE)

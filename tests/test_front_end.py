@@ -127,6 +127,18 @@ def test_silence_and_a_constant_are_no_sound():
         assert not front_end.run(np.full((1, 1600, 1, 1), level, np.int16)).any()
 
 
+@pytest.mark.parametrize("name", ["spectrum:frame=64", "spectrum:frame=256,steps=32", "logmel:frame=512,steps=16"])
+def test_a_tone_of_full_scale_is_near_the_highest_level(name):
+    """Less than an octave of power below it, and not beyond, where all would be cut off."""
+    front_end = make(name, (1024, 1, 1), 16_000)
+    number = np.arange(front_end.frame // 8, front_end.frame // 4)
+    tones = np.sin(2 * np.pi * number[:, None] / front_end.frame * np.arange(1024))
+    loud, half = (
+        int(front_end.run(np.rint(a * tones).astype(np.int16)[..., None, None]).max()) for a in (32_767, 16_384)
+    )
+    assert 255 - front_end.steps < loud <= 255 and abs(loud - half - 2 * front_end.steps) <= 1
+
+
 def test_a_tone_is_in_its_band_at_any_loudness():
     front_end = make("logmel", (1600, 1, 1), 16_000)
     tone = np.sin(2 * np.pi * 1000 / 16_000 * np.arange(1600))

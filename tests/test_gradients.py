@@ -219,6 +219,15 @@ def test_float32_stays_float32(rng):
     assert {logits.dtype, gradient.dtype, *(p.gradient.dtype for p in network.parameters)} == {np.dtype(np.float32)}
 
 
+def test_the_loss_of_many_inputs_is_their_exact_mean():
+    """A sum in float32 would round each loss of 33 to 32 beside the large one."""
+    logits = np.zeros((4096, 2), np.float32)
+    logits[:, 1] = 33
+    logits[0, 1] = 2**25
+    found, _ = cross_entropy(logits, np.zeros(len(logits), np.int64))
+    assert found == (2**25 + 33 * 4095) / 4096
+
+
 # --- images
 
 IMAGE = (2, 7, 6, 3)

@@ -21,8 +21,17 @@ from signbit.emulate.machines import CORES
 from signbit.qmodel import file
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer, fit_affine, fit_pieces, fit_thermometer
+from signbit.qmodel.input_quantization import (
+    Affine,
+    Pieces,
+    Thermometer,
+    fit,
+    fit_affine,
+    fit_pieces,
+    fit_thermometer,
+)
 from signbit.qmodel.integer import INT16_MAX, INT16_MIN
+from signbit.qmodel.value import Encoding
 from tests.c_programs import plans_for
 from tests.test_host_c import BUILDS
 from tests.test_model_file import header_change, npy, rewrite
@@ -195,6 +204,36 @@ def test_a_piece_is_a_line_from_knot_to_knot(seed, count):
 def test_inputs_never_fall_while_counts_rise(seed):
     swept = np.repeat(ALL_COUNTS[::7, None], 3, axis=1)
     assert (np.diff(random_pieces(seed, 3).run(swept).astype(int), axis=0) >= 0).all()
+
+
+def test_without_a_number_there_are_8_pieces_and_15_thresholds():
+    counts = np.random.default_rng(0).integers(-9000, 9000, (500, 2)).astype(np.int16)
+    assert fit("pieces", counts).pieces == 8
+    assert fit("thermometer", counts).counts.tolist() == [15, 15]
+    assert (fit("pieces:3", counts).pieces, fit("thermometer:3", counts).counts.tolist()) == (3, [3, 3])
+
+
+def test_knots_are_the_quantiles_from_the_lowest_value_to_the_highest():
+    six = np.array([[30], [0], [20], [10], [50], [40]], np.int16)
+    assert fit_pieces(six, 5).knots.tolist() == [[0, 10, 20, 30, 40, 50]]
+    assert fit_pieces(np.arange(11, dtype=np.int16)[:, None], 5).knots.tolist() == [[0, 2, 4, 6, 8, 10]]
+
+
+@pytest.mark.parametrize(("count", "ends"), [(1000, (-30_000, 30_000)), (1001, (-1, 1))])
+def test_one_in_a_thousand_values_at_either_end_is_an_outlier(count, ends):
+    counts = np.zeros((count, 1), np.int16)
+    counts[:4, 0] = -30_000, 30_000, -1, 1
+    wanted = fit_affine(np.array([[ends[0]], [ends[1]]], np.int16))
+    for found in (fit_affine(counts), fit_affine(counts, np.ones(count, np.int64))):
+        assert (found.multiplier, found.bias, found.shift) == (wanted.multiplier, wanted.bias, wanted.shift)
+
+
+def test_the_network_reads_a_bit_for_each_threshold():
+    counts = np.array([[1, 5], [2, 6], [3, 7], [9, 5]], np.int16)
+    quantization = fit_thermometer(counts, 2)
+    value = quantization.value((4, 1, 2))
+    assert (value.shape, value.encoding, value.low, value.high) == ((4, 1, 4), Encoding.BIT, -1, 1)
+    assert set(np.unique(quantization.run(counts))) == {-1, 1}
 
 
 def test_pieces_are_equally_full():

@@ -17,6 +17,7 @@ from signbit.device import command as device
 from signbit.emulate import command as emulate_command
 from signbit.emulate import emulation
 from signbit.emulate.streaming import differences
+from signbit.line import listening as line_listening
 from signbit.line.frame import PAYLOAD_BYTES
 from signbit.line.link import DeviceError, Link, LinkError
 from signbit.line.listening import Listener
@@ -249,6 +250,26 @@ def test_a_word_s_text_can_not_move_the_cursor(capsys):
     print_word(console(), Word(50, 0, 987), ("\x1b[2Jx", "b"), 0.02)
     print_word(console(), Word(51, 7, 1000), ("a", "b"), 0.02)
     assert capsys.readouterr().out == "    1.00 s  ?[2Jx   98.7 %\n    1.02 s  7  100.0 %\n"
+
+
+def test_a_word_in_json_is_one_line_however_narrow_the_screen_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    print_word(console(), Word(50, 1, 987), ("a", "a word of many letters"), 0.02, is_json=True)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert json.loads(out) == {"second": 1.0, "word": "a word of many letters", "confidence_per_mille": 987}
+
+
+def test_a_sensor_is_asked_every_twentieth_of_a_second_until_the_end(monkeypatch):
+    asked, clock = [], SimpleNamespace(now=100.0)
+    monkeypatch.setattr(line_listening, "POLL_S", 0.25)
+    monkeypatch.setattr(line_listening.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(line_listening.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
+    link = SimpleNamespace(
+        listen=lambda *_: None, word=lambda number: asked.append(clock.now) or WordsAnswer(number, 0)
+    )
+    assert list(Listener(link, Source.SENSOR).watch(1.0)) == []
+    assert asked == [100.0, 100.25, 100.5, 100.75]
 
 
 def test_emulated_firmware_hears_what_python_hears(tmp_path, capsys, monkeypatch):

@@ -120,10 +120,62 @@ def test_ternary_weights_become_two_planes(rng):
     assert layer.ternary and set(np.unique(layer.weights)) == {-1, 0, 1} and len(layer.planes) == 2
 
 
+def test_a_float_network_has_a_relu_after_every_layer_but_the_last(rng):
+    network = build(resolve(parse("dense:20, dense:30, dense"), (12,), 3), (12,), "none", rng)
+    inputs = rng.integers(256, size=(50, 12), dtype=np.uint8)
+    x = inputs / 255
+    for number, block in enumerate(network.blocks, start=1):
+        x = x @ block.weights.weight.value + block.weights.bias.value
+        x = x if number == 3 else np.maximum(x, 0)
+    np.testing.assert_allclose(network.logits(inputs), x, rtol=1e-4, atol=1e-5)
+    assert (x < 0).any()
+
+
 def test_float_convolutions_have_no_integer_model(rng):
     network = build(resolve(parse("conv3x3:4, dense"), SHAPE, 3), SHAPE, "none", rng)
     with pytest.raises(SignbitError, match="--binarize"):
         quantize(network, "m", SHAPE, LABELS)
+
+
+# --- memory
+
+ANEW = {("AveragePool", "forward"), ("AveragePool", "backward"), ("Sign", "backward")}
+"""Passes whose results are new arrays in each step."""
+
+
+def traced_step(network, inputs, mode):
+    """All arrays that the layers' passes of a step give, each with its layer's kind and the pass."""
+    given = []
+
+    def traced(layer, name):
+        run = getattr(layer, name)
+
+        def traced_run(*values, **options):
+            result = run(*values, **options)
+            parts = result if isinstance(result, list) else [result]
+            given.extend((type(layer).__name__, name, part) for part in parts if part is not None)
+            return result
+
+        return traced_run
+
+    with pytest.MonkeyPatch.context() as patch:
+        for layer in network.layers:
+            for name in ("forward", "backward"):
+                patch.setattr(layer, name, traced(layer, name))
+        logits = network.forward(inputs, mode)
+        if mode is Mode.TRAIN:
+            network.backward(np.ones_like(logits) / 8)
+    return given
+
+
+@pytest.mark.parametrize("text", [*EVERYTHING, "conv3x3pad:6, conv3x3pad:6, add(-2), concat(-2)"])
+def test_a_training_step_writes_where_the_last_one_wrote_and_an_evaluation_does_not(rng, text):
+    network, inputs = calibrated(text, rng)
+    for mode in (Mode.TRAIN, Mode.EVALUATE):
+        first, second = (traced_step(network, inputs, mode) for _ in range(2))
+        for (kind, name, array), (_, _, other) in zip(first, second, strict=True):
+            is_kept = mode is Mode.TRAIN and (kind, name) not in ANEW
+            assert np.shares_memory(array, other) is is_kept, (kind, name, mode)
 
 
 # --- training

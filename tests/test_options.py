@@ -259,6 +259,26 @@ def test_each_data_set_has_a_network_of_its_own():
     assert (digits.data, digits.model, mnist.model, logistic.hidden) == ("digits", "mlp", "small", ())
 
 
+READING_DEFAULTS = {
+    "label_column": "the last, or what looks like it",
+    "stride": "as --window",
+    "fold": "0",
+    "split_column": "one called split, if it says so",
+    "missing": "refuse",
+    "rare_classes": "refuse",
+    "separator": "guessed",
+    "decimal": "guessed",
+    "header": "guessed",
+    "background": "white",
+    "noise": "one called background_noise or _background_noise_",
+}
+
+
+def test_help_says_how_own_data_are_read_by_default():
+    texts = {name: LoadingOptions.default_text(name) for name in LoadingOptions.declared()}
+    assert {name: text for name, text in texts.items() if text} == READING_DEFAULTS
+
+
 # --- the ends of what each option takes
 
 ENDS = {
@@ -339,6 +359,10 @@ CHOICES = {
         "background": "white black",
     },
 }
+
+
+def test_a_whole_number_without_an_end_is_one_of_32_bits():
+    assert whole(1).allows(2**31 - 1) and not whole(1).allows(2**31)
 
 
 def takes(cls, name, value):

@@ -83,6 +83,12 @@ def test_bad_windows_are_refused():
         series.cut(images, 2, 2)
 
 
+def test_long_stretches_are_cut_into_pieces_of_four_windows_wherever_they_begin():
+    """Each piece is a group of its own, as many in the last stretch as in the first."""
+    windows = series.cut(rows([0] * 320 + [1] * 320), 4, 4)
+    assert np.bincount(windows.groups).tolist() == [4] * 40 and windows.rows_left == 0
+
+
 @pytest.mark.parametrize("count", [20, 33, 100])
 def test_ten_samples_of_a_class_are_enough_for_every_part(count):
     rng = np.random.default_rng(count)
@@ -90,6 +96,13 @@ def test_ten_samples_of_a_class_are_enough_for_every_part(count):
     parts = split.split_samples(classes)
     assert all(np.isin([0, 1], classes[part]).all() for part in parts)
     assert sorted(np.concatenate(parts).tolist()) == list(range(10 + count))
+
+
+@pytest.mark.parametrize("chosen", [split.split_samples, split.split_groups])
+def test_without_a_fold_the_split_is_that_of_fold_0(chosen):
+    given = (np.arange(200) % 3, np.arange(200) // 4)[: 1 + (chosen is split.split_groups)]
+    usual, first, second = ([part.tolist() for part in chosen(*given, *fold)] for fold in ((), (0,), (1,)))
+    assert usual == first and usual[2] != second[2]
 
 
 @pytest.mark.parametrize("group_count", [None, 60])
@@ -334,3 +347,21 @@ def test_counts_at_the_ends_of_int16_are_held_and_those_beyond_are_not():
     assert counts.saturated(values, np.ones(2)).tolist() == [0, 2]
     few, many = np.array([0, 1 / 3, 0]), np.array([0, 1000 / 3, 0])
     assert counts.coarse_columns(np.stack([few, many], axis=-1)[np.newaxis], np.ones(2)).tolist() == [0]
+
+
+def test_a_column_of_which_half_is_beyond_int16_is_read_and_one_more_value_is_too_many():
+    values = np.repeat([40_000.0, 1.0], 10)[:, None]
+    assert counts.check_range(values, np.ones(1), ["far"]).tolist() == [10]
+    values[-1] = -40_000
+    with pytest.raises(SignbitError, match="column 'far': 11 of 20 values are beyond int16 with counts of 1"):
+        counts.check_range(values, np.ones(1), ["far"])
+
+
+def test_a_test_part_of_its_own_has_windows_of_its_own(parts):
+    """None reaches from the training part's last rows into the test part's first, which are of the same class."""
+    head, *lines = ["x,c", *(f"{n % 7},{'ab'[n // 60]}" for n in range(120))]
+    train = parts("\n".join([head, *lines]))
+    test = parts("\n".join([head, *lines[60:], *lines[:60]]), "test.csv")
+    data = load_dataset(str(train), options=LoadingOptions(window=7, test_data=str(test)))
+    assert np.bincount(data.test.y).tolist() == [8, 8]
+    assert len(data.train) + len(data.validation) == 16

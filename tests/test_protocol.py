@@ -27,7 +27,7 @@ from signbit.line.frame import (
     encode,
 )
 from signbit.line.link import Link
-from signbit.line.protocol import ErrorCode, InferAnswer, Request
+from signbit.line.protocol import ErrorCode, InferAnswer, Request, WordsAnswer
 from tests.host_device import HostDevice, compile_device
 
 OFFSET_0 = struct.pack("<I", 0)
@@ -162,6 +162,15 @@ def test_the_reader_finds_every_sound_frame(parts, data):
     assert found == wanted
 
 
+def test_the_longest_frame_may_come_in_any_pieces():
+    frame = Frame(Request.INPUT, 7, bytes(range(1, 53)))
+    line = encode(frame)
+    assert len(line) == ENCODED_BYTES_MAX + 1
+    for count in range(len(line)):
+        reader = FrameReader()
+        assert reader.feed(line[:count]) == [] and reader.feed(line[count:]) == [frame]
+
+
 def test_too_long_a_payload_is_not_sent():
     with pytest.raises(FrameError, match="at most 52"):
         encode(Frame(Request.INPUT, 1, bytes(53)))
@@ -190,6 +199,11 @@ def test_every_number_is_that_of_the_document_and_of_the_firmware(repository, nu
     header = (repository / "firmware" / "src" / "protocol.h").read_text()
     compiled = {name: int(number, 0) for name, number in re.findall(r"PROTOCOL_(\w+) = (\w+),", header)}
     assert documented == {name: compiled[name] for name in documented}
+
+
+def test_an_answer_without_a_word_has_none():
+    assert WordsAnswer.parse(struct.pack("<II", 3, 40)) == WordsAnswer(3, 40, None, 0, 0, 0)
+    assert WordsAnswer.parse(struct.pack("<IIIIHH", 3, 40, 2, 30, 1, 987)) == WordsAnswer(3, 40, 2, 30, 1, 987)
 
 
 # -- device ---------------------------------------------------------------------------------------------------------

@@ -382,6 +382,7 @@ def test_idx_files_with_a_dot_in_their_names(tmp_path):
 def test_of_a_packed_file_and_its_twin_one_is_read(tmp_path):
     idx_pair(tmp_path, "my", 60)
     idx_pair(tmp_path, "my", 60, packed=False)
+    (tmp_path / "my-images-idx3-ubyte.gz").write_bytes(b"damaged, and not looked at")
     assert len(read(tmp_path).values) == 60
 
 

@@ -1,5 +1,6 @@
 """`signbit` and its commands: the same code as the modules' own, under the name that was typed."""
 
+import io
 import re
 
 import pytest
@@ -105,3 +106,21 @@ def test_an_error_names_what_was_typed(main, arguments, hint, capsys):
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
     assert all(part in said.err for part in hint.split(".*"))
+
+
+def test_an_interrupted_command_says_so_on_stderr(capsys):
+    def main(arguments):
+        raise KeyboardInterrupt
+
+    assert run_command(main, []) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_character_that_an_output_lacks_is_replaced_by_a_similar_one(monkeypatch, name):
+    written = io.BytesIO()
+    screen = io.TextIOWrapper(written, encoding="ascii")
+    monkeypatch.setattr(f"sys.{name}", screen)
+    assert run_command(lambda arguments: print("3×3 → café, ≤ 5 µs … 語", file=screen), []) == 0
+    screen.flush()
+    assert written.getvalue() == b"3x3 -> cafe, <= 5 us ... ?\n"

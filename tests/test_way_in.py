@@ -18,6 +18,7 @@ from signbit.qmodel.data.inputs import inputs_of
 from signbit.qmodel.data.named import dataset_for, load_dataset
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.sound_file import read_sound
+from signbit.qmodel.data.readers.table import columns_text
 from signbit.qmodel.data.reading import read
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
@@ -714,3 +715,44 @@ def test_many_columns_take_little_time(parts, trainer, benchmark_time=5):
     start = time.process_time()
     assert trainer("look", path)[0] == 0
     assert time.process_time() - start < benchmark_time
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "column 'c0'"), (5, "'c3', 'c4'"), (6, "'c3', 'c4' and 1 more")])
+def test_a_note_names_five_columns_and_counts_the_others(count, text):
+    found = columns_text([f"c{number}" for number in range(9)], range(count))
+    assert found.endswith(text) and found.startswith("column" if count == 1 else "columns 'c0', 'c1'")
+
+
+def test_a_row_of_a_folder_is_named_by_its_own_file(tmp_path):
+    """The first row of the second file too."""
+    for number in range(2):
+        path = tmp_path / "s" / "ab"[number] / "1.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("x,y\n" + ("1,2\n" * 20 if number == 0 else ",2\n" + "3,4\n" * 20))
+    with pytest.raises(SignbitError, match=r"^b/1\.csv, row 2, column 'x': the value is missing; fill it in"):
+        own.load_own(tmp_path / "s", LoadingOptions())
+
+
+def test_files_that_say_how_many_rows_they_have_are_read_together(tmp_path):
+    """Each says its own number, in the manner of scikit-learn's files."""
+    for number in range(4):
+        path = tmp_path / "s" / "ab"[number % 2] / f"{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = "".join(f"{number + n % 5},{n % 3},{n % 2}\n" for n in range(10 + number))
+        path.write_text(f"{10 + number},2,off,on\n{rows}")
+    samples = read(tmp_path / "s", LoadingOptions(label_column="class"))
+    assert len(samples.values) == 10 + 11 + 12 + 13 and samples.labels == ("off", "on")
+
+
+def test_a_weka_table_that_can_not_be_read_is_one_line(parts):
+    with pytest.raises(SignbitError, match=r"parts.arff: not readable as ARFF .*; save it as .csv"):
+        own.load_own(
+            parts("@relation x\n@attribute a numeric\n@data\nthis is, not one\n", "parts.arff"), LoadingOptions()
+        )
+
+
+def test_rows_of_a_weka_table_count_from_1_below_its_data(parts):
+    head = "@relation x\n@attribute a numeric\n@attribute b numeric\n@attribute c {p,q}\n@data\n"
+    rows = "".join(f"{'?' if n == 2 else n % 7},{n % 5},{'pq'[n % 2]}\n" for n in range(40))
+    with pytest.raises(SignbitError, match="row 3, column 'a': the value is missing"):
+        own.load_own(parts(head + rows, "parts.arff"), LoadingOptions())

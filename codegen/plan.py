@@ -74,6 +74,11 @@ class LayerPlan:
         return self.symbol + self.suffix
 
     @property
+    def is_padded(self) -> bool:
+        """Whether a window of the layer, or of a row of it, reaches beyond the image."""
+        return any(self.layer.window.padding)
+
+    @property
     def is_packed(self) -> bool:
         """Whether the output's values lie two a byte."""
         return self.job.output.encoding is Encoding.NIBBLE

@@ -9,7 +9,7 @@ from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.targets import SPEED
 from signbit.codegen.plan import Plan, make_plan
 from signbit.qmodel.layer import Layer
-from signbit.qmodel.layers import AveragePool, Conv2D, Dense
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D, Windowed
 from signbit.qmodel.merge import Merge
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import Encoding, Value, size_of
@@ -29,18 +29,22 @@ def models_for(
     for _ in range(400 * count):
         if found == count:
             return
-        model = merge_model(rng) if issubclass(kernel.layer, Merge) else random_layer_model(rng)
+        model = random_layer_model(rng, kernel.layer)
         if any(kernel.computes(job) for job in jobs_of(model, target, optimize)):
             yield model, make_plan(model, f"m{found}", target, optimize, kernel=kernel.name, pack=False)
             found += 1
     raise AssertionError(f"only {found} of {count} random models use {kernel.name} on {target}")
 
 
-def random_layer_model(rng) -> QuantizedModel:
-    """A model around one layer of any kind and size; sometimes a whole random network."""
+def random_layer_model(rng, layer: type[Layer] = Layer) -> QuantizedModel:
+    """A model around one layer of any size, of a kind that would be rare if `layer` is; sometimes a random network."""
+    if issubclass(layer, Merge):
+        return merge_model(rng)
     draw = rng.random()
     if draw < 0.2:
         return merge_model(rng) if rng.random() < 0.3 else random_network(int(rng.integers(2**32)))
+    if layer is DepthwiseConv2D:
+        return _closed(rng, *_conv_layers(rng, is_depthwise=True))
     layers = _dense_layers if draw < 0.6 else _conv_layers
     return _closed(rng, *layers(rng))
 
@@ -74,7 +78,7 @@ def _dense_layers(rng):
     return (fan_in,), lambda inputs, shape, kind, high: _dense(rng, fan_in, neurons, inputs, kind, high)
 
 
-def _conv_layers(rng):
+def _conv_layers(rng, is_depthwise: bool = False):
     channels = int(rng.choice((1, 1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 20, 24, 32, 33)))
     neurons = int(rng.choice((1, 2, 3, 4, 5, 8, 15, 16, 17, 20, 24, 32, 33)))
     kernel = [(3, 3), (3, 3), (5, 5), (1, 1), (2, 3), (1, 4), (4, 4), (5, 1), (7, 1)][rng.integers(9)]
@@ -87,7 +91,10 @@ def _conv_layers(rng):
     pool = (2, 1 if is_series else 2)
     pool = pool if all(np.greater_equal(places, pool)) and rng.random() < 0.5 else (1, 1)
     window = Window(stride, padding, pool)
-    return shape, lambda inputs, shape, kind, high: _conv(rng, (neurons, *kernel, channels), inputs, kind, high, window)
+    layer, weights = Conv2D, (neurons, *kernel, channels)
+    if is_depthwise:
+        layer, weights = DepthwiseConv2D, (channels, *kernel)
+    return shape, lambda inputs, shape, kind, high: _conv(rng, layer, weights, inputs, kind, high, window)
 
 
 def _closed(rng, shape, make_layer) -> QuantizedModel:
@@ -124,6 +131,6 @@ def _dense(rng, fan_in, neurons, inputs, kind, high) -> Dense:
     return Dense(weights, random_activation(rng, weights, inputs, high, kind))
 
 
-def _conv(rng, shape, inputs, kind, high, window) -> Conv2D:
+def _conv(rng, layer: type[Windowed], shape, inputs, kind, high, window) -> Windowed:
     weights = random_weights(rng, shape, ternary=bool(rng.random() < 0.15))
-    return Conv2D(weights, random_activation(rng, weights.reshape(shape[0], -1), inputs, high, kind), window)
+    return layer(weights, random_activation(rng, weights.reshape(shape[0], -1), inputs, high, kind), window)

@@ -27,15 +27,10 @@ NOT_HERE = {
 }
 """Files of firmware/src that no program here has, and why."""
 
-BEGINS = "with steps of one row each row begins a row of sums until all have begun; longer steps need the test"
-ENDS = "with steps of one row there is always one under way; longer steps can have a pause"
 EXPLAINED = {
-    f"rv32/conv_vectors{kind}, {way} not taken": reason
-    for kind in ("", "_small")
-    for way, reason in (
-        ("'if (begun < N && row == begun) {' 1: ways 3", BEGINS),
-        ("'if (done < begun && row + N == done + N) {' 1: ways 1", ENDS),
-    )
+    "c99/depthwise_taps_row, 'if (y >= N && y < N && z >= N && z < N) {' 1: ways 1, 3 not taken": (
+        "row by row, rows of padding are copied beside the others, so that no row is outside"
+    ),
 }
 """Ways that no model's branch can go in code that has them for other models, and why."""
 

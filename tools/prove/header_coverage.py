@@ -11,29 +11,35 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from signbit.codegen.choose import Limits
+from signbit.codegen.jobs import jobs_of
 from signbit.codegen.kernels import KERNELS
+from signbit.codegen.kernels.by_row import ByRow
 from signbit.codegen.kernels.targets import SIZE, SPEED, TARGETS, TWINS
+from signbit.codegen.packing import packable
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.program import STREAM_HERE, Reads, write_program
 from signbit.codegen.verify import count_sweep, edge_inputs, edge_samples
 from signbit.places import MODELS
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
-from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.layers import Conv2D, Dense, DepthwiseConv2D
+from signbit.qmodel.merge import Merge
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.window import Window
-from tools.networks.forced import models_for
+from tools.networks.forced import models_for, random_layer_model
 from tools.networks.hard import hard_network
 from tools.networks.random import (
     FRONT_ENDS,
     front_end_model,
     quantizations_for,
     random_activation,
+    random_model,
     random_network,
     random_weights,
     with_counts,
@@ -46,6 +52,10 @@ INPUTS = 24
 NETWORKS = 160
 A_KERNEL = 16
 """Models for each, about, on all targets together."""
+PACKED = 300
+"""Models of each kind, of which some have values of at most 15."""
+LONG = (4000, 9, 3)
+"""Sizes of dense layers in which many inputs are alike."""
 MANY_ROWS = ("stats:frame=16,hop=30000", (40_000, 1, 1), None)
 """Its samples can change their sign more often than a count can say."""
 NUMBER = re.compile(r"0x[0-9a-f]+u?|\d+u?")
@@ -120,6 +130,9 @@ def models() -> Iterator[tuple[QuantizedModel, dict]]:
             count = A_KERNEL // len(targets) + 1
             for model, _ in models_for(kernel, target, count, seed=number):
                 yield model, {"target": target, "kernel": kernel.name, "pack": False}
+            if kernel.layer is Dense:
+                yield random_model(number, LONG), {"target": target, "kernel": kernel.name}
+    yield from _two_a_byte()
     for seed in range(NETWORKS):
         rng = np.random.default_rng(seed)
         model = hard_network(seed) if seed % 4 == 3 else random_network(seed)
@@ -143,6 +156,26 @@ def _with_less_ram(model: QuantizedModel) -> Iterator[dict]:
     with suppress(SignbitError):
         make_plan(model, limits=limits)
         yield {"limits": limits}
+
+
+def _two_a_byte() -> Iterator[tuple[QuantizedModel, dict]]:
+    """Some for each kernel that computes a layer row by row where values lie two a byte."""
+    rng = np.random.default_rng(0)
+    pool = [random_layer_model(rng, layer) for layer in (Conv2D, DepthwiseConv2D, Merge) for _ in range(PACKED)]
+    jobs = {
+        target: [
+            (model, jobs_of(model, target, SPEED, packed=packed))
+            for model in pool
+            if (packed := packable(model, target, SPEED, is_swappable=False))
+        ]
+        for target in TARGETS.keys() - set(TWINS)
+    }
+    for kernel in map(ByRow, KERNELS):
+        targets = sorted(kernel.kernel.targets - set(TWINS))
+        for number, target in enumerate(targets):
+            fitting = (model for model, some in jobs[target] if any(map(kernel.computes, some)))
+            for model in islice(fitting, number, A_KERNEL, len(targets)):
+                yield model, {"target": target, "kernel": kernel.name, "pack": True}
 
 
 def wide_bits() -> QuantizedModel:

@@ -123,6 +123,7 @@ class ConvLut(FinishingKernel):
             f"{column} < {width}": end_column > width,
         }
         tiles = -(-job.neurons // cut.neurons)
+        left, full = f"{job.neurons}u - start", f"{cut.neurons}u"
         unit_piece, column_piece = self._functions(job)
         return {
             "unit": unit_piece.symbol,
@@ -143,6 +144,7 @@ class ConvLut(FinishingKernel):
             "constant": self._constant(job, cut),
             "tiles": tiles,
             "tile_struct": tiles > 1 and is_hidden(job),
+            "tile_count": f"(uint16_t)({left} < {full} ? {left} : {full})" if job.neurons % cut.neurons else full,
             "tile_bytes": kernel_height * row_bytes,
             "neurons": cut.neurons,
             "rows": cut.rows,

@@ -110,6 +110,11 @@ class ConvLut(LutKernel):
         row_words = self._columns(job) * cell_words
         rows_inside, columns_inside = self.rows_inside(job), self.columns_inside(job)
         each_cell_once = (frame.taps, frame.stride, frame.left) == (1, 1, 0)
+        top, image_rows = window.padding[0], (self._rows(job) - 1) * window.stride[0] + height
+        conditions = {
+            "begun != ended": window.stride[0] > height and self._rows(job) > 1,
+            f"row{f' - {top}u' if top else ''} < {job.input_shape[0]}u": top or image_rows > job.input_shape[0],
+        }
         return {
             **self.finish_values(job, sums.packed),
             **self.chunk_values(job, ring_at + ring_rows * row_words),
@@ -119,9 +124,9 @@ class ConvLut(LutKernel):
             "rows": self._rows(job),
             "columns": self._columns(job),
             "output_columns": job.output_shape[1],
-            "image_rows": (self._rows(job) - 1) * window.stride[0] + height,
+            "image_rows": image_rows,
             "image_row_bytes": job.input_shape[1] * job.input_shape[2],
-            "padded_rows": any(window.padding[:2]),
+            "row_is_read": " && ".join(condition for condition, is_needed in conditions.items() if is_needed),
             "stride": window.stride[0],
             "cells": min(frame.columns, self._columns(job)) if each_cell_once else frame.columns,
             "each_cell_once": each_cell_once,

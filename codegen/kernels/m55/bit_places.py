@@ -97,10 +97,13 @@ class BitPlaces:
 
     def values(self) -> dict[str, Any]:
         runs = self.job.planes * self.segments
+        last = self.last_rows or ROWS
+        both = self.last_rows and self.full_groups
         return {
             "assembly": self.listing,
             "maximum": self.maximum,
             "inputs": self.job.planes * self.job.layer.fan_in,
+            "rows": f"group < {self.full_groups}u ? {ROWS}u : {last}u" if both else f"{last}u",
             "runs": runs,
             "segments": self.segments,
             "segment_bytes": self.segment_bytes,

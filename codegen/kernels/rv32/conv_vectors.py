@@ -61,6 +61,12 @@ class ConvVectors(PortableKernel):
         line_bytes = ((cut.units * window.pool[1] - 1) * window.stride[1] + kernel_width) * channels
         neuron_words = len(cut.chunks) * cut.words
         map_words = len(job.rows) * neuron_words
+        image_rows = (conv_rows - 1) * window.stride[0] + kernel_height
+        conditions = {
+            "done < begun": window.stride[0] > kernel_height and conv_rows > 1,
+            "y >= 0": top > 0,
+            f"y < {height}": image_rows - top > height,
+        }
         return {
             "cut": cut,
             "add": _add(cut, job.target),
@@ -78,9 +84,9 @@ class ConvVectors(PortableKernel):
             "step": step,
             "distance": (cut.units - cut.half) * window.pool[1] * step,
             "conv_rows": conv_rows,
-            "image_rows": (conv_rows - 1) * window.stride[0] + kernel_height,
+            "image_rows": image_rows,
+            "row_is_read": " && ".join(condition for condition, is_needed in conditions.items() if is_needed),
             "top": top,
-            "height": height,
             "kernel_height": kernel_height,
             "row_weights": len(job.rows) * cut.look_ups,
             "map_words": map_words,

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from signbit.qmodel.data.dataset import Dataset, Split
+from signbit.qmodel.data.named import load_dataset
 from signbit.qmodel.data.split import split_samples
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
+from signbit.qmodel.value import Encoding
 from signbit.trainer.learning import auto
 from signbit.trainer.learning.folds import folds_of
+from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.network import Network
+from tests.own_files import csv_text
 
 
 class Unread:
@@ -150,6 +154,13 @@ def test_folds_share_no_sample_and_leave_none_out():
     many = dataset(np.arange(60_000)[:, None] % 30_000, np.arange(60_000) % 2, ("even", "odd"))
     few = folds_of(many, 2, auto.MOST_SAMPLES)
     assert all(len(fold.train) + len(fold.validation) <= auto.MOST_SAMPLES for fold in few)
+
+
+def test_a_run_with_thresholds_reads_one_bit_inputs(parts):
+    settings = default_settings(model="logistic", epochs=1, input_encoding="thermometer:3")
+    done = run(settings, settings.prepared(load_dataset(str(parts(csv_text())))), name="t")
+    assert done.network.encoding is done.model.values[0].encoding is Encoding.BIT
+    assert done.scores["test"]["fake_quantized"].different == 0
 
 
 @pytest.mark.parametrize("samples_max", [100, 700, 1000])

@@ -121,6 +121,12 @@ def test_a_band_of_all_frequencies_fits_32_bits():
     assert sums.max() + 0xFFFF < 1 << 32
 
 
+@pytest.mark.parametrize("frame", [32, 1024])
+def test_no_frames_have_no_powers(frame):
+    powers, exponents = spectrum.power(np.empty((0, frame), np.int16))
+    assert powers.shape == (0, frame // 2 - 1) and exponents.shape == (0,)
+
+
 def test_silence_and_a_constant_are_no_sound():
     front_end = make("logmel", (1600, 1, 1), 16_000)
     for level in (0, 7, INT16_MIN, INT16_MAX):

@@ -13,10 +13,11 @@ from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.input_quantization import Thermometer
 from signbit.qmodel.integer import INT32_MAX, INT32_MIN
-from signbit.qmodel.layers import AveragePool, Dense, DepthwiseConv2D
+from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add, Concatenate, Merge
 from signbit.qmodel.ranges import prove
 from signbit.qmodel.value import Encoding, Value
+from signbit.qmodel.window import Window
 from tools.networks.random import networks
 
 
@@ -283,6 +284,20 @@ def test_average_pool_is_the_rounded_mean():
         means = x.reshape(200, -1).mean(axis=1)
         found = AveragePool(size, 1, 255).run([x], [Value((*size, 1), Encoding.UINT8, 0, 255)]).reshape(-1)
         assert np.abs(found - means).max() < 0.51
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "more"),
+    [(Dense, (2, 9), ()), (Conv2D, (2, 3, 3, 1), (Window(),)), (DepthwiseConv2D, (1, 3, 3), (Window(),))],
+)
+def test_weights_that_can_not_be_are_refused_in_every_layer(kind, shape, more):
+    value = Value((9,) if kind is Dense else (4, 4, 1), Encoding.UINT8, 0, 255)
+    logits = Logits(np.ones(shape[0], np.int16), np.zeros(shape[0], np.int32))
+    ones = np.ones(shape, np.int8)
+    kind(ones, logits, *more).check(value)
+    for weights, words in ((ones.astype(np.int16), "weights must be int8"), (2 * ones, r"must be \+1 or -1")):
+        with pytest.raises(SignbitError, match=words):
+            kind(weights, logits, *more).check(value)
 
 
 @pytest.mark.parametrize(("multiplier", "bias"), [(1, INT32_MAX - 255), (-1, INT32_MIN + 255)])

@@ -15,6 +15,7 @@ from signbit.trainer.learning.settings import default_settings
 from signbit.trainer.network.layer import Mode
 from signbit.trainer.network.layers import BatchNorm, Dense
 from tests.test_gradients import build_mlp
+from tests.test_networks import calibrated as network_with_batch_norms
 
 LABELS = ("a", "b", "c")
 
@@ -76,6 +77,12 @@ def test_shift_is_the_largest_that_fits(rng):
         # at twice the scale the largest multiplier leaves int16, or a product comes to leave int32
         acc = max(abs(end) for end in model.ranges[model.layers.index(layer)].accumulator)
         assert shift == limit or twice > integer.MULTIPLIER_MAX - 1 or twice * acc > 2**30
+
+
+def test_an_output_of_a_sign_is_worth_itself(rng):
+    network, _ = network_with_batch_norms("dense:6 sign, dense:5, dense", rng, shape=(12,))
+    shifts = [block.activation.folded.shift for block in freeze(network).blocks]
+    assert shifts[0] == 0 and min(shifts[1:]) > 0
 
 
 def test_hidden_layers_match_the_exact_quotient(rng):

@@ -16,6 +16,8 @@ from signbit.qmodel.command import run_command
 from signbit.qmodel.data import own
 from signbit.qmodel.data.inputs import inputs_of
 from signbit.qmodel.data.named import dataset_for, load_dataset
+from signbit.qmodel.data.readers import arrow_file
+from signbit.qmodel.data.readers.dialect import Dialect, guess
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.sound_file import read_sound
 from signbit.qmodel.data.readers.table import columns_text
@@ -170,6 +172,12 @@ STRANGE = {
     "a spreadsheet's separator": ("sep=;\nx;y;c\n1,5;2;a\n2,5;3;b\n", ("x", "y"), (1.5, 2), "decimal comma"),
     "comments": ("# by a logger\n# 3, 4\nx,y,c\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out 2 lines of comm"),
     "a header in a comment": ("# by a logger\n# x y c\n1.5 2 a\n2 3 b\n", ("x", "y"), (1.5, 2), "left out 1 line of"),
+    "many lines of comments": (
+        "# by a logger\n" * 9 + "x,y,c\n" + rows_of(cells),
+        ("x", "y"),
+        (0, 0.5),
+        "left out 9 lines",
+    ),
     "a row of units": ("x,y,c\ns,m/s^2,-\n" + rows_of(cells), ("x", "y"), (0, 0.5), "left out row 2, which gives unit"),
     "names that are there twice": (
         "x,x,c\n" + rows_of(cells),
@@ -756,3 +764,26 @@ def test_rows_of_a_weka_table_count_from_1_below_its_data(parts):
     rows = "".join(f"{'?' if n == 2 else n % 7},{n % 5},{'pq'[n % 2]}\n" for n in range(40))
     with pytest.raises(SignbitError, match="row 3, column 'a': the value is missing"):
         own.load_own(parts(head + rows, "parts.arff"), LoadingOptions())
+
+
+def test_a_separator_is_one_that_separates():
+    """Of a semicolon's lines more agree, but in that they have one cell."""
+    sample = ["a,b,c\n"] * 6 + ["by a logger; 3 parts\n", "end\n"]
+    assert guess(sample) == Dialect(",", ".")
+    assert guess(["1\n"]) == Dialect(",", ".") and guess(["1\n"], ";", ",") == Dialect(";", ",")
+
+
+def test_damaged_and_large_parquet_files_are_one_line(parts, tmp_path, monkeypatch):
+    arrow = pytest.importorskip("pyarrow", reason="PyArrow is not installed (pip install 'signbit[tables]')")
+    from pyarrow import parquet
+
+    for suffix in ("parquet", "feather"):
+        with pytest.raises(SignbitError, match=rf"parts.{suffix}: not readable as {suffix}, or damaged \("):
+            read(parts(b"PAR1 and nothing else", f"parts.{suffix}"), LoadingOptions())
+    path = tmp_path / "t.parquet"
+    parquet.write_table(arrow.table({"x": range(10), "y": range(10), "c": list("ab" * 5)}), path)
+    monkeypatch.setattr(arrow_file, "NUMBERS_MAX", 30)
+    assert len(read(path, LoadingOptions()).values) == 10
+    monkeypatch.setattr(arrow_file, "NUMBERS_MAX", 29)
+    with pytest.raises(SignbitError, match="holds more than 29 values"):
+        read(path, LoadingOptions())

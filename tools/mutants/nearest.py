@@ -81,9 +81,7 @@ class Nearest:
         """At most TESTS_MAX of them, those that caught others in the file first; and at last those of its kind."""
         found = self._running(mutant)
         cost = {name: max(self.seconds[name], CLOCK_S) / part for name, part in found.items()}
-        order = sorted(found, key=lambda name: (-killers.count(name), cost[name]))
-        if not mutant.file.endswith(".py"):
-            order = by_turns(order)
+        order = sorted(by_turns(sorted(found, key=cost.get)), key=lambda name: -killers.count(name))
         chosen, left = [], SECONDS_MAX
         for name in order[:TESTS_MAX]:
             if self.seconds[name] <= left:

@@ -205,3 +205,21 @@ def test_summary_of_a_graph():
 
 def test_mlp_helper_ends_in_classes():
     assert architecture_text(resolve(mlp((8, 6)), (4,), 3)) == "dense:8, dense:6, dense:3"
+
+
+@pytest.mark.parametrize(("text", "shape"), [("conv3x5:1, dense", (3, 5, 4386)), ("dense", (65_793,))])
+def test_a_neuron_has_at_most_65_793_inputs(text, shape):
+    """In a kernel that is not square too."""
+    resolve(parse(text), shape, 2)
+    with pytest.raises(SignbitError, match=r"has 65,\d+ inputs per neuron, but at most 65,793 are possible"):
+        resolve(parse(text), (*shape[:-1], shape[-1] + 1), 2)
+
+
+def test_a_toml_file_has_at_most_one_mebibyte(tmp_path):
+    path = tmp_path / "net.toml"
+    text = 'layers = [{kind = "dense"}]\n#'
+    path.write_text(text.ljust(1 << 20, "x"))
+    assert [spec.kind for spec in read_toml(path)] == ["dense"]
+    path.write_text(text.ljust((1 << 20) + 1, "x"))
+    with pytest.raises(SignbitError, match="is larger than 1,048,576 bytes"):
+        read_toml(path)

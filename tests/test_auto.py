@@ -137,7 +137,27 @@ def test_only_better_encodings_meet_all_networks(monkeypatch):
     probes, rest = runs[: len(auto.ENCODINGS)], runs[len(auto.ENCODINGS) :]
     assert {(probe.hidden, probe.input_encoding) for probe in probes} == {((64,), name) for name in auto.ENCODINGS}
     assert {settings.input_encoding for settings in rest} == {"thermometer:15", "thermometer:31"}
-    assert {settings.hidden for settings in runs} == set(auto.HIDDEN)
+    # logistic regression, and one or two hidden layers of 32 to 128, as docs/DATA.md says
+    assert {settings.hidden for settings in runs} == {(), (32,), (64,), (128,), (64, 64), (64, 128), (128, 64)}
+
+
+@pytest.mark.parametrize(("samples", "is_longer"), [(450, False), (1500, True)])
+def test_the_best_run_once_more_unless_there_are_few_samples(monkeypatch, samples, is_longer):
+    runs = []
+
+    def scored(self, candidate, share):
+        name = candidate.settings.hidden, candidate.settings.input_encoding
+        runs.append((name, share))
+        return replace(candidate, hits=np.arange(1000) < 990 - len(str(name)))
+
+    monkeypatch.setattr(auto.Race, "_scored", scored)
+    monkeypatch.setattr(auto, "RUNS", 100)
+    choice = auto.settings_for(table(samples), {})[1]
+    names = [(c.settings.hidden, c.settings.input_encoding) for c in choice.candidates]
+    assert len(names) == len(set(names)) == len(runs) - choice.finalists * is_longer
+    last = runs[len(names) :]
+    assert len(last) == (4 if is_longer else 0) and {name for name, _ in last} <= set(names[: choice.finalists])
+    assert all(share >= auto.LAST_FACTOR * runs[0][1] for _, share in last)
 
 
 def test_progress_ends_where_the_last_candidate_does():

@@ -4,6 +4,7 @@ import random
 import struct
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def test_a_bad_line_gives_right_answers_all_the_same(host_library, host_model):
     for row, expected in zip(x, logits, strict=True):
         assert link.infer(row).logits == tuple(expected)
     assert link.repeated > 100
+
+
+def test_each_time_that_a_request_is_sent_again_is_counted(host_device):
+    """One is lost twice, another once."""
+    lost = {0, 1, 3}
+    sent = []
+
+    def write(data):
+        if len(data) > 1:
+            sent.append(data)
+        if len(data) == 1 or len(sent) - 1 not in lost:
+            host_device.write(data)
+
+    link = Link(SimpleNamespace(write=write, read=host_device.read), timeout=0.01)
+    link.self_test()
+    link.stats()
+    assert (link.asked, link.repeated, len(sent)) == (2, 3, 5)
 
 
 def test_an_input_that_arrived_wrong_is_sent_again(host_device, host_model):

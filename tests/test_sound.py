@@ -242,3 +242,9 @@ def test_sound_augmentation_needs_a_front_end(words, trainer):
         default_settings(augment="sound", mild_epochs=1)
     with pytest.raises(SignbitError, match=r"must be one of none, .*, sound\[:copies=1..100,"):
         default_settings(augment="sound:copies=0")
+
+
+def test_what_is_too_loud_is_cut_off_at_both_ends_of_int16():
+    rows = np.repeat(np.array([[-30_000], [30_000]], np.int16), 50, axis=0)
+    louder = sound.mixed(rows, None, 60, np.random.default_rng(0), gain=2 * sound.ONE)
+    assert np.array_equal(np.unique(louder), [-32_768, 32_767])

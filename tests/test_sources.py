@@ -164,10 +164,16 @@ def test_npz_names_its_classes_and_groups(tmp_path):
     assert samples.labels == ("lo", "mid", "hi") and samples.groups.max() == 9
 
 
+def test_npz_may_hold_an_array_in_the_order_of_columns(tmp_path):
+    x = np.arange(120, dtype=np.int16).reshape(60, 2)
+    assert np.array_equal(read(save_npz(tmp_path, x=np.asfortranarray(x), y=Y)).values, x)
+
+
 X = np.zeros((60, 2), np.uint8)
 BAD_NPZ = {
     "no y": ({"x": X}, {}, "needs x and y .*, may have labels and groups, but has x"),
     "odd array": ({"x": X, "y": Y, "label": Y}, {}, "but has label, x, y"),
+    "many odd arrays": ({"x": X} | {f"a{n}": Y for n in range(10, 30)}, {}, "but has a10, .*, a18, a19$"),
     "pickle": ({"x": X, "y": np.array([{}] * 60)}, {}, "entry 'y' is not a plain array"),
     "other length": ({"x": X, "y": Y[1:]}, {}, "y has shape .59,., but x has 60 samples"),
     "groups' length": ({"x": X, "y": Y, "groups": Y[1:]}, {}, "groups has shape"),

@@ -236,6 +236,12 @@ def test_what_loggers_and_spreadsheets_add_is_understood_and_said(parts, case):
     assert len(samples.labels) == 2
 
 
+def test_more_empty_lines_than_usual_end_a_recording(parts):
+    """Some loggers write one after every row."""
+    samples = read(parts("x,c\n1,a\n\n2,a\n\n3,a\n\n\n4,b\n\n5,b\n"), LoadingOptions())
+    assert samples.starts.tolist() == [True, False, False, True, False]
+
+
 def test_a_repeated_header_ends_a_recording(parts):
     samples = read(parts("x,c\n1,a\n2,a\nx,c\n3,a\n4,b\n"), LoadingOptions())
     assert samples.starts.tolist() == [True, False, True, False]

@@ -1,5 +1,6 @@
 """The portable header where int has 16 bits and flash has instructions of its own: an AVR, which simavr emulates."""
 
+import dataclasses
 import shutil
 import subprocess
 
@@ -14,12 +15,20 @@ from signbit.qmodel.activations import Logits, Requantize
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.input_quantization import Affine, Pieces, Thermometer
+from signbit.qmodel.integer import INT16_MAX
 from signbit.qmodel.layers import Conv2D, Dense
 from signbit.qmodel.merge import Concatenate
 from signbit.qmodel.model import QuantizedModel
 from tests.c_programs import inputs_for, plans_for
 from tools.cores import avr
-from tools.networks.random import quantizations_for, random_model, random_network, with_counts
+from tools.networks.random import (
+    FRONT_ENDS,
+    front_end_model,
+    quantizations_for,
+    random_model,
+    random_network,
+    with_counts,
+)
 
 NETWORKS = 10
 INPUTS_A_MODEL = 4
@@ -82,6 +91,16 @@ def test_networks_of_every_layer_agree_in_every_bit(emulated, word):
     inputs = [inputs_for(model, INPUTS_A_MODEL, seed) for seed, model in enumerate(models)]
     output = avr.run(plans, inputs, *flags)
     assert [result.first for result in compare_all(models, inputs, output) if not result.equal] == []
+
+
+def test_samples_of_full_scale_become_the_features_of_python(emulated):
+    """Rounded shifts by more bits than int has, which show in the powers beside a loud tone's."""
+    model = front_end_model(4, *FRONT_ENDS[4])
+    model = dataclasses.replace(model, front_end=dataclasses.replace(model.front_end, steps=8, offset=128))
+    turns = np.arange(555) / 8 + np.arange(8)[:, None] / 100
+    inputs = np.rint(INT16_MAX * np.sin(2 * np.pi * turns)).astype(np.int16)
+    result = compare_all([model], [inputs], avr.run(plans_for([model]), [inputs]))[0]
+    assert result.equal, result.first
 
 
 @pytest.mark.parametrize("kind", [Affine, Pieces, Thermometer])

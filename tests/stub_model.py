@@ -67,7 +67,12 @@ static void hurt(uint8_t how)
 
 def build_stub(folder: Path, machine: Machine, hurt: str = UNHURT, self_test_failed: int = 0) -> Path:
     """The firmware of the machine's environment, with its flags and port, around the stub."""
-    (folder / "model.h").write_text(STUB + hurt + "#endif\n")
+    return build_firmware(folder, machine, STUB + hurt + "#endif\n", f"-DSELF_TEST_FAILED={self_test_failed}")
+
+
+def build_firmware(folder: Path, machine: Machine, header: str, *options: str) -> Path:
+    """The same around any model.h."""
+    (folder / "model.h").write_text(header)
     with fs.cd(pio.FIRMWARE):
         config = ProjectConfig("platformio.ini")
     section = f"env:{machine.env}"
@@ -78,7 +83,7 @@ def build_stub(folder: Path, machine: Machine, hurt: str = UNHURT, self_test_fai
     subprocess.run(
         [
             *(ARM.compiler, f"-mcpu=cortex-{machine.core}", "-mthumb", "-Os", "-ffunction-sections", "-fdata-sections"),
-            *(*flags, f"-I{folder}", f"-DSELF_TEST_FAILED={self_test_failed}", "-nostdlib", "-Wl,--gc-sections"),
+            *(*flags, f"-I{folder}", *options, "-nostdlib", "-Wl,--gc-sections"),
             *(*sources, f"-T{config.get(section, 'board_build.ldscript')}", "-lgcc", "-o", elf),
         ],
         cwd=pio.FIRMWARE,

@@ -19,6 +19,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.trainer.command import cli as train
 from tests.emulated_time import EMULATED_TIME, cpu_seconds
+from tools.networks.random import random_model
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 
@@ -394,6 +395,39 @@ def test_start_up_sets_the_variables_whatever_ram_holds(repository, tmp_path, co
 @CORES
 def test_the_high_water_mark_is_the_stack_s(repository, tmp_path, core):
     assert exit_code(repository, tmp_path, core, STACK) == 0
+
+
+PRINTS = """
+#include "semihost.h"
+int main(void) { semihost_print("first\\n"); semihost_print("second\\n"); return 0; }
+"""
+
+
+def test_what_a_program_prints_is_seen(repository, tmp_path):
+    elf = tmp_path / "program.elf"
+    (tmp_path / "main.c").write_text(PRINTS)
+    emulator.build(MACHINES["m3"], [tmp_path / "main.c"], elf, *MACHINES["m3"].target.flags)
+    command = [*emulator.command(MACHINES["m3"], elf), "-serial", "null"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+    assert (done.stdout + done.stderr, done.returncode) == ("first\nsecond\n", 0)
+
+
+WRONG_BATCHES = {",arg=inputs": 10, ",arg=missing,arg=outputs": 11, ",arg=inputs,arg=no/outputs": 12}
+"""Words of the command line, and the codes of firmware/src/batch.c."""
+
+
+def test_a_batch_writes_all_or_ends_with_the_code_of_what_is_wrong(tmp_path):
+    machine, model = MACHINES["m3"], random_model(2, (20, 6, 3))
+    elf = emulate._build_batch(machine, model, tmp_path)
+    x = np.random.default_rng(0).integers(0, 256, (60, 20), np.uint8)
+    output = emulator.run_batch(machine, elf, x.tobytes(), tmp_path)
+    assert output[:-4] == batch_output(model, x)[:-4] and 0 < int.from_bytes(output[-4:], "little") < 1024
+    for words, code in WRONG_BATCHES.items():
+        command = [*emulator.command(machine, elf, words), "-serial", "null"]
+        done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+        assert (words, done.returncode) == (words, code)
+    with pytest.raises(SignbitError, match="ended with code 13"):
+        emulator.run_batch(machine, elf, x.tobytes()[:-1], tmp_path)
 
 
 @CORES

@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import struct
+import subprocess
 import zlib
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
+from signbit.codegen.process import output_of
 from signbit.device import command
 from signbit.device.checks import verify
 from signbit.device.load import plan_for
@@ -290,6 +292,47 @@ def test_fields_of_a_later_version_are_skipped(device, host_library):
         told = Link(each)._block(Request.INFO)
         assert Info.parse(told) == Info.parse(told + bytes(Loading.LAYOUT.size))
         assert (Info.parse(told).loading is not None) == is_loadable
+
+
+SLOTS = """
+#include "model.h"
+#include "port.h"
+#define BYTES (MODEL_WEIGHTS_BYTES + PORT_SEAL_BYTES)
+static int all_are(uint32_t slot, uint32_t from, uint32_t to, uint8_t value)
+{
+    while (from < to && port_slot(slot)[from] == value) { from++; }
+    return from == to;
+}
+int main(void)
+{
+    static const uint8_t bytes[4] = { 0x0f, 0xf0, 0x00, 0xff }, more[4] = { 0x3c, 0x3c, 0xff, 0xfe };
+    for (uint32_t slot = 0; slot < PORT_SLOTS; slot++) {
+        for (uint32_t i = 0; i < BYTES; i++) { ((uint8_t *)port_slot(slot))[i] = 0x55; }
+    }
+    for (uint32_t slot = 0; slot < PORT_SLOTS; slot++) {
+        port_slot_erase(slot);
+        if (!all_are(slot, 0, BYTES, 0xff)) { return 1; }
+        if (slot == 0u && !all_are(1, 0, BYTES, 0x55)) { return 2; }
+    }
+    port_slot_write(1, 8, bytes, 4);
+    port_slot_write(1, 8, more, 4);
+    if (port_slot(1)[8] != 0x0c || port_slot(1)[9] != 0x30 || port_slot(1)[10] != 0 || port_slot(1)[11] != 0xfe) {
+        return 3;
+    }
+    return all_are(0, 0, BYTES, 0xff) && all_are(1, 0, 8, 0xff) && all_are(1, 12, BYTES, 0xff) ? 0 : 4;
+}
+"""
+
+
+def test_slots_in_ram_are_erased_to_ones_and_written_to_zeros(repository, tmp_path):
+    """A word that was not erased showed only where a block before had left zeros in it."""
+    (tmp_path / "model.h").write_text("#include <stdint.h>\n#define MODEL_LAYOUT 1\n#define MODEL_WEIGHTS_BYTES 64u\n")
+    (tmp_path / "main.c").write_text(SLOTS)
+    firmware = repository / "firmware"
+    folders = (f"-I{tmp_path}", f"-I{firmware / 'include'}", f"-I{firmware / 'src'}")
+    sources = (tmp_path / "main.c", firmware / "src" / "slots_ram.c")
+    output_of(["cc", "-O1", "-fsanitize=address", *folders, "-o", tmp_path / "main", *sources])
+    assert subprocess.run([tmp_path / "main"], timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("core", ["m0", "m4"])

@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from signbit.codegen.plan import make_plan
+from signbit.codegen.render import header_text
 from signbit.emulate import emulation as emulate
 from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES, EmulatedUart
@@ -15,7 +17,8 @@ from signbit.line.frame import Frame, encode
 from signbit.line.link import Link
 from signbit.line.protocol import Request, ResetCause
 from tests.emulated_time import EMULATED_TIME, cpu_seconds
-from tests.stub_model import HURT, build_stub
+from tests.stub_model import HURT, build_firmware, build_stub
+from tools.networks.random import random_model
 
 CORES = pytest.mark.parametrize("core", MACHINES)
 UNDEFINED, HANG, OVERFLOW = (bytes([how, 0, 0, 0]) for how in (1, 2, 3))
@@ -137,3 +140,14 @@ def test_the_firmware_without_a_model_is_small(tmp_path):
     size = pio.size(build_stub(tmp_path, MACHINES["m0"]))
     assert size.flash_bytes <= 4096
     assert size.ram_bytes <= 512
+
+
+def test_the_ticks_of_each_layer_are_its_own(tmp_path):
+    """A layer's count began with the first layer: together they took more than the whole inference."""
+    model = random_model(3, (64, 50, 40, 3))
+    elf = build_firmware(tmp_path, MACHINES["m3"], header_text(make_plan(model, "model", "cortex-m3")))
+    with start(MACHINES["m3"], elf) as uart:
+        link, x = link_to(uart), bytes(64)
+        whole, parts = link.infer(x).ticks, [layer.ticks for layer in link.profile(x)]
+    assert len(parts) == 3 and parts[0] > parts[1] > parts[2] > 0
+    assert sum(parts) == pytest.approx(whole, rel=0.1)

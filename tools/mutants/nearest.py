@@ -20,14 +20,22 @@ CLOCK_S = 0.01
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
-ON_MACHINES = (
-    "tests/test_emulated.py::test_ticks_go_on_over_the_wraps_of_systick[m3]",
-    "tests/test_emulated.py::test_the_high_water_mark_is_the_stack_s[m3]",
-    "tests/test_emulated.py::test_start_up_sets_the_variables_whatever_ram_holds[m3]",
-    "tests/test_emulated.py::test_a_stack_overflow_ends_in_a_fault[m33]",
-    "tests/test_resilience.py::test_the_registers_of_a_fault_are_told_after_the_reset[m3]",
-    "tests/test_resilience.py::test_a_failed_self_test_is_told_at_once[m3]",
-)
+ON_MACHINES = {
+    "tests/test_emulated.py": (
+        "test_ticks_go_on_over_the_wraps_of_systick[m3]",
+        "test_the_high_water_mark_is_the_stack_s[m3]",
+        "test_start_up_sets_the_variables_whatever_ram_holds[m3]",
+        "test_a_stack_overflow_ends_in_a_fault[m33]",
+        "test_what_a_program_prints_is_seen",
+        "test_a_batch_writes_all_or_ends_with_the_code_of_what_is_wrong",
+    ),
+    "tests/test_resilience.py": (
+        "test_the_registers_of_a_fault_are_told_after_the_reset[m3]",
+        "test_a_failed_self_test_is_told_at_once[m3]",
+        "test_the_ticks_of_each_layer_are_its_own",
+    ),
+}
+SOURCES_ON_MACHINES = (*CORTEX_M_SOURCES, "batch.c", "device.c", "main.c")
 
 
 def by_turns(tests: list[str]) -> list[str]:
@@ -57,7 +65,8 @@ def kernel_tests(file: str) -> list[str]:
 
 def firmware_tests(file: str) -> list[str]:
     """Small programs, which show what a core does from its reset on; most are in files of slow tests."""
-    return list(ON_MACHINES) if file.startswith("firmware/src/") and Path(file).name in CORTEX_M_SOURCES else []
+    is_asked = file.startswith("firmware/src/") and Path(file).name in SOURCES_ON_MACHINES
+    return [f"{path}::{name}" for path, names in ON_MACHINES.items() for name in names if is_asked]
 
 
 class Nearest:

@@ -4,11 +4,12 @@ import itertools
 import json
 import struct
 import zlib
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signbit.codegen import measure
@@ -17,14 +18,17 @@ from signbit.codegen.choose import Limits, choose
 from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.commands import common
 from signbit.codegen.commands.cli import main
+from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Kernel
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.codegen.plan import make_plan
 from signbit.codegen.report_page import png
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.file import save
-from tools.networks.random import random_model, random_network
+from signbit.qmodel.file import load, save
+from signbit.qmodel.layers import Conv2D, Dense
+from signbit.qmodel.model import QuantizedModel
+from tools.networks.random import random_activation, random_model, random_network, random_weights
 
 
 def overlaps(buffers, arena):
@@ -45,6 +49,7 @@ def most_in_use(buffers):
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=12))
+@example([(68, 0), (72, 0), (68, 0), (84, 0), (96, 0), (20, 0)])  # needs its two ends
 def test_arena_of_a_chain_is_the_smallest(layers):
     """Each output is read by the next layer."""
     outputs = [Buffer(size_bytes, step, step + 1) for step, (size_bytes, _) in enumerate(layers)]
@@ -70,6 +75,20 @@ def test_arena_of_a_residual_network_holds_the_skipped_value():
     """Each block reads the value before it once more, two layers later."""
     buffers = [Buffer(100, step, step + (3 if step % 3 == 0 else 1)) for step in range(12)]
     assert place(buffers).size_bytes == most_in_use(buffers) == 300
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [(40, 1), (52, 3), (24, 2), (76, 3), (8, 1), (68, 1)],
+        [(72, 3), (24, 2), (24, 3), (92, 2), (52, 2), (84, 3), (64, 1)],
+        [(64, 3), (44, 3), (68, 2), (12, 1), (100, 2), (68, 1), (96, 1)],
+    ],
+)
+def test_arena_of_branches_is_the_smallest_of_several_orders(layers):
+    """Outputs at the two ends in turn would take up to 100 bytes more."""
+    buffers = [Buffer(size_bytes, step, step + life) for step, (size_bytes, life) in enumerate(layers)]
+    assert place(buffers).size_bytes == most_in_use(buffers)
 
 
 class Fake(Kernel):
@@ -123,6 +142,64 @@ def test_choice_is_the_best_of_all(kernels, optimize, limits):
         return
     chosen = [option.kernel for option in choose(jobs, kernels, optimize, limits, code_bytes)]
     assert value(chosen) == min(allowed, key=lambda cost: cost if optimize == SIZE else cost[::-1])
+
+
+@pytest.mark.parametrize("optimize", [SIZE, SPEED])
+def test_what_is_not_minimized_breaks_ties(optimize):
+    """Of equally fast kernels the last was taken, of equally small ones the slowest."""
+    (job,) = (layer.job for layer in make_plan(random_model(1, (4, 4))).layers)
+    costs = {SIZE: [(9, 5), (3, 5), (6, 5)], SPEED: [(5, 9), (5, 3), (5, 6)]}[optimize]
+    kernels = [Fake(instructions, flash_bytes, 0, frozenset()) for instructions, flash_bytes in costs]
+    (option,) = choose([job], [kernels], optimize)
+    assert option.kernel is kernels[1]
+
+
+@pytest.mark.parametrize("optimize", [SIZE, SPEED])
+def test_code_counts_against_the_limit_of_flash(optimize):
+    """A limit of little more than the weights was taken for enough where speed is minimized."""
+    model = random_model(1, (100, 60, 4))
+    plan = make_plan(model, target="cortex-m4", optimize=SIZE)
+    needed = plan.data_bytes + predicted_code_bytes(plan)
+    within = make_plan(model, target="cortex-m4", optimize=optimize, limits=Limits(flash_bytes=needed + 2000))
+    assert within.data_bytes + predicted_code_bytes(within) <= needed + 2000
+    with pytest.raises(SignbitError, match="weights, parameters and code"):
+        make_plan(model, target="cortex-m4", optimize=optimize, limits=Limits(flash_bytes=plan.data_bytes + 100))
+
+
+def test_size_is_that_of_data_and_code_together(repository):
+    model = load(repository / "models" / "digits-mlp.npz")
+
+    def flash_bytes(plan):
+        return plan.data_bytes + predicted_code_bytes(replace(plan, optimize=SIZE))
+
+    smallest = make_plan(model, target="cortex-m4", optimize=SIZE)
+    names = {kernel.name for layer in smallest.layers for kernel in candidates(layer.job)}
+    others = [make_plan(model, target="cortex-m4", optimize=SIZE, kernel=name) for name in sorted(names)]
+    assert len(others) > 2
+    assert flash_bytes(smallest) <= min(map(flash_bytes, others))
+
+
+def test_a_series_is_computed_as_the_row_that_it_is():
+    """In memory a column of pixels is a row: it takes as many instructions."""
+    rng = np.random.default_rng(0)
+    weights = random_weights(rng, (8, 5, 1, 3))
+    activation = random_activation(rng, weights.reshape(8, -1), (0, 127), 127, "requantize")
+    closing = random_weights(rng, (4, 26 * 8))
+    logits = Dense(closing, random_activation(rng, closing, (0, 127), 127, "logits"))
+    plans = []
+    for shape, turned in (((30, 1, 3), weights), ((1, 30, 3), weights.swapaxes(1, 2))):
+        layers = (Conv2D(turned, activation), logits)
+        model = QuantizedModel("series", shape, 1, layers, ("a", "b", "c", "d"), 8).validate()
+        plans.append(make_plan(model, "m", "cortex-m0"))
+    column, row = plans
+    assert column.instructions == row.instructions
+
+
+def test_a_tool_that_is_missing_is_why_nothing_is_measured(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    plan = make_plan(random_model(1, (4, 2)), target="cortex-m4")
+    assert "arm-none-eabi" in measure.missing(plan)
+    assert "any compiler" in measure.missing(make_plan(random_model(1, (4, 2))))
 
 
 def test_model_that_does_not_fit_names_layer_and_bytes():

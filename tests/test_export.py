@@ -93,7 +93,9 @@ def test_a_bill_of_materials_names_header_model_and_generator(model_path, tmp_pa
     assert found["components"][0]["hashes"] == [{"alg": "SHA-256", "content": model.hash}]
     assert found["metadata"]["tools"]["components"][0]["name"] == "signbit"
     assert found["dependencies"] == [{"ref": made["bom-ref"], "dependsOn": [f"model:{model.hash}"]}]
+    assert made["version"] == found["components"][0]["version"] == model.hash[:8]
     first = bill.read_bytes()
+    assert first.startswith(b'{\n  "$schema"') and first.endswith(b"\n}\n")
     assert codegen("export", model_path, "-o", header, "--sbom", bill) == 0 and bill.read_bytes() == first
 
 
@@ -263,6 +265,16 @@ def test_accuracy_in_the_banner_is_numbers_only():
     assert "evil" not in header_text(make_plan(model))
 
 
+@pytest.mark.parametrize(
+    ("correct", "count", "line"),
+    [(39, 40, " * accuracy   97.50 % of 40 test inputs\n"), (41, 40, ""), (-1, 40, ""), (0, 0, ""), (None, 9, "")],
+)
+def test_banner_has_the_recorded_accuracy_if_it_can_be_one(correct, count, line):
+    record = {"accuracy": {"test": {"integer_correct": correct, "count": count}}}
+    text = header_text(make_plan(dataclasses.replace(random_model(1, (10, 3)), provenance=record)))
+    assert "".join(re.findall(r"^ \* accuracy .*\n", text, re.MULTILINE)) == line
+
+
 def test_version_is_printed(capsys):
     assert codegen("--version") == 0
     assert re.fullmatch(r"signbit \d+\.\d+\.\d+\n", capsys.readouterr().out)
@@ -316,8 +328,9 @@ def test_older_models_say_among_the_options_what_a_count_is_worth(repository):
     ("columns", "lsb"), [("abc", {}), (["a"] * 99, {}), (None, []), ([1, 2, 3], {}), (["\ud800"] * 3, {})], ids=repr
 )
 def test_a_header_without_a_description_of_its_inputs_has_none(repository, columns, lsb):
-    text = header_text(make_plan(described(repository, columns, lsb), "m"))
-    assert "DESCRIBE_INPUTS" not in text and "M_CHANNELS" not in text
+    plan = make_plan(described(repository, columns, lsb), "m")
+    text = header_text(plan)
+    assert plan.input.described == () and "DESCRIBE_INPUTS" not in text and "M_CHANNELS" not in text
 
 
 def test_inspect_shows_what_to_feed(repository, tmp_path, capsys):

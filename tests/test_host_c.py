@@ -1,10 +1,13 @@
 """Random models: the generated C on this computer against Python, every layer's every output."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from signbit.codegen import host
 from signbit.codegen.host import FLAGS, Host, fast_flags, find_compiler
 from signbit.codegen.plan import make_plan
 from signbit.codegen.verify import compare, edge_inputs, expected_output, verify, verify_sets
@@ -183,6 +186,36 @@ def test_broken_kernel_is_found(correct, wrong, monkeypatch):
 def test_missing_compiler_is_one_clear_line():
     with pytest.raises(SignbitError, match="C compiler 'no-such-cc' was not found"):
         find_compiler("no-such-cc")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_no_compiler_is_installed_that_of_pypi_is_taken_if_it_is_there(monkeypatch, there):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(host.shutil, "which", lambda name: None)
+    monkeypatch.setattr(host.importlib.util, "find_spec", lambda name: (there and name == "ziglang") or None)
+    if there:
+        assert find_compiler()[-2:] == ["ziglang", "cc"]
+    else:
+        with pytest.raises(SignbitError, match="no C compiler was found; install one"):
+            find_compiler()
+
+
+FOR_EVER = (sys.executable, "-c", "import time; time.sleep(60)")
+
+
+@pytest.mark.parametrize("machine", [Host([*FOR_EVER]), Host(emulator=FOR_EVER)], ids=["compiler", "program"])
+def test_what_does_not_end_is_stopped(monkeypatch, machine):
+    """The limit is short here for what never ends, and as ever for the compiler that does."""
+    run = subprocess.run
+
+    def hasty(command, *, timeout, **options):
+        assert timeout == host.TIMEOUT_S
+        return run(command, timeout=0.2 if command[0] == sys.executable else timeout, **options)
+
+    monkeypatch.setattr(host.subprocess, "run", hasty)
+    model = random_model(6, (8, 2))
+    with pytest.raises(subprocess.TimeoutExpired):
+        machine.run([make_plan(model)], [edge_inputs(model)[:2]])
 
 
 def test_instructions_of_this_computer_are_for_compilers_that_know_it(tmp_path):

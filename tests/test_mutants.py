@@ -146,6 +146,8 @@ def test_the_tests_of_the_firmware_s_start_are_there(repository):
     for test in nearest.firmware_tests("firmware/src/startup.c"):
         file, name, core = re.fullmatch(r"(\S+)::(\w+)(?:\[(m\d+)\])?", test).groups()
         assert f"def {name}(" in (repository / file).read_text() and core in {None, *MACHINES}
+    assert f"def {nearest.ENTRY_TEST}(" in (repository / "tests" / "test_verbs.py").read_text()
+    assert nearest.entry_tests("codegen/__main__.py") and not nearest.entry_tests("codegen/plan.py")
     assert nearest.firmware_tests("firmware/src/protocol.c") == nearest.firmware_tests("codegen/plan.py") == []
 
 

@@ -1,7 +1,10 @@
 """`signbit` and its commands: the same code as the modules' own, under the name that was typed."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -87,6 +90,28 @@ def test_a_command_is_the_module_s_own(name, module, prog, capsys):
     """Line breaks aside, which follow the usage's width."""
     own = help_of(capsys, module, name).replace(prog, "signbit").split()
     assert own == help_of(capsys, signbit, name).split()
+
+
+PROGRAM = """
+import os, runpy, sys
+sys.argv = ["program", "--version"]
+try:
+    runpy.run_module({module!r}, run_name="__main__")
+except SystemExit as end:
+    print(end.code, os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"])
+"""
+
+
+@pytest.mark.parametrize("module", ["signbit", "trainer", "codegen"])
+def test_a_program_runs_when_it_is_named_and_takes_one_thread_unless_told(module, repository):
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    program = [sys.executable, "-c", PROGRAM.format(module=module)]
+    told = {"OMP_NUM_THREADS": "3"}
+    run = subprocess.run(program, cwd=repository, env=environment | told, capture_output=True, text=True, check=True)
+    version, ended = run.stdout.splitlines()
+    assert version.startswith("signbit ") and ended == "0 1 3"
+    imported = [sys.executable, "-c", f"import {module}.__main__"]
+    assert subprocess.run(imported, cwd=repository, capture_output=True, check=True).stdout == b""
 
 
 @pytest.mark.parametrize(

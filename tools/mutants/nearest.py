@@ -20,6 +20,7 @@ CLOCK_S = 0.01
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
+ENTRY_TEST = "test_a_program_runs_when_it_is_named_and_takes_one_thread_unless_told"
 ON_MACHINES = {
     "tests/test_emulated.py": (
         "test_ticks_go_on_over_the_wraps_of_systick[m3]",
@@ -32,6 +33,7 @@ ON_MACHINES = {
     "tests/test_resilience.py": (
         "test_the_registers_of_a_fault_are_told_after_the_reset[m3]",
         "test_a_failed_self_test_is_told_at_once[m3]",
+        "test_the_watchdog_ends_a_hang[m3]",
         "test_the_ticks_of_each_layer_are_its_own",
     ),
 }
@@ -61,6 +63,12 @@ def kernel_tests(file: str) -> list[str]:
         for kernel in near[:: -(-len(near) // KERNELS_MAX)]
         for test in ((AS_PLAIN_C,) if kernel.name.startswith("c99/") else (ON_CORE, AS_PLAIN_C))
     ]
+
+
+def entry_tests(file: str) -> list[str]:
+    """What is run as a program of its own runs no line in the process of the tests."""
+    package, _, name = file.partition("/")
+    return [f"tests/test_verbs.py::{ENTRY_TEST}[{package}]"] if name == "__main__.py" else []
 
 
 def firmware_tests(file: str) -> list[str]:
@@ -96,7 +104,7 @@ class Nearest:
             if self.seconds[name] <= left:
                 chosen.append(name)
                 left -= self.seconds[name]
-        return chosen + kernel_tests(mutant.file) + firmware_tests(mutant.file)
+        return chosen + kernel_tests(mutant.file) + firmware_tests(mutant.file) + entry_tests(mutant.file)
 
     def _running(self, mutant: Mutant) -> dict[str, float]:
         """By test how much of what it runs is in the file: of its line, or if no test runs that, of the file."""

@@ -157,3 +157,27 @@ def test_long_line_is_broken_outside_of_brackets_and_strings():
         f"    {'f' * 40}(",
         f"        a, {'b' * 30} + {'c' * 30}, d[{'e' * 20}]);",
     ]
+
+
+LONG_LINES = {
+    f"const int32_t {'x' * 30} = {'a' * 20}(b, c) + {'d' * 30}(e, f) + {'g' * 25};": [
+        f"const int32_t {'x' * 30} = {'a' * 20}(b, c) + {'d' * 30}(e, f)",
+        f"    + {'g' * 25};",
+    ],
+    f"if ({'a' * 50} && {'b' * 50} || {'c' * 30}) {{": [f"if ({'a' * 50} && {'b' * 50}", f"    || {'c' * 30}) {{"],
+    f"return {'p' * 30}({'a' * 30}, {'b' * 30}, {'c' * 30}, {'d' * 20});": [
+        f"return {'p' * 30}(",
+        f"    {'a' * 30}, {'b' * 30}, {'c' * 30}, {'d' * 20});",
+    ],
+    f"int a(int b, {'c' * 80}, {'d' * 40})": [f"int a(int b, {'c' * 80},", f"    {'d' * 40})"],
+    f"uint32_t {'t' * 30}[20] = {{ {', '.join(['10u'] * 20)} }};": [
+        f"uint32_t {'t' * 30}[20] = {{",
+        f"    {', '.join(['10u'] * 20)} }};",
+    ],
+}
+
+
+@pytest.mark.parametrize("line", LONG_LINES, ids=[line.partition(" ")[0] for line in LONG_LINES])
+def test_long_line_is_full_before_it_is_broken(line):
+    """Between terms rather than within a call, at the right end, and after the bracket of a call or list of its own."""
+    assert layout.arrange(line).splitlines() == LONG_LINES[line]

@@ -109,7 +109,8 @@ def test_the_watchdog_is_fed_while_nothing_comes(tmp_path):
         # asleep, the machine's clock goes more than a hundred times as fast as the processor time that it takes
         while cpu_seconds(uart.process.pid) < before + 0.5:
             time.sleep(0.05)
-        assert link.stats().answered == answered + 1
+        # more than one where a busy computer was late and the request was repeated; after a reset it is the first
+        assert link.stats().answered > answered
 
 
 @CORES

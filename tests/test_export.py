@@ -9,21 +9,24 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signbit.codegen.commands.cli import main
 from signbit.codegen.ctext import check_prefix, string_literal
+from signbit.codegen.measure import Measured
 from signbit.codegen.package import package_files
 from signbit.codegen.plan import make_plan
 from signbit.codegen.publication import Publication
 from signbit.codegen.render import header_text
+from signbit.codegen.report import summary
 from signbit.codegen.verify import Comparison
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load, save
-from tools.networks.random import random_model
+from tools.networks.random import FRONT_ENDS, front_end_model, random_model
 
 GOLDEN = {"version1": 2, "version1_counts": 0}
 """Models in tests/fixtures, and how many test vectors their headers in tests/golden have."""
@@ -122,6 +125,48 @@ def test_inspect_prints_table_or_json(model_path, capsys):
     assert "0 dense" in text and "dense_rows" in text and "\x1b" not in text
     assert codegen("inspect", model_path, "--json") == 0
     assert json.loads(capsys.readouterr().out)["macs"] == 40 * 6 + 6 * 3
+
+
+SUMMARY = """\
+NAME, model HASH, target cortex-m4, optimized for speed
+flash # bytes: weights #, parameters #, tables #, code # (compiled, -O#)
+RAM # bytes of scratch
+stack at most # bytes
+MACs #
+work # instructions, predicted
+features # frames of # samples, # instructions more, # a frame, predicted; samples take # bytes, the input #
+stream # bytes of RAM for all of these; a hop takes # instructions, an answer # more, predicted
+"""
+
+
+def test_summary_has_every_line_and_its_parts_are_the_whole():
+    model = front_end_model(0, *FRONT_ENDS[0])
+    plan = make_plan(dataclasses.replace(model, decision=None), "m", "cortex-m4")
+    measured = Measured(9000, 321, ("-mthumb", "-O2", "-std=c99", "-ffreestanding"))
+    text = "\n".join(summary(plan, measured))
+    lines = text.replace(plan.model_hash[:8], "HASH").replace(plan.model_name, "NAME").splitlines()
+    figures = [
+        [int(number.replace(",", "")) for number in re.findall(r"\b\d[\d,]*\b", line.replace("cortex-m4", ""))]
+        for line in lines
+    ]
+    shape = [" ".join(re.sub(r"(?<![\w-])\d(?:[\d,]*\d)?|(?<=-O)\d", "#", line).split()) for line in lines]
+    assert shape == SUMMARY.splitlines()
+    whole, *parts = figures[1]
+    assert whole == sum(parts) == 9000 and parts[2] == plan.table_bytes
+    assert figures[2:5] == [[plan.scratch_bytes], [321], [plan.macs]]
+    frames, frame, instructions, a_frame, samples, inputs = figures[6]
+    assert (frames, frame) == (plan.front_end.frame_count, model.front_end.frame)
+    assert instructions == pytest.approx(frames * a_frame, abs=frames) and inputs == model.input_size
+    assert samples == 2 * np.prod(model.front_end.samples_shape)
+    assert figures[7][0] == plan.stream_bytes and figures[7][2] == figures[5][0]
+
+
+def test_kernels_of_the_table_are_one_under_the_other(repository, capsys):
+    assert codegen("inspect", repository / "models" / "digits-conv.npz", "--target", "cortex-m4") == 0
+    head, _, *rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert len(rows) > 2
+    for row in rows:
+        assert re.match(r"(m3|m4|c99)/", row[head.index("kernel") :]) and row[head.index("kernel") - 1] == " "
 
 
 def test_verify_says_equal_on_the_test_set(tmp_path, capsys):

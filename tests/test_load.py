@@ -150,6 +150,8 @@ def test_a_load_survives_a_line_that_damages(device, other, block):
         (lambda block: block[:200] + b"\xaa" + block[201:], ErrorCode.BAD_CRC),
         (lambda block: block[:50] + b"\xaa" + block[51:-4], ErrorCode.BAD_HASH),
         (lambda block: block[:8] + bytes(32) + block[40:], ErrorCode.OTHER_LAYOUT),
+        (lambda block: block[:8] + bytes([block[8] ^ 1]) + block[9:], ErrorCode.OTHER_LAYOUT),
+        (lambda block: block[:39] + bytes([block[39] ^ 1]) + block[40:], ErrorCode.OTHER_LAYOUT),
         (lambda block: b"SBW2" + block[4:], ErrorCode.NOT_A_MODEL),
         (lambda block: block[:135] + b"x" + block[136:], ErrorCode.NOT_A_MODEL),
         (lambda block: block[:136] + struct.pack("<I", 27) + block[140:], ErrorCode.NOT_A_MODEL),
@@ -175,6 +177,25 @@ def test_a_block_that_is_not_right_is_refused_in_its_own_words(device, block, ch
     assert computes(Link(device), device_model())
     Link(device).load(block)
     assert Link(device).info().loading.slot == 1
+
+
+def test_a_block_under_the_sum_of_another_is_refused(device, block):
+    """It is whole and of this layout, but not the one whose load began."""
+    link, other = Link(device), zlib.crc32(b"another")
+    link.request(Request.LOAD_BEGIN, struct.pack("<II", len(block), other))
+    for offset in range(0, len(block), CHUNK):
+        link.request(Request.LOAD_CHUNK, struct.pack("<I", offset) + block[offset : offset + CHUNK])
+    assert refusal(link, Request.LOAD_COMMIT, struct.pack("<I", other)) == ErrorCode.BAD_CRC
+    assert computes(link, device_model())
+
+
+def test_of_several_loads_the_last_is_in_use_after_a_reset(device):
+    models = [retrained(device_model(), seed) for seed in range(4)]
+    for count, model in enumerate(models, 1):
+        Link(device).load(block_of(model))
+        assert Link(device).info().loading.slot == 2 - count % 2
+    device.boot()
+    assert computes(Link(device), models[-1])
 
 
 def test_requests_out_of_turn_are_refused_in_their_own_words(device, block):

@@ -412,6 +412,36 @@ def test_what_a_program_prints_is_seen(repository, tmp_path):
     assert (done.stdout + done.stderr, done.returncode) == ("first\nsecond\n", 0)
 
 
+SLEEPS = """
+#include "core.h"
+#include "port.h"
+#include "ticks.h"
+#define ISER 0xE000E100u
+#define ISPR 0xE000E200u
+int main(void)
+{
+    static const uint32_t irqs[] = { 3, 32, 70 };
+    ticks_init();
+    for (uint32_t i = 0; i < 3u; i++) {
+        uint32_t word = 4u * (irqs[i] / 32u), bit = 1u << (irqs[i] % 32u);
+        ticks_t start = ticks_now();
+        REG32(ISPR + word) = bit;
+        core_sleep_until(irqs[i]);
+        if (ticks_since(&start) >= (uint64_t)1 << 20) { return 1; }
+        for (word = 0; word < 12u; word += 4u) {
+            if ((REG32(ISPR + word) | REG32(ISER + word)) != 0u) { return 2; }
+        }
+    }
+    return 0;
+}
+"""
+
+
+def test_an_interrupt_that_is_pending_ends_the_sleep_at_once_and_is_forgotten(repository, tmp_path):
+    """Of any number; SysTick would end it 16 million ticks later.  Nothing stays enabled or pending."""
+    assert exit_code(repository, tmp_path, "m33", SLEEPS, *EMULATED_TIME) == 0
+
+
 WRONG_BATCHES = {",arg=inputs": 10, ",arg=missing,arg=outputs": 11, ",arg=inputs,arg=no/outputs": 12}
 """Words of the command line, and the codes of firmware/src/batch.c."""
 

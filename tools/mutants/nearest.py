@@ -28,6 +28,7 @@ ON_MACHINES = {
         "test_start_up_sets_the_variables_whatever_ram_holds[m3]",
         "test_a_stack_overflow_ends_in_a_fault[m33]",
         "test_what_a_program_prints_is_seen",
+        "test_an_interrupt_that_is_pending_ends_the_sleep_at_once_and_is_forgotten",
         "test_a_batch_writes_all_or_ends_with_the_code_of_what_is_wrong",
     ),
     "tests/test_resilience.py": (

@@ -134,7 +134,8 @@ RAM # bytes of scratch
 stack at most # bytes
 MACs #
 work # instructions, predicted
-features # frames of # samples, kernel m4/points, # instructions more, # a frame, predicted; samples take # bytes, the input #
+features # frames of # samples, kernel m4/points, # instructions more, # a frame, predicted; \
+samples take # bytes, the input #
 stream # bytes of RAM for all of these; a hop takes # instructions, an answer # more, predicted
 """
 

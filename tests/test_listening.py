@@ -1,6 +1,7 @@
 """A device that listens: samples hop by hop, words, lost and repeated requests, a sensor of its own; and QEMU."""
 
 import contextlib
+import ctypes
 import dataclasses
 import json
 import struct
@@ -38,10 +39,12 @@ STREAMS = [number for number, (name, *_) in enumerate(FRONT_ENDS) if not name.st
 SENSOR = """
 #include "sensor.h"
 static uint32_t at, channels_of_a_row;
+int sensor_runs = 0;
 uint32_t sensor_start(uint32_t rate_hz, uint32_t channels)
 {
     at = 0;
     channels_of_a_row = channels;
+    sensor_runs = 1;
     return rate_hz == 16000u;
 }
 uint32_t sensor_read(int16_t *values, uint32_t most)
@@ -55,6 +58,7 @@ uint32_t sensor_read(int16_t *values, uint32_t most)
 }
 void sensor_stop(void)
 {
+    sensor_runs = 0;
 }
 """
 
@@ -151,6 +155,8 @@ def test_its_own_sensor_gives_the_words(listening):
             host.idle()
         late = list(listener.words())
         assert len(late) == 8 and listener.lost > 0
+        assert ctypes.c_int.in_dll(library, "sensor_runs").value == 1
+    assert ctypes.c_int.in_dll(library, "sensor_runs").value == 0
     with pytest.raises(DeviceError, match="not listening"):
         link.word(0)
 

@@ -67,6 +67,12 @@ def test_help_says_what_a_command_and_each_of_its_options_do(name, capsys, monke
             assert (line, undescribed(own)) == (line, [])
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "firmware"])
+def test_help_says_whether_a_file_or_a_folder_is_written(name, capsys):
+    written = re.findall(r"(?<![\w-])(?:-o|--out|--report|--sbom) ([\w-]+)", help_of(capsys, signbit, name))
+    assert set(written) <= {"FILE", "FOLDER"}
+
+
 @pytest.mark.parametrize(
     "text, missing",
     [

@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from signbit.codegen import emulated_core, program
+from signbit.codegen import bare_metal, emulated_core, program
 from signbit.codegen import verify as comparison
 from signbit.codegen.commands.cli import main as codegen
 from signbit.codegen.emulated_core import CORES, EmulatedCore, Execution, missing
 from signbit.codegen.kernels.targets import ARM, TARGETS
 from signbit.codegen.plan import make_plan
+from signbit.codegen.process import output_of
 from signbit.codegen.program import write_program
 from signbit.codegen.verify import compare_all, edge_samples, verify, verify_input, verify_stream
 from signbit.emulate import machines
@@ -135,6 +136,21 @@ def run_c(folder, text, target=M3):
     execution = Execution(elf, target, b"")
     execution.go_on()
     return execution
+
+
+def test_the_stack_is_as_large_as_was_said_and_aligned_for_calls(tmp_path):
+    """To 8 bytes at its end, as the procedure call standard asks; all of it is there."""
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
+    EmulatedCore(M3).build(tmp_path / "main.c", tmp_path / "own.elf", "-O1")
+    sizes = {"own.elf": emulated_core.STACK_BYTES}
+    if not machines.missing(["m3"]):
+        machines.build(machines.MACHINES["m3"], [tmp_path / "main.c"], tmp_path / "qemu.elf", *M3.flags)
+        sizes["qemu.elf"] = bare_metal.STACK_BYTES
+    for name, stack_bytes in sizes.items():
+        symbols = output_of(["nm", tmp_path / name])
+        place = {symbol: int(at, 16) for at, symbol in re.findall(r"^(\w+) \w (stack_\w+)$", symbols, re.MULTILINE)}
+        assert place["stack_top"] - place["stack_limit"] == stack_bytes
+        assert place["stack_top"] % 8 == place["stack_limit"] % 8 == 0
 
 
 FILL = "for (int i = 0; i < 9000; i++) { a[i] = 1; }"

@@ -152,3 +152,19 @@ def test_the_ticks_of_each_layer_are_its_own(tmp_path):
         whole, parts = link.infer(x).ticks, [layer.ticks for layer in link.profile(x)]
     assert len(parts) == 3 and parts[0] > parts[1] > parts[2] > 0
     assert sum(parts) == pytest.approx(whole, rel=0.1)
+
+
+def test_it_sleeps_while_nothing_comes(tmp_path):
+    """In the time in which a program that hangs takes 0.3 s of this computer's processors."""
+    elf = build_stub(tmp_path, MACHINES["m3"], HURT)
+    with EmulatedUart(MACHINES["m3"], elf) as uart:
+        hurt(uart, HANG)
+        begin, before = time.monotonic(), cpu_seconds(uart.process.pid)
+        while cpu_seconds(uart.process.pid) < before + 0.3:
+            time.sleep(0.02)
+        seconds = time.monotonic() - begin
+    with EmulatedUart(MACHINES["m3"], elf) as uart:
+        link_to(uart).info()
+        before = cpu_seconds(uart.process.pid)
+        time.sleep(seconds)
+        assert cpu_seconds(uart.process.pid) - before < 0.1

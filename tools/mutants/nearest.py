@@ -36,6 +36,7 @@ ON_MACHINES = {
         "test_a_failed_self_test_is_told_at_once[m3]",
         "test_the_watchdog_ends_a_hang[m3]",
         "test_the_ticks_of_each_layer_are_its_own",
+        "test_it_sleeps_while_nothing_comes",
     ),
 }
 SOURCES_ON_MACHINES = (*CORTEX_M_SOURCES, "batch.c", "device.c", "main.c")

@@ -413,6 +413,20 @@ def test_measured_flash_and_stack_hold_the_front_end(core):
     assert found.stack_bytes > bare.stack_bytes
 
 
+@pytest.mark.parametrize("core", ["m0", "m4"])
+def test_predicted_instructions_are_those_of_the_core(core):
+    """Of long and short frames, several channels, spectra and statistics: each loop runs as often as was counted."""
+    if emulated.missing([core]):
+        pytest.skip(emulated.missing([core]))
+    models = [front_end_model(number, *FRONT_ENDS[number]) for number in (0, 1, 5, 6)]
+    plans = plans_for(models, target=f"cortex-{core}")
+    inputs = [edge_samples(model)[-2:-1] for model in models]
+    counts = iter(emulated.run(plans, inputs, core, count=True).instructions)
+    for plan in plans:
+        counted, *_ = [next(counts) for _ in ("front end", *plan.layers, "rest")]
+        assert plan.front_end.instructions == pytest.approx(counted, rel=0.03), plan.prefix
+
+
 def test_flash_of_the_front_end_counts_against_the_limit():
     model = front_end_model(0, *FRONT_ENDS[0])
     for target in ("portable", "cortex-m0"):

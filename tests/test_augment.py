@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from signbit.qmodel.errors import SignbitError
+from signbit.trainer.exact import noise
 from signbit.trainer.learning.augment import AUGMENTATIONS, Augmenter, add_noise, flip
 from signbit.trainer.learning.run import run
 from signbit.trainer.learning.settings import default_settings
@@ -120,6 +121,38 @@ def test_warps_move_as_far_as_they_say(rng, name):
         bends = np.array([augmenter._smooth() for _ in range(200)])
         assert bends.std() == pytest.approx(1, abs=0.25) and abs(bends.mean()) < 0.1
     assert np.abs(middle).std() > 0.1
+
+
+DRAWN = ("shift_y", "shift_x", "turn", "shear", "scale_y", "scale_x")
+STRENGTHS = {
+    # parts of the side, degrees, columns a row, parts of the size, parts of the side
+    "shift": (1 / 28, 0, 0, 0, 0),
+    "crop": (1 / 8, 0, 0, 0, 0),
+    "affine": (1 / 14, 10, 0.15, 0.1, 0),
+    "elastic": (1 / 14, 10, 0.15, 0.1, 1 / 80),
+}
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_each_kind_of_warp_has_its_largest_strengths(rng, monkeypatch, name):
+    """One number drawn is at its end, all others 0: where the pixels of a 21x21 image then come from, by geometry."""
+    shift, degrees, shear, scale, bend = STRENGTHS[name]
+    augmenter = Augmenter((21, 21, 1), name, 1.0, rng)
+    y, x = np.mgrid[-10:11, -10:11]
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    expected = {
+        "shift_y": (y + 21 * shift, x),
+        "shift_x": (y, x + 21 * shift),
+        "turn": (cos * y - sin * x, sin * y + cos * x),
+        "shear": (y, x + shear * y),
+        "scale_y": (y * (1 + scale), x),
+        "scale_x": (y, x * (1 + scale)),
+        "bend": (y + 21 * bend, x + 21 * bend),
+    }
+    for drawn, places in expected.items():
+        monkeypatch.setattr(noise, "uniform", lambda *_, drawn=drawn: np.array([1.0 * (n == drawn) for n in DRAWN]))
+        monkeypatch.setattr(augmenter, "_smooth", lambda drawn=drawn: np.full((21, 21), 1.0 * (drawn == "bend")))
+        np.testing.assert_allclose(augmenter._random_places(), np.add(places, 10), atol=0.01, err_msg=drawn)
 
 
 def test_augmentation_is_for_images():

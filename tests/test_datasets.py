@@ -8,6 +8,7 @@ import pytest
 
 from signbit.qmodel.data import mnist as mnist_files
 from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.readers.idx import read_idx
 from signbit.qmodel.errors import SignbitError
 from tests.own_files import idx
 
@@ -138,3 +139,13 @@ def test_download_fills_the_cache_and_is_checked(cache, folder, monkeypatch):
 def test_unknown_data_set_is_refused():
     with pytest.raises(SignbitError, match="'cats' is unknown; there are digits, mnist"):
         load_dataset("cats")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1 << 30, "shorter than its header says"), ((1 << 30) + 1, "more than 10")]
+)
+def test_an_idx_file_has_at_most_one_gibibyte(tmp_path, size, words):
+    path = tmp_path / "labels"
+    path.write_bytes(bytes((0, 0, 8, 1)) + size.to_bytes(4, "big") + b"few")
+    with pytest.raises(SignbitError, match=words):
+        read_idx(path, axes=1)

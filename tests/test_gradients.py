@@ -168,6 +168,13 @@ def test_straight_through_rounding(rng):
     assert (unrounded != 0).any() and (unrounded == 0).any()
 
 
+def test_quantized_relu_passes_gradients_by_the_values_of_its_last_pass():
+    layer, dy = QuantizedRelu(15), np.ones((2, 3))
+    for z, passed in ((1.0, layer.gain), (100.0, 0), (-1.0, 0), (1.0, layer.gain)):
+        layer.forward(np.full((2, 3), z), Mode.TRAIN)
+        np.testing.assert_array_equal(layer.backward(dy), np.full((2, 3), passed))
+
+
 def test_quantized_relu_gives_whole_numbers_in_range(rng):
     q = QuantizedRelu(127).forward(rng.normal(size=(50, 50)).astype(np.float32) * 5, Mode.TRAIN)
     assert q.dtype == np.float32

@@ -131,6 +131,14 @@ def test_folds_where_there_are_none_are_refused(trainer, tmp_path):
     assert "--fold means nothing for the data set mnist" in trainer("--data", "mnist", "--fold", "1")[2]
 
 
+def test_a_class_of_few_samples_in_groups_is_the_groups_matter(parts):
+    rows = "".join(f"{n // 4},{n % 7},{'c' if n < 4 else 'ab'[n % 2]}\n" for n in range(120))
+    with pytest.raises(
+        SignbitError, match=r"class 'c' has no samples in the .* part; add samples of it, in more groups"
+    ):
+        load_dataset(str(parts("g,x,c\n" + rows)), options=LoadingOptions(group_column="g"))
+
+
 def test_groups_stay_together():
     rng = np.random.default_rng(0)
     groups, classes = rng.integers(0, 25, 800), rng.integers(0, 3, 800)

@@ -14,6 +14,7 @@ from signbit.qmodel.command import run_command
 from signbit.qmodel.data import counts, reading
 from signbit.qmodel.data import own as own_data
 from signbit.qmodel.data.named import load_dataset
+from signbit.qmodel.data.readers import image_folder
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.data.readers.samples import Samples
 from signbit.qmodel.errors import SignbitError
@@ -84,7 +85,7 @@ BAD_CSV = {
     "text in numbers": ("a,b\n1,x\nhello,y\n", {}, "row 3, column 'a': 'hello' is not a number"),
     "decimal comma": ('a,b\n"1,5",x\n', {}, "row 2, column 'a': '1,5' is not a number"),
     "missing label": ("a,b\n1,x\n2,\n", {}, "row 3, column 'b': the value is missing"),
-    "missing group": ("a,g,b\n1,p,x\n2,,y\n", {"group_column": "g"}, "row 3, column 'g': the value is missing"),
+    "missing group": ("a,g,b\n1,p,x\n2,,y\n", {"group_column": "g"}, "row 3, column 'g': the value is missing; fill"),
     "unknown label column": (
         "a,b\n1,x\n",
         {"label_column": "c"},
@@ -311,9 +312,15 @@ def test_no_image_is_left_out_without_a_word(photos):
     assert len(samples.values) == 25 and samples.notes == ("left out 1 file: 1 .txt",)
 
 
-def test_bad_images_are_refused_by_name(photos):
+def test_bad_images_are_refused_by_name(photos, monkeypatch):
     from PIL import Image
 
+    with monkeypatch.context() as patch:
+        patch.setattr(image_folder, "PIXELS_MAX", 48)
+        assert len(read(photos).values) > 0
+        patch.setattr(image_folder, "PIXELS_MAX", 47)
+        with pytest.raises(SignbitError, match=r"0\.png: has more than 47 pixels; make it smaller"):
+            read(photos)
     Image.new("RGB", (9, 9)).save(photos / "dog" / "x.png")
     with pytest.raises(SignbitError, match=r"dog/x.png: is 9x9, but the first image is 6x8; .* --resize 6x8"):
         read(photos)

@@ -182,12 +182,12 @@ def test_an_epoch_s_loss_is_the_mean_of_its_batches(digits, monkeypatch):
 
 def test_integers_that_weights_go_on_learning_with_have_room_for_any_weights(digits):
     """A wide layer, whose accumulators could leave int32 with other weights."""
-    network = build_mlp((64, 600, 10), "deterministic", np.random.default_rng(0))
+    network = build_mlp((64, 2000, 10), "deterministic", np.random.default_rng(0))
     settings = default_settings(epochs=2, frozen_epochs=1, batch_size=100)
     training = Training(network, few(digits), settings, np.random.default_rng(0))
     training.run()
     integers = training.frozen.blocks[1].activation.folded.integers
-    reach = 600 * 127 * np.abs(integers.multiplier.astype(np.int64)) + np.abs(integers.bias.astype(np.int64))
+    reach = 2000 * 127 * np.abs(integers.multiplier.astype(np.int64)) + np.abs(integers.bias.astype(np.int64))
     assert reach.max() <= INT32_MAX
 
 

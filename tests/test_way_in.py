@@ -139,6 +139,53 @@ def test_a_file_as_it_was_published_gives_a_verified_header(name, parts, trainer
     assert captured.out.count("C == Python") == 3 and captured.err == ""
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_as_it_was_published_has_its_classes_and_parts(name, parts):
+    content, words, labels = FILES[name]
+    options = {flag.strip("-").replace("-", "_"): word for flag, word in zip(words[::2], words[1::2], strict=True)}
+    data = own.load_own(parts(content, name), LoadingOptions(**options))
+    assert data.labels == labels
+    assert data.split_rule.startswith("the data set's own test" if name == "split.csv" else "stratified")
+
+
+BEFORE_0_AND_1 = {
+    "another number": lambda n: f"{n % 2},{2 if n == 7 else (n + 1) % 2},{n % 3 % 2}",
+    "two at a time": lambda n: f"{n % 2},{(n + 1) % 2},{n % 3 % 2}",
+    "none in some rows": lambda n: f"0,0,{n % 2}",
+}
+
+
+@pytest.mark.parametrize("case", BEFORE_0_AND_1)
+def test_numbers_before_a_label_of_0_and_1_are_no_classes(parts, case):
+    """They would be, if one column in each row were 1."""
+    samples = read(parts("x,y,c\n" + "".join(f"{BEFORE_0_AND_1[case](n)}\n" for n in range(60))), LoadingOptions())
+    assert (samples.columns, samples.labels) == (("x", "y"), ("0", "1"))
+
+
+def test_words_of_a_split_column_name_the_parts(parts):
+    words = ("train", "training", "validation", "val", "valid", "dev", "test", "testing")
+    content = "x,c,split\n" + "".join(f"{n},{'ab'[n // 8 % 2]},{words[n % 8]}\n" for n in range(64))
+    assert read(parts(content), LoadingOptions()).part[:8].tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(9, ("when", "x")), (10, ("x",))])
+def test_texts_that_differ_in_ten_rows_are_no_feature(parts, rows, columns):
+    content = "when,x,c\n" + "".join(f"t{n},{n % 4},{'ab'[n % 2]}\n" for n in range(rows))
+    if len(columns) == 2:
+        with pytest.raises(SignbitError, match="column 'when': 't0' is not a number"):
+            own.load_own(parts(content), LoadingOptions())
+    else:
+        assert read(parts(content), LoadingOptions()).columns == columns
+
+
+def test_a_column_without_values_is_left_out_unless_it_is_wanted(parts):
+    content = "x,nothing,c\n" + "".join(f"{n % 4},,{'ab'[n % 2]}\n" for n in range(30))
+    samples = read(parts(content), LoadingOptions())
+    assert samples.columns == ("x",) and "column 'nothing': no value in any row" in " ".join(samples.notes)
+    with pytest.raises(SignbitError, match="column 'nothing': the value is missing"):
+        read(parts(content), LoadingOptions(use_columns=("nothing",)))
+
+
 def test_every_guess_is_said(parts, trainer, tmp_path):
     def notes(content, name="parts.csv", *options):
         code, _, err = trainer("--data", parts(content, name), "--epochs", "1", "--hidden", "2", "--quiet", *options)

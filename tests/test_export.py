@@ -21,7 +21,7 @@ from signbit.codegen.package import package_files
 from signbit.codegen.plan import make_plan
 from signbit.codegen.publication import Publication
 from signbit.codegen.render import header_text
-from signbit.codegen.report import summary
+from signbit.codegen.report import as_dict, summary
 from signbit.codegen.verify import Comparison
 from signbit.qmodel.command import run_command
 from signbit.qmodel.errors import SignbitError
@@ -160,6 +160,10 @@ def test_summary_has_every_line_and_its_parts_are_the_whole():
     assert instructions == pytest.approx(frames * a_frame, abs=frames) and inputs == model.input_size
     assert samples == 2 * np.prod(model.front_end.samples_shape)
     assert figures[7][0] == plan.stream_bytes and figures[7][2] == figures[5][0]
+    report = as_dict(plan, measured)
+    assert (report["flash_bytes"], report["stack_bytes"]) == (9000, 321)
+    assert (report["front_end"]["stream_bytes"], report["front_end"]["samples_bytes"]) == (figures[7][0], samples)
+    assert as_dict(make_plan(front_end_model(5, *FRONT_ENDS[5])))["front_end"]["stream_bytes"] is None
 
 
 def test_kernels_of_the_table_are_one_under_the_other(repository, capsys):

@@ -142,12 +142,15 @@ def test_every_kind_of_test_is_asked_before_its_second_case():
     assert nearest.by_turns(tests) == ["a.py::f[1]", "b.py::g", "b.py::h[1]", "a.py::f[2]", "b.py::h[2]", "a.py::f[3]"]
 
 
-def test_the_tests_of_the_firmware_s_start_are_there(repository):
+def test_the_tests_of_every_kind_of_file_are_there(repository):
     for test in nearest.firmware_tests("firmware/src/startup.c"):
         file, name, core = re.fullmatch(r"(\S+)::(\w+)(?:\[(m\d+)\])?", test).groups()
         assert f"def {name}(" in (repository / file).read_text() and core in {None, *MACHINES}
     assert f"def {nearest.ENTRY_TEST}(" in (repository / "tests" / "test_verbs.py").read_text()
     assert nearest.entry_tests("codegen/__main__.py") and not nearest.entry_tests("codegen/plan.py")
+    for test in nearest.header_tests("codegen/templates/model.h.j2"):
+        file, name = re.fullmatch(r"(\S+)::(\w+)(?:\[\w+\])?", test).groups()
+        assert f"def {name}(" in (repository / file).read_text()
     assert nearest.firmware_tests("firmware/src/protocol.c") == nearest.firmware_tests("codegen/plan.py") == []
 
 

@@ -20,6 +20,13 @@ CLOCK_S = 0.01
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
+HEADER_TESTS = (
+    "tests/test_input_quantization.py::test_verify_compares_networks_of_one_bit_inputs",
+    "tests/test_export.py::test_header_says_what_to_feed",
+    "tests/test_package.py::test_examples_answer_as_python_does[stream]",
+    "tests/test_package.py::test_examples_answer_as_python_does[decisions]",
+    "tests/test_package.py::test_examples_answer_as_python_does[rejecting]",
+)
 ENTRY_TEST = "test_a_program_runs_when_it_is_named_and_takes_one_thread_unless_told"
 ON_MACHINES = {
     "tests/test_emulated.py": (
@@ -67,6 +74,11 @@ def kernel_tests(file: str) -> list[str]:
     ]
 
 
+def header_tests(file: str) -> list[str]:
+    """Headers of several kinds, compiled and run: hundreds of faster tests have part of a header."""
+    return list(HEADER_TESTS) if file.startswith(("codegen/templates/", "codegen/inputs.py")) else []
+
+
 def entry_tests(file: str) -> list[str]:
     """What is run as a program of its own runs no line in the process of the tests."""
     package, _, name = file.partition("/")
@@ -77,6 +89,9 @@ def firmware_tests(file: str) -> list[str]:
     """Small programs, which show what a core does from its reset on; most are in files of slow tests."""
     is_asked = file.startswith("firmware/src/") and Path(file).name in SOURCES_ON_MACHINES
     return [f"{path}::{name}" for path, names in ON_MACHINES.items() for name in names if is_asked]
+
+
+OF_KINDS = (kernel_tests, header_tests, firmware_tests, entry_tests)
 
 
 class Nearest:
@@ -106,7 +121,7 @@ class Nearest:
             if self.seconds[name] <= left:
                 chosen.append(name)
                 left -= self.seconds[name]
-        return chosen + kernel_tests(mutant.file) + firmware_tests(mutant.file) + entry_tests(mutant.file)
+        return chosen + [test for of_kind in OF_KINDS for test in of_kind(mutant.file)]
 
     def _running(self, mutant: Mutant) -> dict[str, float]:
         """By test how much of what it runs is in the file: of its line, or if no test runs that, of the file."""

@@ -177,7 +177,6 @@ LONG_LINES = {
 }
 
 
-@pytest.mark.parametrize("line", LONG_LINES, ids=[line.partition(" ")[0] for line in LONG_LINES])
-def test_long_line_is_full_before_it_is_broken(line):
+def test_long_lines_are_full_before_they_are_broken():
     """Between terms rather than within a call, at the right end, and after the bracket of a call or list of its own."""
-    assert layout.arrange(line).splitlines() == LONG_LINES[line]
+    assert {line: layout.arrange(line).splitlines() for line in LONG_LINES} == LONG_LINES

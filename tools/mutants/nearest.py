@@ -20,12 +20,14 @@ CLOCK_S = 0.01
 ON_CORE, AS_PLAIN_C = "test_kernel_agrees_on_its_core", "test_plain_c_of_the_kernel_agrees"
 KERNELS_MAX = 2
 """Whose tests are asked about what kernels share."""
+WRITE_HEADERS = ("codegen/templates/", "codegen/inputs.py", "codegen/render.py")
 HEADER_TESTS = (
     "tests/test_input_quantization.py::test_verify_compares_networks_of_one_bit_inputs",
     "tests/test_export.py::test_header_says_what_to_feed",
     "tests/test_package.py::test_examples_answer_as_python_does[stream]",
     "tests/test_package.py::test_examples_answer_as_python_does[decisions]",
     "tests/test_package.py::test_examples_answer_as_python_does[rejecting]",
+    "tests/test_package.py::test_every_package_says_who_and_what_it_is[zephyr]",
 )
 ENTRY_TEST = "test_a_program_runs_when_it_is_named_and_takes_one_thread_unless_told"
 ON_MACHINES = {
@@ -76,7 +78,9 @@ def kernel_tests(file: str) -> list[str]:
 
 def header_tests(file: str) -> list[str]:
     """Headers of several kinds, compiled and run: hundreds of faster tests have part of a header."""
-    return list(HEADER_TESTS) if file.startswith(("codegen/templates/", "codegen/inputs.py")) else []
+    return (
+        list(HEADER_TESTS) if file.startswith(("codegen/templates/", "codegen/inputs.py", "codegen/render.py")) else []
+    )
 
 
 def entry_tests(file: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.layers import AveragePool, DepthwiseConv2D
 from signbit.trainer.command import cli
+from signbit.trainer.command.keeper import Keeper
 from signbit.trainer.command.run_folder import RunFolder
 from signbit.trainer.learning.evaluate import evaluate
 from signbit.trainer.learning.settings import default_settings
@@ -125,6 +127,18 @@ def test_notes_on_many_columns_are_few_lines(capsys):
     assert len(lines) == cli.LSB_SHOWN + 1 and "36 more columns have an lsb that was chosen likewise" in lines[-1]
 
 
+def test_a_disk_that_is_full_ends_a_run_only_when_it_is_stopped(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", "run")
+
+    monkeypatch.setattr(Keeper, "_write", full)
+    training = SimpleNamespace(state=SimpleNamespace(epochs=[]))
+    Keeper(None, None, lambda: None)(training)
+    assert "run: No space left on device; training goes on without" in capsys.readouterr().err
+    with pytest.raises(OSError, match="No space left"):
+        Keeper(None, None, lambda: 2)(training)
+
+
 # --- look
 
 
@@ -219,6 +233,8 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(SignbitError, match="no C compiler was found; install one"):
         host.find_compiler()
+    monkeypatch.setattr(host, "has_zig", lambda: True)
+    assert host.find_compiler() == host.ZIG and wasm.find_compiler() == wasm.ZIG
 
 
 def test_platformio_that_is_missing_is_named(monkeypatch):
@@ -298,6 +314,14 @@ def test_ports_without_a_board_are_one_line(monkeypatch, capsys):
     monkeypatch.setattr(device, "candidates", list)
     assert device.list_ports(SimpleNamespace()) == 0
     assert capsys.readouterr().out == "no board was found; qemu:m0 to qemu:m55 are emulated ones\n"
+
+
+def test_firmware_without_test_vectors_is_named(monkeypatch):
+    monkeypatch.setattr(device, "open_port", nullcontext)
+    result = SimpleNamespace(vectors=0, failed=0)
+    monkeypatch.setattr(device, "_link", lambda stream, options: SimpleNamespace(self_test=lambda: result))
+    with pytest.raises(SignbitError, match="this firmware was built without test vectors"):
+        device.self_test(SimpleNamespace(port="here"))
 
 
 @pytest.mark.parametrize("header", [b"P5 3 3\n15\n123456789", b"P5\n3 3\n"])

@@ -65,6 +65,18 @@ def test_table_larger_than_is_read_is_refused(parts, monkeypatch, limit, value, 
         loaded(parts(csv_text()))
 
 
+@pytest.mark.parametrize(("columns", "words"), [((), "t: is empty"), (("a", "b", "a"), "two columns are named 'a'")])
+def test_columns_have_names_of_their_own(columns, words):
+    with pytest.raises(SignbitError, match=words):
+        table._check_names(table.Source("t", columns, iter(())))
+
+
+def test_inputs_larger_than_any_model_takes_are_refused(parts, monkeypatch):
+    monkeypatch.setattr("signbit.qmodel.data.inputs.INPUT_SIZE_MAX", 1)
+    with pytest.raises(SignbitError, match="have more than 1 values"):
+        loaded(parts(csv_text()))
+
+
 def test_first_row_of_numbers_must_count_the_rows(parts):
     """As some known tables have it: rows, features and the names of the classes."""
     rows = "".join(f"{number},{number % 7},{number % 2}\n" for number in range(30))

@@ -1,21 +1,24 @@
 """What a model that was built, and not read from a file, is refused for: its layers, arrays and numbers."""
 
 import dataclasses
+import io
+import zipfile
 
 import numpy as np
 import pytest
 
 from signbit.qmodel import file
 from signbit.qmodel.activations import Logits, Sign
+from signbit.qmodel.archive import plain_arrays
 from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.input_quantization import Affine
+from signbit.qmodel.input_quantization import Affine, Thermometer
 from signbit.qmodel.layers import AveragePool, Conv2D, Dense, DepthwiseConv2D
 from signbit.qmodel.merge import Add
 from signbit.qmodel.value import Encoding, Value
 from signbit.qmodel.window import sides
-from tests.test_model_file import graph_model, header_change, layer_change, rewrite
-from tools.networks.random import FRONT_ENDS, front_end_model, random_model
+from tests.test_model_file import graph_model, header_change, layer_change, npy, rewrite
+from tools.networks.random import FRONT_ENDS, front_end_model, random_model, with_counts
 
 
 def value(*shape: int) -> Value:
@@ -143,6 +146,27 @@ def test_header_that_asks_for_more_data_than_any_model_has_is_refused(monkeypatc
     monkeypatch.setattr(file, "WORDS_MAX", 10)
     with pytest.raises(SignbitError, match="asks for more data than any model has"):
         file.from_bytes(data)
+
+
+def test_header_that_is_a_list_is_refused():
+    header = npy(np.frombuffer(b"[1, 2]", np.uint8))
+    with pytest.raises(SignbitError, match=r"not a .* \(its header says otherwise\)"):
+        file.from_bytes(rewrite(file.to_bytes(changed()), replace={"header.npy": header}))
+
+
+def test_arrays_of_one_name_are_refused():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in ("x", "x.npy"):
+            archive.writestr(name, npy(np.arange(3)))
+    with pytest.raises(SignbitError, match="has an entry twice"):
+        plain_arrays(data.getvalue(), 1000)
+
+
+def test_a_shift_of_bits_is_refused():
+    model = with_counts(changed(), 0, Thermometer)
+    with pytest.raises(SignbitError, match="input_shift is for 8-bit inputs"):
+        dataclasses.replace(model, input_shift=1).validate()
 
 
 def test_multipliers_that_are_no_list_are_refused():

@@ -271,9 +271,13 @@ def test_a_sensor_is_asked_every_twentieth_of_a_second_until_the_end(monkeypatch
     monkeypatch.setattr(line_listening, "POLL_S", 0.25)
     monkeypatch.setattr(line_listening.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(line_listening.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
-    link = SimpleNamespace(
-        listen=lambda *_: None, word=lambda number: asked.append(clock.now) or WordsAnswer(number, 0)
-    )
+
+    def word(number):
+        asked.append(clock.now)
+        assert len(asked) < 9, "no time passes between two questions"
+        return WordsAnswer(number, 0)
+
+    link = SimpleNamespace(listen=lambda *_: None, word=word)
     assert list(Listener(link, Source.SENSOR).watch(1.0)) == []
     assert asked == [100.0, 100.25, 100.5, 100.75]
 

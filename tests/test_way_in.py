@@ -762,8 +762,8 @@ def test_windows_that_share_rows_share_memory(tmp_path):
     assert peak("windows") - peak("rows") < 0.2 * 20_000_000
 
 
-def test_many_columns_take_little_time(parts, trainer, benchmark_time=5):
-    """On an idle computer about a second; twenty times that where the time grows with the square."""
+def test_many_columns_take_little_time(parts, trainer, benchmark_time=10):
+    """On an idle computer about a second, six when measured on a busy one; twenty where it grows with the square."""
     import time
 
     columns = 32_768

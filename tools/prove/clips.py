@@ -28,7 +28,7 @@ CLIPS_A_PROGRAM = 10
 SPREAD = 997
 """From one clip to the next in the list of files, which is sorted by words."""
 PLANTED = {
-    "a window that is half as high": ("32768 - ", "16384 - "),
+    "a window that is half as high": ("((32768 + ", "((16384 + "),
     "a level of another frame": ("stream->input + stream->filled", "stream->input"),
 }
 

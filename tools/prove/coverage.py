@@ -31,6 +31,9 @@ EXPLAINED = {
     "c99/depthwise_taps_row, 'if (y >= N && y < N && z >= N && z < N) {' 1: ways 1, 3 not taken": (
         "row by row, rows of padding are copied beside the others, so that no row is outside"
     ),
+    "rv32/conv_vectors, 'pair_sumsN(line + group, N, N, N, table);' 1: not run": (
+        "several tables of one input each are the cheapest only where no row of the image is seen, and none is made"
+    ),
 }
 """Ways that no model's branch can go in code that has them for other models, and why."""
 
@@ -43,7 +46,7 @@ def firmware() -> Outcome:
 
 
 def headers() -> Outcome:
-    coverage = header_coverage.covered()
+    coverage = header_coverage.covered(EXPLAINED)
     gone = (f"headers, {way}: taken after all" for way in EXPLAINED.keys() - set(coverage.missed()))
     return _outcome("headers", coverage, gone)
 

@@ -78,9 +78,7 @@ def kernel_tests(file: str) -> list[str]:
 
 def header_tests(file: str) -> list[str]:
     """Headers of several kinds, compiled and run: hundreds of faster tests have part of a header."""
-    return (
-        list(HEADER_TESTS) if file.startswith(("codegen/templates/", "codegen/inputs.py", "codegen/render.py")) else []
-    )
+    return list(HEADER_TESTS) if file.startswith(WRITE_HEADERS) else []
 
 
 def entry_tests(file: str) -> list[str]:

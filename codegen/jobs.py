@@ -1,15 +1,28 @@
 """A model's layers as jobs for kernels: what each reads and writes, and the memory that is taken while it runs.
 
-Values of at most 15 may be `packed`, two a byte: they are named by their numbers.
+Values of at most 15 may be `packed`, two a byte, and rows of others may be `made` as they are read: values are named by
+their numbers.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from signbit.codegen.arena import Buffer, in_use
-from signbit.codegen.kernels.base import Job, Source
+from signbit.codegen.kernels.base import Job, Kernel, Maker, Source
 from signbit.qmodel.layers import Windowed
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.value import NIBBLE_MAX, Encoding, Value
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a value's rows are made: by `kernel`, `rows` at once."""
+
+    kernel: Kernel
+    rows: int
+
+
+NONE_MADE: Mapping[int, Made] = {}
 
 
 def jobs_of(
@@ -18,9 +31,10 @@ def jobs_of(
     optimize: str,
     is_swappable: bool = False,
     packed: frozenset[int] = frozenset(),
+    made: Mapping[int, Made] = NONE_MADE,
 ) -> list[Job]:
     """The model's layers, each in its place; images of one column lie on their side."""
-    taken = list(held_values(model, packed).values())
+    taken = list(held_values(model, packed, made).values())
     values = _laid_out(model, packed)
     jobs = []
     for index, layer in enumerate(model.layers):
@@ -29,25 +43,49 @@ def jobs_of(
                 values[source],
                 shift=0 if source else model.input_shift,
                 from_caller=source == 0 and model.values[0].encoding is Encoding.UINT8,
+                maker=Maker(jobs[source - 1], made[source].kernel) if source in made else None,
             )
             for source in model.graph.sources[index]
         )
         job = Job(layer, sources, values[index + 1], in_use(taken, index), target, optimize, is_swappable)
+        job = replace(job, rows_at_once=made[index + 1].rows) if index + 1 in made else job
         jobs.append(_on_its_side(job) if _is_column(job) else job)
     return jobs
 
 
-def held_values(model: QuantizedModel, packed: frozenset[int] = frozenset()) -> dict[int, Buffer]:
-    """The values that live in the arena, each until its last reader has run.
+def held_values(
+    model: QuantizedModel, packed: frozenset[int] = frozenset(), made: Mapping[int, Made] = NONE_MADE
+) -> dict[int, Buffer]:
+    """The values that live in the arena, each until its last reader has run, or the reader of the rows made from it.
 
     One-bit inputs are among them, as a copy: a caller's bytes may have any alignment.
     """
     first = 0 if model.values[0].encoding is Encoding.BIT else 1
-    values = _laid_out(model, packed)
+    values, last = _laid_out(model, packed), list(model.graph.last_readers)
+    for number in made:
+        (source,) = model.graph.sources[number - 1]
+        last[source] = max(last[source], number)
     return {
-        number: Buffer(values[number].size_bytes, max(number - 1, 0), model.graph.last_readers[number])
+        number: Buffer(values[number].size_bytes, max(number - 1, 0), last[number])
         for number in range(first, len(values))
+        if number not in made
     }
+
+
+def readable_by_row(model: QuantizedModel) -> list[int]:
+    """Values whose rows could be made as they are read: images, each from one value and for the next layer alone."""
+    graph = model.graph
+    return [
+        number
+        for number, value in enumerate(model.values[:-1])
+        if number > 0
+        and value.encoding is Encoding.UINT8
+        and len(value.shape) == 3
+        and min(value.shape[:2]) > 1
+        and len(graph.sources[number - 1]) == 1
+        and graph.sources[number] == (number,)
+        and graph.last_readers[number] == number
+    ]
 
 
 def of_four_bits(model: QuantizedModel) -> frozenset[int]:

@@ -46,17 +46,17 @@ def packed_where_it_pays(plan_with: Callable[[frozenset[int]], object], candidat
     for value in sorted(candidates):
         fewer = tried(values - {value})
         is_small = fewer and (limits.ram_bytes is not None or fewer.scratch_bytes <= packed.scratch_bytes)
-        if is_small and _price(fewer) <= _price(packed):
+        if is_small and price(fewer) <= price(packed):
             packed, values = fewer, values - {value}
     if plain is None:
         return packed
     if limits.ram_bytes is not None:
-        return min(plain, packed, key=_price)
-    pays = packed.scratch_bytes <= SAVED * plain.scratch_bytes and _price(packed) <= MORE * _price(plain)
+        return min(plain, packed, key=price)
+    pays = packed.scratch_bytes <= SAVED * plain.scratch_bytes and price(packed) <= MORE * price(plain)
     return packed if pays else plain
 
 
-def _price(plan) -> float:
+def price(plan) -> float:
     """What kernels are chosen by: predicted bytes of flash or instructions; 1 where a compiler decides."""
     if plan.optimize == SIZE:
         return plan.data_bytes + (code_size.predicted_code_bytes(plan) or 0)

@@ -1,7 +1,7 @@
 """The plan: every decision about the generated C, resolved.  Templates only lay it out."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,13 +13,14 @@ from signbit.codegen.choose import NO_LIMITS, Limits, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
-from signbit.codegen.jobs import held_values, jobs_of
+from signbit.codegen.jobs import NONE_MADE, Made, held_values, jobs_of
 from signbit.codegen.kernels import candidates
 from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel, Piece, output_step
 from signbit.codegen.kernels.by_row import row_job
 from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, Target
 from signbit.codegen.layout import plus
 from signbit.codegen.packing import packable, packed_where_it_pays
+from signbit.codegen.rows import by_row_where_it_pays, ways_by_row
 from signbit.codegen.swap import Swap, swappable
 from signbit.qmodel.decision import Decision
 from signbit.qmodel.errors import SignbitError
@@ -43,7 +44,7 @@ class LayerPlan:
     """One layer: its kernel, where it reads and writes, and what it costs.
 
     Offsets are words into the arena; an input's is None where the caller's input is read, `output_offset` where the
-    caller's logits are written.
+    caller's logits are written, or where rows are made as the next layer asks for them.
     """
 
     index: int
@@ -69,6 +70,11 @@ class LayerPlan:
         return replace(self, suffix="_row", job=job, kernel=kernel, values=values, cost=cost)
 
     @property
+    def maker_index(self) -> int:
+        """The layer that makes the rows of the input, where that is done as they are read."""
+        return self.index - 1
+
+    @property
     def function(self) -> str:
         """Its name in C; arrays are named after `symbol`."""
         return self.symbol + self.suffix
@@ -84,9 +90,14 @@ class LayerPlan:
         return self.job.output.encoding is Encoding.NIBBLE
 
     @property
+    def traces_rows(self) -> bool:
+        """Whether PREFIX_TRACE is called for rows, as values lie two a byte or are made by row."""
+        return self.is_packed or self.job.rows_at_once > 0
+
+    @property
     def trace_calls(self) -> int:
-        """How often PREFIX_TRACE is called in one inference: after each row of values that lie two a byte."""
-        return self.output.shape[0] if self.is_packed else 1
+        """How often PREFIX_TRACE is called in one inference."""
+        return self.output.shape[0] // max(self.job.rows_at_once, 1) if self.traces_rows else 1
 
     @property
     def layer(self) -> Layer:
@@ -114,15 +125,21 @@ class LayerPlan:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The function's parameters in C: inputs, output, and scratch where the kernel needs some."""
-        pairs = zip(self.job.inputs, self.job.input_names, strict=True)
+        pairs = zip(self._read, self.job.input_names, strict=True)
         inputs = (f"const {CTYPES[value.encoding]} *{name}" for value, name in pairs)
         scratch = ("uint32_t *scratch",) if self.cost.scratch_bytes else ()
-        return (*inputs, f"{self.output_ctype} *out", *scratch)
+        row = ("int32_t row",) if self.job.rows_at_once else ()
+        return (*inputs, f"{self.output_ctype} *out", *scratch, *row)
+
+    @property
+    def _read(self) -> tuple[Value, ...]:
+        """The values that the function reads: what the rows of an input are made from instead of it."""
+        return self.job.maker.job.inputs if self.job.maker else self.job.inputs
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """What inference calls the function with."""
-        pairs = zip(self.job.inputs, self.input_offsets, strict=True)
+        pairs = zip(self._read, self.input_offsets, strict=True)
         inputs = (
             "input" if offset is None else _pointer(f"const {CTYPES[value.encoding]}", offset)
             for value, offset in pairs
@@ -390,6 +407,11 @@ class Plan:
         return self.input_copy is not None or len(self.layers) > 1 or has_scratch
 
     @property
+    def makes_rows(self) -> bool:
+        """Whether rows of some layer are made as the next one asks for them."""
+        return any(layer.job.rows_at_once for layer in self.layers)
+
+    @property
     def packs(self) -> bool:
         """Whether values of some layer lie two a byte."""
         return any(layer.is_packed for layer in self.layers)
@@ -427,10 +449,13 @@ def make_plan(
         raise SignbitError("--max-instructions needs a core; choose one with --target")
     vectors = tuple(_test_vector(model, number) for number in range(test_vectors))
 
-    def plan_with(packed: frozenset[int]) -> Plan:
-        held = held_values(model, packed)
-        jobs = jobs_of(model, target, optimize, is_swappable, packed)
-        kernels = [_forced(candidates(job), kernel) for job in jobs]
+    def plan_with(packed: frozenset[int] = frozenset(), made: Mapping[int, Made] = NONE_MADE) -> Plan:
+        held = held_values(model, packed, made)
+        jobs = jobs_of(model, target, optimize, is_swappable, packed, made)
+        kernels = [
+            [made[index + 1].kernel] if index + 1 in made else _forced(candidates(job), kernel)
+            for index, job in enumerate(jobs)
+        ]
 
         def plan_of(chosen: list[Kernel]) -> Plan:
             return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
@@ -439,9 +464,9 @@ def make_plan(
         return swappable(plan) if is_swappable else plan
 
     packed = frozenset() if pack is False else packable(model, target, optimize, is_swappable)
-    if pack or not packed:
-        return plan_with(packed)
-    return packed_where_it_pays(plan_with, packed, limits)
+    if pack or limits.ram_bytes is None or is_swappable:
+        return plan_with(packed) if pack or not packed else packed_where_it_pays(plan_with, packed, limits)
+    return by_row_where_it_pays(plan_with, packed, limits, ways_by_row(model, target, optimize))
 
 
 def _cheapest(
@@ -499,8 +524,8 @@ def _plan(
             values=kernel.values(job),
             cost=costs[index],
             range=model.ranges[index],
-            input_offsets=tuple(places.get(source) for source in model.graph.sources[index]),
-            output_offset=places[index + 1] if index < len(jobs) - 1 else None,
+            input_offsets=tuple(places.get(source) for source in model.graph.sources[index - bool(jobs[index].maker)]),
+            output_offset=places.get(index + 1) if index < len(jobs) - 1 else None,
             scratch_offset=offsets[len(held) + index],
         )
         for index, (kernel, job) in enumerate(zip(kernels, jobs, strict=True))

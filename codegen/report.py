@@ -65,6 +65,8 @@ def summary(plan: Plan, measured: Measured | None = None, not_measured: str | No
         lines.append(f"test      {plan.test_vector_bytes:,} bytes of flash more for {count} test vectors")
     packed = [str(layer.index) for layer in plan.layers if layer.is_packed]
     ram = f", outputs of layers {', '.join(packed)} two a byte" if packed else ""
+    made = [str(layer.index) for layer in plan.layers if layer.job.rows_at_once]
+    ram += f", rows of layer {', '.join(made)} made as they are read" if made else ""
     lines.append(f"RAM       {plan.scratch_bytes:,} bytes of scratch{ram}")
     if measured:
         lines.append(f"stack     at most {measured.stack_bytes:,} bytes")

@@ -14,7 +14,7 @@ from signbit.qmodel import integer
 from signbit.qmodel.activations import Requantize, Sign
 from signbit.qmodel.layer import Layer, Range
 from signbit.qmodel.layers import AveragePool, Weighted
-from signbit.qmodel.value import Encoding, Shape, Value
+from signbit.qmodel.value import Encoding, Shape, Value, words_of
 
 BYTES, BITS, LOGITS = (frozenset({encoding}) for encoding in (Encoding.UINT8, Encoding.BIT, Encoding.INT32))
 """What kernels read and write."""
@@ -50,12 +50,14 @@ class Source:
     """A value that a layer reads, and how it lies in memory.
 
     `value` is what it holds after `shift`.  `from_caller` says that it has any alignment and comes as the sensor gave
-    it, with `shift` still to be done; otherwise it lies in the arena, 4-byte aligned, and `shift` is 0.
+    it, with `shift` still to be done; otherwise it lies in the arena, 4-byte aligned, and `shift` is 0.  Where there is
+    a `maker` the value lies nowhere: its rows are made as they are read, from what the maker reads.
     """
 
     value: Value
     shift: int
     from_caller: bool
+    maker: "Maker | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ class Job:
 
     `values_bytes` are taken in the arena while the layer runs, by its output and all values that are still read;
     `optimize` is SIZE or SPEED.  Where it `is_swappable`, other weights and parameters may take the place of the
-    layer's, and only its form is known when the code is made.
+    layer's, and only its form is known when the code is made.  `rows_at_once` are rows of the output that are made
+    where the next layer asks for them; 0 if the layer makes all of it.
     """
 
     layer: Layer
@@ -74,6 +77,12 @@ class Job:
     target: str
     optimize: str
     is_swappable: bool = False
+    rows_at_once: int = 0
+
+    @property
+    def maker(self) -> "Maker | None":
+        """What makes the rows of the input, where a layer reads one value."""
+        return self.sources[0].maker
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -144,6 +153,18 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
+class Maker:
+    """A layer whose rows are made where they are read, by `kernel`."""
+
+    job: Job
+    kernel: "Kernel"
+
+    @property
+    def scratch_words(self) -> int:
+        return words_of(self.kernel.scratch_bytes(self.job))
+
+
+@dataclass(frozen=True, eq=False)
 class Cost:
     """What a kernel costs for a job.
 
@@ -205,6 +226,8 @@ class Kernel(ABC):
     layer: ClassVar[type[Layer]]
     reads: ClassVar[frozenset[Encoding]]
     writes: ClassVar[frozenset[Encoding]] = BYTES | BITS | LOGITS
+    takes_rows: ClassVar[bool] = False
+    """Whether it reads every row of its input once, in order, so that each can be made just then."""
 
     @property
     def name(self) -> str:
@@ -237,7 +260,8 @@ class Kernel(ABC):
     def computes(self, job: Job) -> bool:
         """Whether this kernel computes `job`, whatever it costs."""
         knows = {value.encoding for value in job.inputs} <= self.reads and job.output.encoding in self.writes
-        is_known = job.target in self.targets and isinstance(job.layer, self.layer) and knows
+        is_known = job.target in self.targets and isinstance(job.layer, self.layer) and knows and not job.rows_at_once
+        is_known = is_known and (self.takes_rows or not job.maker)
         return is_known and (self.swaps(job) or not job.is_swappable) and self.fits(job)
 
     def fits(self, job: Job) -> bool:

@@ -1,7 +1,8 @@
-"""Values that lie two a byte, for kernels that know bytes: a layer is computed row by row of its output.
+"""A layer row by row of its output, by a kernel of bytes: for values that lie two a byte, or are made as they are read.
 
 The rows that one row of the output needs are unpacked beside each other, a kernel makes the row of them as of an image
-of that height, and the row is packed.  So a whole image is never there in bytes.
+of that height, and the row is packed.  So a whole image is never there in bytes.  Where the next layer asks for rows,
+some at once, the function makes just these.
 """
 
 from collections import Counter
@@ -21,21 +22,21 @@ JOBS_KEPT = 1024
 
 @dataclass(frozen=True)
 class Reach:
-    """Rows of an input that a row of the output needs: `rows` from output row * `step` - `top` on."""
+    """Rows of an input that some of the output need: `rows` from their number * `step` - `top` on."""
 
     rows: int
     step: int
     top: int
 
     @classmethod
-    def of(cls, layer: Layer, value: Value) -> "Reach":
+    def of(cls, layer: Layer, value: Value, made: int) -> "Reach":
         if isinstance(layer, Merge):
-            return cls(1, 1, 0)
+            return cls(made, made, 0)
         if isinstance(layer, AveragePool):
-            return cls(layer.size[0], layer.size[0], 0)
+            return cls(made * layer.size[0], made * layer.size[0], 0)
         if isinstance(layer, Windowed):
-            pool, stride = layer.window.pool[0], layer.window.stride[0]
-            return cls((pool - 1) * stride + layer.kernel[0], pool * stride, layer.window.padding[0])
+            lines, stride = made * layer.window.pool[0], layer.window.stride[0]
+            return cls((lines - 1) * stride + layer.kernel[0], lines * stride, layer.window.padding[0])
         return cls(value.shape[0], 0, 0)
 
 
@@ -74,7 +75,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class ByRow(Kernel):
-    """A kernel of bytes that computes one row of a layer's output after the other."""
+    """A kernel of bytes that computes one row of a layer's output, or some at once, after the other."""
 
     kernel: Kernel
     template = "kernels/by_row.c.j2"
@@ -95,7 +96,8 @@ class ByRow(Kernel):
         """One-bit values have no rows of padding that could be copied."""
         values = (*job.inputs, job.output)
         is_packed = any(value.encoding is Encoding.NIBBLE for value in values)
-        return is_packed and _fits(job) and self.kernel.computes(row_job(job))
+        is_asked = is_packed or job.rows_at_once > 0
+        return is_asked and not job.maker and _fits(job) and self.kernel.computes(row_job(job))
 
     def arrays(self, job: Job) -> tuple[CArray, ...]:
         return self.kernel.arrays(row_job(job))
@@ -104,6 +106,7 @@ class ByRow(Kernel):
         sources, buffer_at, words = _memory(job)
         return {
             "rows": _rows(job),
+            "rounds": 1 if job.rows_at_once else _rows(job),
             "sources": sources,
             "buffer_at": buffer_at if words > buffer_at else None,
             "kernel_at": words,
@@ -168,8 +171,8 @@ def row_job(job: Job) -> Job:
         _, _, left, right = layer.window.padding
         layer = replace(layer, window=replace(layer.window, padding=(0, 0, left, right)))
     sources = tuple(_row_source(source, rows) for source, rows in zip(job.sources, _memory(job)[0], strict=True))
-    shape = job.output_shape if _rows(job) == 1 else (1, *job.output_shape[1:])
-    return replace(job, layer=layer, sources=sources, output=_in_bytes(job.output, shape))
+    shape = job.output_shape if _rows(job) == 1 else (_made(job), *job.output_shape[1:])
+    return replace(job, layer=layer, sources=sources, output=_in_bytes(job.output, shape), rows_at_once=0)
 
 
 def _row_source(source: Source, rows: Rows) -> Source:
@@ -183,9 +186,14 @@ def _in_bytes(value: Value, shape) -> Value:
     return replace(value, shape=shape, encoding=Encoding.UINT8 if value.encoding is Encoding.NIBBLE else value.encoding)
 
 
+def _made(job: Job) -> int:
+    """Rows of the output that are made at once."""
+    return max(job.rows_at_once, 1)
+
+
 def _rows(job: Job) -> int:
-    """Rows of the output; all at once where it is a vector."""
-    return job.output_shape[0] if len(job.output_shape) == 3 else 1
+    """Rows of the output, or how often some at once are made; 1 where it is a vector."""
+    return job.output_shape[0] // _made(job) if len(job.output_shape) == 3 else 1
 
 
 def _memory(job: Job) -> tuple[list[Rows], int, int]:
@@ -202,7 +210,7 @@ def _memory(job: Job) -> tuple[list[Rows], int, int]:
 
 
 def _taken(job: Job, value: Value, name: str) -> Rows:
-    reach, height = Reach.of(job.layer, value), value.shape[0]
+    reach, height = Reach.of(job.layer, value, _made(job)), value.shape[0]
     is_packed = value.encoding is Encoding.NIBBLE
     is_padded = reach.top > 0 or (_rows(job) - 1) * reach.step - reach.top + reach.rows > height
     how = "unpacked" if is_packed else "copied" if is_padded else ""
@@ -220,7 +228,7 @@ def _row_step(value: Value) -> int:
 
 def _is_copied_out(job: Job) -> bool:
     """Whether rows of bytes can't be made where they go, as some don't begin with a word."""
-    is_bytes = job.output.encoding is Encoding.UINT8
+    is_bytes = job.output.encoding is Encoding.UINT8 and not job.rows_at_once
     return is_bytes and _rows(job) > 1 and size_of(job.output_shape[1:]) % WORD_BYTES > 0
 
 

@@ -87,9 +87,9 @@ class Layout:
 
     @classmethod
     def of(cls, frame: Frame, groups: int, chunks: int) -> "Layout":
-        """Groups as equal as they can be."""
+        """Groups as equal as they can be; the first chunks have more of them, as these are the smaller ones."""
         sizes = sorted(frame.inputs * (n + 1) // groups - frame.inputs * n // groups for n in range(groups))
-        ends = [groups * (n + 1) // chunks for n in range(chunks)]
+        ends = [-(-groups * (n + 1) // chunks) for n in range(chunks)]
         cut, first = [], 0
         for start, end in zip([0, *ends], ends, strict=False):
             at, base, chunk = 0, 0, []
@@ -130,6 +130,7 @@ class ConvVectors(Kernel):
     """In how many the groups are cut, or at least, where each group is one."""
     one_by_one: ClassVar[bool] = False
     group_inputs_max: ClassVar[int] = 6
+    takes_rows = True
     keeps_tables: ClassVar[bool] = False
     """Whether tables of all rows under the kernel are in memory, and not sums of all outputs under way."""
 
@@ -167,10 +168,18 @@ class ConvVectors(Kernel):
         return (
             max(map(len, layout.chunks)) * frame.taps * self._sections(job) <= LOOKUPS_MAX
             and (not self.wide or frame.bytes_read <= OFFSET_MAX)
-            and (frame.strips == 1 or not _packs(job))
+            and (frame.strips == 1 or not (_packs(job) or job.maker))
+            and (not job.maker or self._takes_made_rows(job, frame))
             and self._memory(job, layout)["bytes"] <= self.scratch_bytes_max
             and self._lowest(job, layout) is not None
         )
+
+    def _takes_made_rows(self, job: Job, frame: Frame) -> bool:
+        """Whether every row is read, and what is read of some that are made at once has no zeros between them."""
+        _, width, channels = job.input_shape
+        is_whole = not job.layer.window.padding[2] and frame.bytes_read <= width * channels
+        is_one = job.maker.job.rows_at_once == 1
+        return not _packs(job) and self._rows_read(job) == job.input_shape[0] and (is_one or is_whole)
 
     def _estimate(self, job: Job, layout: Layout) -> float:
         """About the instructions of what layouts differ in: tables, and passes over all neurons."""
@@ -262,7 +271,6 @@ class ConvVectors(Kernel):
         top, (stride, _), side = window.padding[0], window.stride, -window.padding[2] * channels
         rows, columns = _places(job)
         last_strip = max(columns - 2 * frame.words, 0)
-        whole_rows = (height * row_bytes - last_strip * window.stride[1] * channels - frame.bytes_read) // row_bytes
         y = f"row - {top}u" if top else "row"
         conditions = {
             f"row >= ended * {stride}u": stride > job.layer.kernel[0],
@@ -280,13 +288,14 @@ class ConvVectors(Kernel):
             "bytes_read": frame.bytes_read,
             "copies": self._copies(job, frame),
             "unpacks": _unpacks(job),
+            **(self._maker_values(job) if job.maker else {"made_rows": 0}),
             "packs": _packs(job),
             "output_row_bytes": size_of(job.output_shape[1:]),
             "row_step": job.input.row_words if _unpacks(job) else row_bytes,
             "copies_zeros": any(window.padding[:2]) and self.keeps_tables,
             "copy_first": f"{-side}u" if is_one_strip else "first",
             "copy_end": f"{min(row_bytes - side, frame.bytes_read)}u" if is_one_strip else "end",
-            "first_cut_row": top + 1 + whole_rows,
+            "first_cut_row": self._first_cut_row(job, frame),
             "strips": frame.strips,
             "strip_columns": 2 * frame.words,
             "last_strip": last_strip,
@@ -299,15 +308,44 @@ class ConvVectors(Kernel):
             "places": window.pool[0] * window.pool[1],
         }
 
+    @staticmethod
+    def _maker_values(job: Job) -> dict[str, Any]:
+        """Rows of the input that are made at once, how often, and where."""
+        rows = job.maker.job.rows_at_once
+        return {
+            "made_rows": rows,
+            "made_bytes": rows * size_of(job.input_shape[1:]),
+            "made_at_byte": WORD_BYTES * words_of(job.layer.window.padding[2] * job.input_shape[2]),
+            "makings": job.input_shape[0] // rows,
+            "maker_has_scratch": job.maker.scratch_words > 0,
+        }
+
+    @staticmethod
+    def _first_cut_row(job: Job, frame: Frame) -> int:
+        """The first row from which on an entry's words would be made of bytes after the image."""
+        _, _, channels = job.input_shape
+        last_strip = max(_places(job)[1] - 2 * frame.words, 0) * job.layer.window.stride[1] * channels
+        row_bytes = size_of(job.input_shape[1:])
+        whole_rows = (job.input.size - last_strip - frame.bytes_read) // row_bytes
+        return job.layer.window.padding[0] + 1 + whole_rows
+
     def _memory(self, job: Job, layout: Layout) -> dict[str, int]:
         """Where tables, sums and the copy of a row are in the scratch, in words, and its size."""
         kernel_height, stride = job.layer.kernel[0], job.layer.window.stride[0]
         slots = self._sections(job)
         ring = (1 if self.keeps_tables else -(-kernel_height // stride)) + job.layer.window.pool[0] - 1
+        rows = _places(job)[0]
+        ring = min(ring, rows)
         row_words = layout.frame.words * job.neurons
-        sums_at = slots * layout.table_words
-        copy_words = self._copy_words(job, layout.frame)
-        end = sums_at + ring * row_words * _parts(job) + copy_words
+        # rows that are made have the tables' place for scratch
+        sums_at = max(slots * layout.table_words, job.maker.scratch_words if job.maker else 0)
+        copy_at, copy_words = sums_at + ring * row_words * _parts(job), self._copy_words(job, layout.frame)
+        end = copy_at + copy_words
+        rows_read = (rows - 1) * stride + kernel_height
+        is_last = self._copies(job, layout.frame) == "last" and self._first_cut_row(job, layout.frame) == rows_read - 1
+        if is_last and ring > job.layer.window.pool[0] and copy_words <= row_words:
+            # while the very last row is read, all rows of sums are done but those of the last outputs
+            copy_at, end = sums_at + rows % ring * row_words, copy_at
         made_words = 2 * job.output.row_words if _packs(job) else 0
         # a row of outputs is made where the tables are, which are not needed then
         is_apart = self.keeps_tables or made_words > sums_at
@@ -327,7 +365,7 @@ class ConvVectors(Kernel):
             "ring_words": ring * row_words * _parts(job),
             "neuron_rows": ring * job.neurons,
             "sums_at": sums_at,
-            "copy_at": sums_at + ring * row_words * _parts(job),
+            "copy_at": copy_at,
             "copy_words": copy_words,
             "copy_row_at": words_of(job.layer.window.padding[2] * job.input_shape[2]),
             "made_at": end if is_apart else 0,
@@ -335,13 +373,15 @@ class ConvVectors(Kernel):
         }
 
     def _copy_words(self, job: Job, frame: Frame) -> int:
-        """Words of a row's copy; a row that is unpacked is there as a whole, from a word's beginning on."""
-        if not _unpacks(job):
+        """Words of a row's copy; rows that are unpacked or made are there whole, from a word's beginning on."""
+        if not (_unpacks(job) or job.maker):
             return words_of(frame.bytes_read) if self._copies(job, frame) else 0
         _, stride = job.layer.window.stride
         side = (max(_places(job)[1] - 2 * frame.words, 0) * stride - job.layer.window.padding[2]) * job.input_shape[2]
         row_at = words_of(job.layer.window.padding[2] * job.input_shape[2])
-        return row_at + max(2 * job.input.row_words, words_of(side + frame.bytes_read))
+        row_bytes, made = size_of(job.input_shape[1:]), job.maker.job.rows_at_once if job.maker else 1
+        whole_words = 2 * job.input.row_words if _unpacks(job) else words_of(made * row_bytes)
+        return row_at + max(whole_words, words_of((made - 1) * row_bytes + side + frame.bytes_read))
 
     def _copies(self, job: Job, frame: Frame) -> str:
         """When a row is copied before it is read: "always", with zeros beside it, at the "last" rows, or never."""
@@ -349,7 +389,13 @@ class ConvVectors(Kernel):
         _, width, channels = job.input_shape
         columns = _places(job)[1]
         end = (columns - 1) * window.stride[1] + job.layer.kernel[1] - window.padding[2]
-        if _unpacks(job) or window.padding[2] or end > width or (self.keeps_tables and any(window.padding[:2])):
+        if (
+            _unpacks(job)
+            or job.maker
+            or window.padding[2]
+            or end > width
+            or (self.keeps_tables and any(window.padding[:2]))
+        ):
             return "always"
         last_strip = max(columns - 2 * frame.words, 0) * window.stride[1] * channels
         return "last" if last_strip + frame.bytes_read > width * channels else ""
@@ -440,7 +486,7 @@ class ConvVectors(Kernel):
             "table": strips * self._rows_read(job) * len(layout.groups),
             "pass": strips * (image["rows"] if self.keeps_tables else self._rows_inside(job) * len(layout.chunks)),
             "outputs": strips * image["rows"],
-            "copied in strips" if strips > 1 else "copied": strips * bytes_copied * (not _unpacks(job)),
+            "copied in strips" if strips > 1 else "copied": strips * bytes_copied * (not (_unpacks(job) or job.maker)),
             "unpacked word": strips * self._rows_read(job) * job.input.row_words * _unpacks(job),
             "packed word": job.output_shape[0] * job.output.row_words * _packs(job),
             "start": self._memory(job, layout)["neuron_rows"] * bool(np.ndim(self._lowest(job, self.layout(job)))),
@@ -497,6 +543,7 @@ class ConvVectorsRows(ConvVectors):
     """Tables of vectors of signed sums for all rows under the kernel, so that a row of sums is made at once."""
 
     variant = "_rows"
+    takes_rows = False
     keeps_tables = True
     scratch_bytes_max = 5 << 10
 

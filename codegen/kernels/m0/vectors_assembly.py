@@ -111,6 +111,8 @@ class Pass:
         r1 is a base, and r2 to r7 are an entry.  The place of the sums is in r7 and their end in lr, or where these are
         taken on the stack above all bases.
         """
+        if not wide and self.lookups == 1:
+            return self._single()
         loaded, sums = LOADED[: self.words], SUMS[: self.words]
         at = 4 * self.sections * len(self.bases)
         end = at + 4
@@ -155,6 +157,19 @@ class Pass:
         lines += ["cmp r7, lr"] if is_free else [f"str r1, [sp, #{at}]", f"ldr r2, [sp, #{end}]", "cmp r1, r2"]
         lines += [*_repeat("1", "2", len(lines), wide), f"add sp, #{at if is_free else at + 8}", *_restore(wide)]
         return Listing("\n".join(lines))
+
+    def _single(self) -> Listing:
+        """The same for one look-up, two words at a time: r12 is the table, and the end of the sums is in lr."""
+        lines = ["push {r4-r7, lr}", "ldr r1, [r1]", "mov r12, r1", "mov lr, r3", "1: @* neurons"]
+        lines += ["ldrb r1, [r0]", "adds r0, #1", "lsls r1, r1, #2", "add r1, r12"]
+        for word in range(0, self.words, 2):
+            pairs = [("r3", "r5"), ("r4", "r6")][: self.words - word]
+            entries = [entry for entry, _ in pairs]
+            lines.append(f"ldmia r1!, {_block(entries)}")
+            lines += [f"ldr {total}, [r2, #{4 * number}]" for number, (_, total) in enumerate(pairs)]
+            lines += [f"adds {entry}, {entry}, {total}" for entry, total in pairs]
+            lines.append(f"stmia r2!, {_block(entries)}")
+        return Listing("\n".join([*lines, "cmp r2, lr", "bne 1b", "pop {r4-r7, pc}"]))
 
 
 @dataclass(frozen=True)

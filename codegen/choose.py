@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil
 
 from signbit.codegen.arena import aligned
-from signbit.codegen.kernels.base import Cost, Job, Kernel
+from signbit.codegen.kernels.base import CArray, Cost, Job, Kernel
 from signbit.codegen.kernels.targets import SIZE, SPEED
 from signbit.qmodel.errors import SignbitError
 
@@ -16,8 +17,8 @@ UNKNOWN_INSTRUCTIONS_A_MAC = 10
 TOO_LARGE = " need {:,} bytes of flash, {:,} more than allowed; the largest is layer {} with {:,} bytes"
 TOO_SLOW = "one inference takes {:,} instructions, {:,} more than allowed; the slowest is layer {} with {:,}"
 
-CodeBytes = Callable[[int, Kernel, Cost], Mapping[str, int]]
-"""Bytes of each C function that a kernel of that cost needs for the layer of that index."""
+CodeBytes = Callable[[int, "Option"], Mapping[str, int]]
+"""Bytes of each C function that the layer of that index needs with an option."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,20 @@ class Option:
 
     kernel: Kernel
     cost: Cost
-    data_bytes: int
+    arrays: tuple[CArray, ...]
     instructions: float
     functions: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, kernel: Kernel, job: Job) -> "Option":
+        cost = kernel.cost(job)
+        # where a compiler decides, a guess keeps the layer comparable with others
+        instructions = UNKNOWN_INSTRUCTIONS_A_MAC * job.macs if cost.instructions is None else cost.instructions
+        return cls(kernel, cost, kernel.arrays(job), instructions)
+
+    @cached_property
+    def data_bytes(self) -> int:
+        return sum(array.size_bytes for array in self.arrays)
 
     @property
     def flash_bytes(self) -> int:
@@ -68,20 +80,25 @@ class Choice:
 
 def choose(
     jobs: list[Job],
-    kernels: list[list[Kernel]],
+    options: list[list[Option]],
     optimize: str,
     limits: Limits = NO_LIMITS,
     code_bytes: CodeBytes | None = None,
 ) -> list[Option]:
-    """For each job a kernel, so that together they cost the least.
+    """For each job one of its options, so that together they cost the least.
 
     `speed` minimizes instructions, `size` bytes of flash: weights, parameters, and code where `code_bytes` gives its
     size; the other breaks ties.  Raises SignbitError that says what does not fit, and by how much.
     """
     options = [
-        _within(index, job, [_option(index, kernel, job, code_bytes) for kernel in choices], limits.ram_bytes)
-        for index, (job, choices) in enumerate(zip(jobs, kernels, strict=True))
+        _within(index, job, choices, limits.ram_bytes)
+        for index, (job, choices) in enumerate(zip(jobs, options, strict=True))
     ]
+    if code_bytes:
+        options = [
+            [replace(option, functions=code_bytes(index, option)) for option in choices]
+            for index, choices in enumerate(options)
+        ]
     front = _front(options)
     what = "weights, parameters and code" if code_bytes else "weights and parameters"
     _check(options, front, limits.flash_bytes, "flash_bytes", what + TOO_LARGE)
@@ -104,14 +121,6 @@ def choose(
         return {SIZE: cost, SPEED: cost[::-1]}[optimize]
 
     return list(min(allowed, key=objective).options)
-
-
-def _option(index: int, kernel: Kernel, job: Job, code_bytes: CodeBytes | None) -> Option:
-    cost = kernel.cost(job)
-    # where a compiler decides, a guess keeps the layer comparable with others
-    instructions = UNKNOWN_INSTRUCTIONS_A_MAC * job.macs if cost.instructions is None else cost.instructions
-    data_bytes = sum(array.size_bytes for array in kernel.arrays(job))
-    return Option(kernel, cost, data_bytes, instructions, code_bytes(index, kernel, cost) if code_bytes else {})
 
 
 def _within(index: int, job: Job, options: list[Option], max_ram_bytes: int | None) -> list[Option]:

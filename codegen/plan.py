@@ -9,7 +9,7 @@ import numpy as np
 from signbit import __version__
 from signbit.codegen import code_size
 from signbit.codegen.arena import Buffer, aligned, place
-from signbit.codegen.choose import NO_LIMITS, Limits, choose
+from signbit.codegen.choose import NO_LIMITS, Limits, Option, choose
 from signbit.codegen.ctext import check_prefix, prefix_from, string_literal
 from signbit.codegen.front_end import FrontEndPlan, front_end_plan
 from signbit.codegen.inputs import InputCopy, InputPlan, input_copy, input_plan
@@ -457,7 +457,7 @@ def make_plan(
             for index, job in enumerate(jobs)
         ]
 
-        def plan_of(chosen: list[Kernel]) -> Plan:
+        def plan_of(chosen: list[Option]) -> Plan:
             return _plan(model, prefix, TARGETS[target], optimize, vectors, jobs, held, chosen)
 
         plan = _cheapest(plan_of, model, jobs, kernels, limits)
@@ -470,7 +470,7 @@ def make_plan(
 
 
 def _cheapest(
-    plan_with: Callable[[list[Kernel]], Plan],
+    plan_with: Callable[[list[Option]], Plan],
     model: QuantizedModel,
     jobs: list[Job],
     kernels: list[list[Kernel]],
@@ -479,18 +479,19 @@ def _cheapest(
     """The plan of the best kernels within the limits."""
     target, optimize = jobs[0].target, jobs[0].optimize
     weights = code_size.weights_for(target, optimize) if optimize == SIZE or limits.flash_bytes is not None else None
-    draft = plan_with([choices[0] for choices in kernels]) if weights or model.front_end else None
+    options = [[Option.of(kernel, job) for kernel in choices] for job, choices in zip(jobs, kernels, strict=True)]
+    draft = plan_with([choices[0] for choices in options]) if weights or model.front_end else None
     if model.front_end is not None and limits.flash_bytes is not None:
         # what is left for the layers
         taken_bytes = draft.table_bytes + code_size.front_end_bytes(draft)
         limits = replace(limits, flash_bytes=limits.flash_bytes - taken_bytes)
 
-    def code_bytes(index: int, kernel: Kernel, cost: Cost) -> dict[str, int]:
-        layer = replace(draft.layers[index], kernel=kernel, values=kernel.values(jobs[index]), cost=cost, arrays=())
+    def code_bytes(index: int, option: Option) -> dict[str, int]:
+        values = option.kernel.values(jobs[index])
+        layer = replace(draft.layers[index], kernel=option.kernel, values=values, cost=option.cost, arrays=())
         return code_size.layer_bytes(draft, layer, weights)
 
-    options = choose(jobs, kernels, optimize, limits, code_bytes if weights else None)
-    plan = plan_with([option.kernel for option in options])
+    plan = plan_with(choose(jobs, options, optimize, limits, code_bytes if weights else None))
     if limits.ram_bytes is not None and plan.scratch_bytes > limits.ram_bytes:
         over = plan.scratch_bytes - limits.ram_bytes
         raise SignbitError(f"the layers need {plan.scratch_bytes:,} bytes of RAM together, {over:,} more than allowed")
@@ -505,11 +506,11 @@ def _plan(
     test_vectors: tuple[SelfTestVector, ...],
     jobs: list[Job],
     held: dict[int, Buffer],
-    kernels: list[Kernel],
+    options: list[Option],
 ) -> Plan:
-    """The plan in which `kernels` compute `jobs`, with the values that are `held` in the arena, by their numbers."""
-    costs = [kernel.cost(job) for kernel, job in zip(kernels, jobs, strict=True)]
-    arena = place([*held.values(), *(Buffer(cost.scratch_bytes, step, step) for step, cost in enumerate(costs))])
+    """The plan in which `options` compute `jobs`, with the values that are `held` in the arena, by their numbers."""
+    scratch = (Buffer(option.cost.scratch_bytes, step, step) for step, option in enumerate(options))
+    arena = place([*held.values(), *scratch])
     offsets = [offset // WORD_BYTES for offset in arena.offsets]
     places = dict(zip(held, offsets, strict=False))
     layers = tuple(
@@ -519,16 +520,16 @@ def _plan(
             job=job,
             inputs=model.inputs_of(index),
             output=model.values[index + 1],
-            kernel=kernel,
-            arrays=kernel.arrays(job),
-            values=kernel.values(job),
-            cost=costs[index],
+            kernel=option.kernel,
+            arrays=option.arrays,
+            values=option.kernel.values(job),
+            cost=option.cost,
             range=model.ranges[index],
             input_offsets=tuple(places.get(source) for source in model.graph.sources[index - bool(jobs[index].maker)]),
             output_offset=places.get(index + 1) if index < len(jobs) - 1 else None,
             scratch_offset=offsets[len(held) + index],
         )
-        for index, (kernel, job) in enumerate(zip(kernels, jobs, strict=True))
+        for index, (option, job) in enumerate(zip(options, jobs, strict=True))
     )
     front_end = front_end_plan(model, target.name, optimize)
     return Plan(

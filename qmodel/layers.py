@@ -63,10 +63,14 @@ class Weighted(Layer):
             return (self.rows,)
         return np.where(self.rows == 0, 1, self.rows), np.where(self.rows == 0, -1, self.rows)
 
+    @cached_property
+    def signs(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many weights of each neuron are +1, and how many are -1."""
+        return (self.rows > 0).sum(axis=1, dtype=np.int64), (self.rows < 0).sum(axis=1, dtype=np.int64)
+
     def accumulator_range(self, value: Value) -> Range:
         low, high = value.low, value.high
-        positive = (self.rows > 0).sum(axis=1, dtype=np.int64)
-        negative = (self.rows < 0).sum(axis=1, dtype=np.int64)
+        positive, negative = self.signs
         return Range(low=positive * low - negative * high, high=positive * high - negative * low)
 
     def accumulator_limits(self, value: Value) -> Range:

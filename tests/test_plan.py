@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from signbit.codegen import measure
 from signbit.codegen.arena import Buffer, aligned, place
-from signbit.codegen.choose import Limits, choose
+from signbit.codegen.choose import Limits, Option, choose
 from signbit.codegen.code_size import predicted_code_bytes
 from signbit.codegen.commands import common
 from signbit.codegen.commands.cli import main
@@ -130,17 +130,18 @@ def test_choice_is_the_best_of_all(kernels, optimize, limits):
         code_bytes = sum(FUNCTION_BYTES[name] for name in frozenset().union(*(fake.calls for fake in combination)))
         return (data_bytes + code_bytes, instructions)
 
-    def code_bytes(index, fake, cost):
-        return {name: FUNCTION_BYTES[name] for name in fake.calls}
+    def code_bytes(index, option):
+        return {name: FUNCTION_BYTES[name] for name in option.kernel.calls}
 
     in_ram = [[fake for fake in choices if ram_fits(job, fake)] for job, choices in zip(jobs, kernels, strict=True)]
     values = [value(combination) for combination in itertools.product(*in_ram)]
     allowed = [(size, work) for size, work in values if size <= limits.flash_bytes and work <= limits.instructions]
+    options = [[Option.of(fake, job) for fake in choices] for job, choices in zip(jobs, kernels, strict=True)]
     if not allowed:
         with pytest.raises(SignbitError, match="more than allowed"):
-            choose(jobs, kernels, optimize, limits, code_bytes)
+            choose(jobs, options, optimize, limits, code_bytes)
         return
-    chosen = [option.kernel for option in choose(jobs, kernels, optimize, limits, code_bytes)]
+    chosen = [option.kernel for option in choose(jobs, options, optimize, limits, code_bytes)]
     assert value(chosen) == min(allowed, key=lambda cost: cost if optimize == SIZE else cost[::-1])
 
 
@@ -150,7 +151,7 @@ def test_what_is_not_minimized_breaks_ties(optimize):
     (job,) = (layer.job for layer in make_plan(random_model(1, (4, 4))).layers)
     costs = {SIZE: [(9, 5), (3, 5), (6, 5)], SPEED: [(5, 9), (5, 3), (5, 6)]}[optimize]
     kernels = [Fake(instructions, flash_bytes, 0, frozenset()) for instructions, flash_bytes in costs]
-    (option,) = choose([job], [kernels], optimize)
+    (option,) = choose([job], [[Option.of(kernel, job) for kernel in kernels]], optimize)
     assert option.kernel is kernels[1]
 
 

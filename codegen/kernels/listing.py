@@ -20,9 +20,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 
+NUMBERS_KEPT = 1024
 LINE = re.compile(r"\s*(?:([\w.]+):)?([^@]*)(?:@(?!\*)([^@]*))?(?:@\*(.*))?")
 REGISTERS = re.compile(r"\b([rsd])(\d+)(?:\s*-\s*[rsd](\d+))?|\b(?:lr|pc|ip|sl|fp)\b")
 REGISTER_BYTES = {"r": 4, "s": 4, "d": 8, None: 4}
@@ -128,6 +129,7 @@ def _figures(text: str) -> Figures:
     return Figures(instructions, frozenset().union(*instructions), total + deepest)
 
 
+@lru_cache(NUMBERS_KEPT)
 def _exact(number: str | float) -> int | Fraction:
     """Without rounding, and an integer where it is one: fractions take ten times as long."""
     exact = Fraction(number)

@@ -1,7 +1,7 @@
 """Dense layers of few outputs on Cortex-M0 and M0+: lists of inputs that have the same weights."""
 
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,9 @@ from signbit.codegen.kernels.listing import Listing, Run
 from signbit.codegen.kernels.m0.outputs import FinishingKernel
 from signbit.qmodel.layers import Dense
 from signbit.qmodel.value import WORD_BYTES
+
+KEPT = 64
+"""Jobs whose groups are kept: each is asked about several times."""
 
 
 class DenseBuckets(FinishingKernel):
@@ -73,6 +76,7 @@ class DenseBuckets(FinishingKernel):
     def terms(self, job: Job) -> dict[str, float]:
         return super().terms(job) | {"group": len(self._groups(job)), "row": len(job.rows)}
 
+    @lru_cache(KEPT)  # noqa: B019 -- kernels live as long as their table
     def _groups(self, job: Job) -> list[np.ndarray]:
         """The rows, in groups of the size that takes the fewest instructions."""
         options = [np.array_split(job.rows, -(-len(job.rows) // size)) for size in range(1, 8)]

@@ -1,6 +1,9 @@
 """Random models on this computer: many in one program, compiled as strictly as a compiler can."""
 
+import shutil
+
 import numpy as np
+import pytest
 
 from signbit.codegen.host import Host
 from signbit.codegen.plan import Plan, make_plan
@@ -15,6 +18,15 @@ CORE_OF_TARGET = {machine.target.name: core for core, machine in CORES.items()} 
 """The emulated core that runs a target's code."""
 STRICT = [f"-W{name}" for name in WARNINGS.split(" ")]
 STRICT_CPP = [flag for flag in STRICT if flag != "-Wmissing-prototypes"]
+BOTH = 'gcc -fsyntax-only "$@" && clang -fsanitize=address,undefined -fsanitize-trap=undefined "$@"'
+SANITIZED = ["sh", "-c", BOTH, "cc", "-std=c99", "-O0", *STRICT]
+"""The warnings of both compilers, and clang's sanitizers, which take half the time of gcc's.  What C leaves undefined
+ends a program with SIGILL."""
+
+
+def skip_unless_sanitized() -> None:
+    if not (shutil.which("gcc") and shutil.which("clang")):
+        pytest.skip("gcc or clang is not installed (apt install gcc clang)")
 
 
 def plans_for(models: list[QuantizedModel], **options) -> list[Plan]:

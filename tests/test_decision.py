@@ -16,7 +16,6 @@ from signbit.qmodel import file, integer
 from signbit.qmodel.decision import SURE, Decision
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.integer import REJECTED
-from tests.test_front_end import SANITIZED, STREAMS
 from tests.test_header_text import faults
 from tools.networks.random import FRONT_ENDS, front_end_model
 
@@ -66,13 +65,6 @@ def test_all_answers_at_once_are_decided_as_one_by_one(seed, count, dead_time, t
     logits = rng.integers(-60, 60, (80, 3)).astype(np.int32)
     decision = Decision(1, count, dead_time, rng.integers(0, 1 + 100 * tenths * count, 3).astype(np.uint32))
     assert decision.run(logits, SHIFT).tolist() == step_by_step(decision, logits)
-
-
-@pytest.mark.parametrize("number", STREAMS)
-def test_two_streams_decide_at_once(number):
-    model = front_end_model(number, *FRONT_ENDS[number])
-    result = verify_stream(model, make_plan(model), Host(flags=SANITIZED))
-    assert result.equal, result.first
 
 
 @pytest.mark.parametrize(

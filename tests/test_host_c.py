@@ -19,15 +19,15 @@ from signbit.qmodel.window import Window
 from tests.c_programs import STRICT, STRICT_CPP, inputs_for, plans_for, run_here
 from tools.networks.random import random_activation, random_model, random_network, random_weights
 
-MODELS_A_PROGRAM = 50
+MODELS_A_PROGRAM = 32
 INPUTS_A_MODEL = 8
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 BUILDS = {
     "gcc c99 -Os": (["gcc", "-std=c99", "-Os", *STRICT], ".c"),
     "gcc c11 -O3": (["gcc", "-std=c11", "-O3", *STRICT], ".c"),
-    "gcc c99 sanitized": (["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE], ".c"),
+    "gcc c99 sanitized": (["gcc", "-std=c99", "-O0", *STRICT, *SANITIZE], ".c"),
     "clang c99 -O2": (["clang", "-std=c99", "-O2", *STRICT], ".c"),
-    "clang c11 sanitized": (["clang", "-std=c11", "-O1", *STRICT, *SANITIZE], ".c"),
+    "clang c11 sanitized": (["clang", "-std=c11", "-O0", *STRICT, *SANITIZE], ".c"),
     "g++ c++98": (["g++", "-std=c++98", "-O2", *STRICT_CPP], ".cpp"),
     "g++ c++17": (["g++", "-std=c++17", "-O2", *STRICT_CPP], ".cpp"),
     "clang++ c++11": (["clang++", "-std=c++11", "-O2", *STRICT_CPP], ".cpp"),

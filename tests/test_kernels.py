@@ -3,7 +3,6 @@
 A kernel that is added to the table is checked without being asked for.
 """
 
-import shutil
 from collections import Counter
 from dataclasses import replace
 from enum import Enum
@@ -21,7 +20,7 @@ from signbit.qmodel.activations import Logits, Sign
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.layers import Dense, DepthwiseConv2D
 from signbit.qmodel.model import QuantizedModel
-from tests.c_programs import CORE_OF_TARGET, STRICT, inputs_for, run_here
+from tests.c_programs import CORE_OF_TARGET, SANITIZED, inputs_for, run_here, skip_unless_sanitized
 from tools.cores import emulated as cores
 from tools.measure.bench_layers import LAYERS
 from tools.networks.forced import models_for
@@ -32,7 +31,6 @@ MODELS = 32
 MODELS_A_CORE = 12
 """At least; each core has models of its own, and all of a kernel together at least MODELS."""
 INPUTS_A_MODEL = 4
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # M0+ and M7 have the instructions of M0 and M4; M33 shares M4's kernels, and what M3 has too is tried on M3 and M4
 NOT_TRIED = {"cortex-m0plus", "cortex-m7"}
 ON_A_CORE = [
@@ -58,12 +56,9 @@ def material(kernel, target, seed, count=MODELS):
 @pytest.mark.parametrize("pair", PORTABLE_C, ids=name)
 def test_plain_c_of_the_kernel_agrees(pair):
     kernel, target = pair
-    if not shutil.which("gcc"):
-        pytest.skip("gcc is not installed (apt install gcc)")
+    skip_unless_sanitized()
     models, plans, inputs = material(kernel, target, seed=1)
-    portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
-    command = ["gcc", "-std=c99", "-O0", *STRICT, *SANITIZE, *portable]
-    results = run_here(models, plans, inputs, command)
+    results = run_here(models, plans, inputs, SANITIZED)
     assert [result.first for result in results if not result.equal] == []
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from signbit.line.link import Link
 from signbit.qmodel.activations import Requantize
 from signbit.qmodel.file import load, save
 from signbit.qmodel.value import Encoding
-from tests.c_programs import STRICT, inputs_for, run_here
+from tests.c_programs import SANITIZED, inputs_for, run_here, skip_unless_sanitized
 from tests.host_device import HostDevice, load_device
 from tools.cores import emulated as cores
 from tools.cores import powerpc
@@ -26,7 +25,6 @@ from tools.networks.forced import random_layer_model
 
 MODELS = 8
 INPUTS_A_MODEL = 3
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ON_CORES = ("m0", "m3", "m4", "m55", "riscv32")
 
 
@@ -52,11 +50,9 @@ def differences(models, inputs, output, order="<"):
 
 @pytest.mark.parametrize("target", ["portable", "cortex-m0", "cortex-m4"])
 def test_plain_c_agrees_in_every_bit(target):
-    if not shutil.which("gcc"):
-        pytest.skip("gcc is not installed (apt install gcc)")
+    skip_unless_sanitized()
     models, plans, inputs = packed_plans(target, 1)
-    portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
-    results = run_here(models, plans, inputs, ["gcc", "-std=c99", "-O1", *STRICT, *SANITIZE, *portable])
+    results = run_here(models, plans, inputs, SANITIZED)
     assert [result.first for result in results if not result.equal] == []
 
 

@@ -75,7 +75,7 @@ def unbroken(digits):
 
 @pytest.mark.parametrize("name", CASES)
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_the_same_model_wherever_it_stopped(digits, unbroken, tmp_path_factory, name, data):
     """Stopped up to three times, after any block of any epoch."""
     path = tmp_path_factory.mktemp("run") / "checkpoint.npz"

@@ -362,7 +362,7 @@ def test_failed_run_is_named_and_the_others_ship(places, call):
 
 
 def test_stopped_run_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    recipe = replace(TINY[0], words="--model mlp --hidden 8 --epochs 150")
+    recipe = replace(TINY[0], words="--model mlp --hidden 8 --epochs 60")
     unbroken, broken = (zoo_runs.Run(recipe, 3, tmp_path / name) for name in ("unbroken", "broken"))
     unbroken.train(None, lambda: False)
     commands = []

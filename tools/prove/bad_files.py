@@ -166,20 +166,6 @@ def missing() -> str | None:
     return f"{', '.join(absent)} missing: pip install 'signbit[images,tables,sound,onnx]'" if absent else None
 
 
-ROW = Row(
-    "bad-files",
-    "a damaged file of any format ends in one line, within 2 s and 256 MB",
-    "files",
-    short=20_000,
-    total=2_000_000,
-    step=CHUNK,
-    covers=("qmodel", "bridge", "trainer", "tools/prove/bad_files.py", "tools/prove/bad_graphs.py"),
-    run=run,
-    controls={"a reader that lets an error out": unchecked},
-    missing=missing,
-)
-
-
 # --- faults
 
 
@@ -370,3 +356,17 @@ def _resume(path: Path) -> None:
     if found.task.settings == task.settings:
         found.restore(training)
         training.run()
+
+
+ROW = Row(
+    "bad-files",
+    "a damaged file of any format ends in one line, within 2 s and 256 MB",
+    "files",
+    short=CHUNK * len(formats()),
+    total=2_000_000,
+    step=CHUNK,
+    covers=("qmodel", "bridge", "trainer", "tools/prove/bad_files.py", "tools/prove/bad_graphs.py"),
+    run=run,
+    controls={"a reader that lets an error out": unchecked},
+    missing=missing,
+)

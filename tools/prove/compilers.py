@@ -65,14 +65,15 @@ def run(first: int, count: int, wrong: str = "") -> Outcome:
         words = [*compiler.command, level, *_warnings(compiler)]
         with tempfile.TemporaryDirectory(prefix="signbit-") as name:
             folder = Path(name)
+            source, lines = folder / ("models.cpp" if CPP in words else "models.c"), []
             for index, text in enumerate(headers(compiler.target)):
-                (folder / "model.h").write_text(text)
-                source = folder / ("model.cpp" if CPP in words else "model.c")
-                source.write_text(f'#define MODEL_IMPLEMENTATION\n#include "model.h"\n{wrong}\n')
-                done = subprocess.run([*words, "-c", source, "-o", folder / "model.o"], capture_output=True, text=True)
-                if done.returncode:
-                    first_line = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
-                    outcome += Outcome({}, (f"{' '.join(words[:4])} {level}, header {index}: {first_line}",))
+                (folder / f"m{index}.h").write_text(text)
+                lines += [f"#define M{index}_IMPLEMENTATION", f'#include "m{index}.h"']
+            source.write_text("\n".join([*lines, wrong, ""]))
+            done = subprocess.run([*words, "-c", source, "-o", folder / "models.o"], capture_output=True, text=True)
+            if done.returncode:
+                first_line = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
+                outcome += Outcome({}, (f"{' '.join(words[:4])} {level}: {first_line}",))
         outcome += Outcome({"headers": len(headers(compiler.target))})
     return outcome
 
@@ -87,7 +88,7 @@ def headers(target: str) -> tuple[str, ...]:
     models = [load(MODELS / f"{name}.npz") for name in SHIPPED]
     models += [random_network(seed, layers=3) for seed in range(NETWORKS)]
     models += [hard_network(seed) for seed in range(NETWORKS)]
-    return tuple(header_text(make_plan(model, "model", target)) for model in models)
+    return tuple(header_text(make_plan(model, f"m{index}", target)) for index, model in enumerate(models))
 
 
 def missing() -> str | None:

@@ -81,7 +81,7 @@ ROW = Row(
     "fuzz-frame",
     "no bytes on the line make the device read or write where it should not, or do what C leaves undefined",
     "runs",
-    short=1_000_000,
+    short=300_000,
     total=200_000_000,
     step=2_000_000,
     covers=("firmware/src", "firmware/include", "signbit/line", "tools/prove/fuzz.py", "tools/prove/fuzz.c"),

@@ -231,7 +231,7 @@ ROW = Row(
     "inject",
     "no text of a file becomes code, markup, a path or a line of its own",
     "texts in all places",
-    short=500,
+    short=250,
     total=20_000,
     step=250,
     covers=("codegen", "qmodel", "tools/prove/inject.py"),

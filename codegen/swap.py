@@ -83,6 +83,16 @@ def check_ranges(swap: Swap, limits: np.ndarray) -> None:
             )
 
 
+def sealed(content: bytes) -> bytes:
+    """The block of `content`, which is all before the CRC, with a digest and a CRC that are right."""
+    followed = content[DIGEST_AT + 32 :]
+    return with_crc(content[:DIGEST_AT] + hashlib.sha256(followed).digest() + followed)
+
+
+def with_crc(content: bytes) -> bytes:
+    return content + struct.pack("<I", zlib.crc32(content))
+
+
 def _limits(layer) -> list[tuple[int, int]]:
     """Accumulators, products and sums that a layer's code holds, whatever its weights and parameters are."""
     accumulator = layer.job.accumulator_range.overall()
@@ -145,7 +155,4 @@ def _block(plan, swap: Swap) -> bytes:
     little = (array.values.astype(array.values.dtype.newbyteorder("<")).tobytes() for array in swap.members)
     own = [bytes.fromhex(plan.model_hash), plan.model_name.encode(), plan.logit_shift]
     body = b"".join(little) + bytes(swap.padding_bytes)
-    followed = HEAD.pack(0, 0, b"", b"", *own)[DIGEST_AT + 32 :] + body
-    digest = hashlib.sha256(followed).digest()
-    content = HEAD.pack(MAGIC, swap.size_bytes, swap.layout, digest, *own) + body
-    return content + struct.pack("<I", zlib.crc32(content))
+    return sealed(HEAD.pack(MAGIC, swap.size_bytes, swap.layout, b"", *own) + body)

@@ -1,7 +1,6 @@
 """The firmware on this computer, through sessions that show all its cases: what they have run of its C."""
 
 import dataclasses
-import hashlib
 import re
 import struct
 import subprocess
@@ -16,7 +15,7 @@ import numpy as np
 
 from signbit.codegen.plan import COUNT_BYTES, Plan, make_plan
 from signbit.codegen.render import header_text
-from signbit.codegen.swap import DIGEST_AT, HEAD
+from signbit.codegen.swap import DIGEST_AT, HEAD, sealed, with_crc
 from signbit.line.frame import CHUNK_BYTES, Frame, encode
 from signbit.line.protocol import Request
 from signbit.places import FIRMWARE
@@ -267,20 +266,10 @@ def refused(plan: Plan) -> list[bytes]:
         (members["ranges"] + 4, high),
         (members["expected"], low),
     ]
-    whole = [sealed(block[:at] + wrong + block[at + len(wrong) :]) for at, wrong in changes]
+    whole = [sealed(block[:at] + wrong + block[at + len(wrong) : -4]) for at, wrong in changes]
     # a wrong CRC, and a wrong digest
     digest = bytes(32) + block[DIGEST_AT + 32 : -4]
     return [*whole, block[:-4] + bytes(4), with_crc(block[:DIGEST_AT] + digest)]
-
-
-def sealed(block: bytes) -> bytes:
-    """The block with a digest and a CRC that are right."""
-    followed = block[DIGEST_AT + 32 : -4]
-    return with_crc(block[:DIGEST_AT] + hashlib.sha256(followed).digest() + followed)
-
-
-def with_crc(content: bytes) -> bytes:
-    return content + number(zlib.crc32(content))
 
 
 def number(value: int) -> bytes:

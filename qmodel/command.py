@@ -81,9 +81,9 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
         return _complain(f"{place}{error.strerror or error}")
     except MemoryError:
         return _complain("there is not enough memory for this; give less data, or a smaller network")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return getattr(interrupt, "exit_code", EXIT_INTERRUPTED)
 
 
 def _prepare_streams() -> None:

@@ -14,6 +14,7 @@ import pytest
 from signbit.jobs.bars import Bars
 from signbit.jobs.executor import TRIES, Died, Jobs, result
 from signbit.jobs.signals import Signals, Stopped
+from signbit.qmodel.command import run_command
 from signbit.qmodel.data.readers.loading import LoadingOptions
 from signbit.qmodel.errors import SignbitError
 from signbit.trainer.learning.settings import default_settings
@@ -90,6 +91,15 @@ def test_work_that_ended_early_has_the_exit_code_of_the_signal():
         assert jobs.stop()
         raise Stopped
     assert stopped.value.exit_code == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_was_stopped_says_so_and_ends_with_the_signal_s_code(number, capsys):
+    def main(_):
+        raise Stopped(number)
+
+    assert run_command(main, []) == 128 + number
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("terminal", ["xterm", "dumb"])

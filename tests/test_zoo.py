@@ -30,6 +30,7 @@ from tools.documents.blocks import README, ROOT, block
 from tools.documents.pictures import picture
 from tools.measure import rivals
 from tools.zoo import command as zoo
+from tools.zoo import pool
 from tools.zoo import runs as zoo_runs
 from tools.zoo import tables as zoo_tables
 from tools.zoo.measure import BUILDS
@@ -415,6 +416,11 @@ def test_ctrl_c_leaves_nothing_half_written(places):
     assert process.returncode == 130 and err.splitlines()[-1] == "interrupted"
     assert not list(places.models.iterdir()) and records(places) == {}
     assert not [words for words in command_lines() if str(places.cache) in words]
+
+
+def test_sigterm_ends_training_with_its_own_code(monkeypatch):
+    monkeypatch.setattr(pool, "Signals", lambda then: contextlib.nullcontext(lambda: signal.SIGTERM))
+    assert run_command(lambda _: pool.Pool(None, 1, None).train([]), []) == 143
 
 
 def command_lines():

@@ -10,11 +10,11 @@ EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """Work was asked to end early and did; it goes on from there when it is begun again.
 
-    Not an Exception, which Optuna would take for a failure of the trial.  Jobs don't raise it: a cluster passes on
-    Exceptions only.
+    `run_command` ends with its exit code.  Not an Exception, which Optuna would take for a failure of the trial.  Jobs
+    don't raise it: a cluster passes on Exceptions only.
     """
 
     def __init__(self, number: int = signal.SIGTERM):

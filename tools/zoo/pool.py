@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from signbit.jobs.bars import Bars
 from signbit.jobs.executor import Died, Jobs, result
-from signbit.jobs.signals import Signals
+from signbit.jobs.signals import Signals, Stopped
 from signbit.qmodel.errors import SignbitError
 from tools.zoo.runs import Run
 
@@ -39,8 +39,8 @@ class Pool:
                     _show(bars, run)
             for future in waiting:
                 future.cancel()
-        if signals():
-            raise KeyboardInterrupt
+        if number := signals():
+            raise Stopped(number)
 
     def _finish(self, run: Run, future: Future, bars: Bars) -> None:
         try:

@@ -5,9 +5,13 @@ import os
 
 import pytest
 
+from signbit.codegen import program
+from signbit.codegen.plan import make_plan
 from signbit.qmodel.command import run_command
+from signbit.qmodel.errors import SignbitError
 from tools.documents.blocks import README, block
-from tools.prove import command, faults, hearing, host_build, record
+from tools.networks.random import random_model
+from tools.prove import command, faults, hearing, host_build, planted, record
 from tools.prove.row import MOST, Outcome, Row
 from tools.prove.rows import ROWS
 
@@ -181,3 +185,11 @@ def test_the_fault_proof_s_harness_notices_a_change_of_the_protocol():
     with pytest.raises(ValueError):
         faults.shorter("no table", 8)
     assert host_build.replaced("abc", "b", "x") == "axc"
+
+
+def test_a_bug_that_no_header_has_a_place_for_is_not_planted_in_silence():
+    plan = make_plan(random_model(1, (4, 3)), "m")
+    with planted.in_headers("m_infer", "m_other"):
+        assert "m_infer" not in program.header_text(plan)
+    with pytest.raises(SignbitError, match="'m_elsewhere' is in none"), planted.in_headers("m_elsewhere", "m_other"):
+        program.header_text(plan)

@@ -7,16 +7,26 @@ from pathlib import Path
 from unittest import mock
 
 from signbit.codegen import program
+from signbit.qmodel.errors import SignbitError
 from tools.prove.host_build import replaced
 from tools.prove.row import Outcome
 
 
 @contextmanager
 def in_headers(right: str, wrong: str) -> Iterator[None]:
-    """Programs' headers have `wrong` in place of `right`, wherever it is."""
-    text_of = program.header_text
-    with mock.patch.object(program, "header_text", lambda plan: text_of(plan).replace(right, wrong)):
+    """Programs' headers have `wrong` in place of `right`, wherever it is; one of them must have it."""
+    text_of, places = program.header_text, 0
+
+    def changed(plan) -> str:
+        nonlocal places
+        text = text_of(plan)
+        places += text.count(right)
+        return text.replace(right, wrong)
+
+    with mock.patch.object(program, "header_text", changed):
         yield
+    if not places:
+        raise SignbitError(f"headers have changed: {right!r} is in none")
 
 
 def in_python(run: Callable[[int, int], Outcome], count: int, owner: object, name: str, wrong: object) -> Outcome:

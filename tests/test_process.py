@@ -14,7 +14,9 @@ def test_a_program_s_output_and_folder(tmp_path):
     assert output_of([sys.executable, "-c", "import os; print(os.getcwd())"], tmp_path).strip() == os.fspath(tmp_path)
 
 
-@pytest.mark.parametrize(("title", "begin"), [(None, sys.executable), ("Cortex-M4", "Cortex-M4")])
+@pytest.mark.parametrize(
+    ("title", "begin"), [(None, sys.executable), ("Cortex-M4", "Cortex-M4")], ids=["untitled", "Cortex-M4-Cortex-M4"]
+)
 def test_a_program_that_fails_is_one_line(title, begin):
     program = f"import sys; sys.stderr.write('no\\n  such {'x' * WORDS_MAX}'); sys.exit(3)"
     with pytest.raises(SignbitError) as error:

@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from signbit.codegen.kernels.base import CArray, measured_costs
+from signbit.codegen.kernels.listing import Run
+from signbit.codegen.kernels.m55.spectrum import EXPONENT_BITS, HeliumSpectrum
 from signbit.codegen.kernels.targets import CORTEX_DSP, CORTEX_M55
 from signbit.qmodel import spectrum
 from signbit.qmodel.front_end import STATISTICS, FrontEnd, Statistics
@@ -33,12 +35,17 @@ class FrontEndPlan:
     @property
     def has_dsp(self) -> bool:
         """Whether a point of the FFT is two halfwords of a register."""
-        return self.target in CORTEX_DSP | CORTEX_M55
+        return self.target in CORTEX_DSP
+
+    @cached_property
+    def helium(self) -> HeliumSpectrum | None:
+        """The functions of a frame in assembly, where the core has Helium."""
+        return HeliumSpectrum(self.front_end) if self.target in CORTEX_M55 else None
 
     @property
     def kernel(self) -> str:
         """The name of its arithmetic, as layers' kernels are named: room and file."""
-        return f"{'m4' if self.has_dsp else 'c99'}/points"
+        return "m55/spectrum" if self.helium else f"{'m4' if self.has_dsp else 'c99'}/points"
 
     @property
     def level_ctype(self) -> str:
@@ -67,8 +74,9 @@ class FrontEndPlan:
         return 3 * self.quarter
 
     @property
-    def angle_mask(self) -> int:
-        return self.front_end.frame - 1
+    def last_angle(self) -> int:
+        """The last angle whose cosine is in the table; Helium finds those of half a period without a sign."""
+        return self.points if self.helium else self.quarter
 
     @property
     def last_frequency(self) -> int:
@@ -122,8 +130,12 @@ class FrontEndPlan:
     @property
     def offset_text(self) -> str:
         """What is taken from a level, as C."""
-        offset = self.front_end.offset
-        return "" if offset == 0 else f" {'-' if offset > 0 else '+'} {abs(offset)}"
+        return _plus(-self.front_end.offset)
+
+    @property
+    def highest_text(self) -> str:
+        """What is added to the exponent's steps for the level of a total of 2^63, as C."""
+        return _plus(EXPONENT_BITS * self.front_end.steps - self.front_end.offset)
 
     @property
     def starts_with_two(self) -> bool:
@@ -152,7 +164,7 @@ class FrontEndPlan:
         chosen = self.front_end
         sizes = chosen.sizes if chosen.sizes.max() > np.iinfo(np.uint8).max else chosen.sizes.astype(np.uint8)
         return (
-            CArray("cosines", "int16_t", spectrum.cosines(chosen.frame)[: chosen.frame // 4 + 1].astype(np.int16)),
+            CArray("cosines", "int16_t", spectrum.cosines(chosen.frame)[: self.last_angle + 1].astype(np.int16)),
             CArray("logarithms", "uint8_t", spectrum.logarithms(chosen.steps)),
             CArray("sizes", f"{sizes.dtype}_t", sizes),
             CArray("rising", "uint8_t", chosen.rising),
@@ -208,35 +220,56 @@ class FrontEndPlan:
         return self.front_end.frames * self.front_end.channels
 
     def terms(self) -> dict[str, int]:
-        """How often each part of the loops runs for one input."""
+        """How often each part of the compiled C runs for one input."""
         chosen, count = self.front_end, self.frame_count
+        rows = {"row": chosen.rows * chosen.channels * self.is_counts}
+        if self.helium:
+            return rows | {"frame": count}
         passes = (self.frame_bits - 2) // 2
-        return {
-            "frame": count,
+        return rows | {
             "sample": count * chosen.frame,
             "butterfly": count * passes * self.points // 4,
             "pair": count * self.points // 2 * self.starts_with_two,
-            "mirrored": count * self.points // 2,
             "frequency": count * len(chosen.rising),
             "band": count * chosen.bands,
-            "row": chosen.rows * chosen.channels * self.is_counts,
         }
 
     @property
     def code_terms(self) -> Counter[str]:
         """What the size of its code depends on, as `signbit.codegen.code_size` has it."""
-        return Counter(front_end=1, pass_of_four=int(not self.starts_with_two), statistics=int(self.is_counts))
+        own = {"pass_of_twos": self.starts_with_two} if self.helium else {"pass_of_four": not self.starts_with_two}
+        return Counter(front_end=1, statistics=int(self.is_counts), **{name: int(has) for name, has in own.items()})
 
     @property
     def instructions(self) -> float | None:
         """Predicted for one input; None where a compiler decides."""
         costs = measured_costs(FRONT_END, self.optimize, self.target)
-        return None if costs is None else sum(costs.get(term, 0.0) * count for term, count in self.terms().items())
+        if costs is None:
+            return None
+        return self.assembly_instructions + sum(costs.get(term, 0.0) * count for term, count in self.terms().items())
+
+    @property
+    def assembly_instructions(self) -> float:
+        return self.frame_count * sum(run.instructions for run in self.runs)
+
+    @property
+    def stack_bytes(self) -> int:
+        """What its assembly pushes, which the compiler does not count."""
+        return max((run.listing.stack_bytes for run in self.runs), default=0)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The assembly that runs for a frame."""
+        return self.helium.runs() if self.helium else []
 
     @property
     def frame_instructions(self) -> float | None:
         """Predicted for a frame of one channel."""
         return None if self.instructions is None else self.instructions / self.frame_count
+
+
+def _plus(number: int) -> str:
+    return "" if number == 0 else f" {'+' if number > 0 else '-'} {abs(number)}"
 
 
 def front_end_plan(model: QuantizedModel, target: str, optimize: str) -> FrontEndPlan | None:

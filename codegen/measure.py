@@ -51,8 +51,13 @@ def measure(plan: Plan) -> Measured:
         flash_bytes = section_bytes(output_of([tools.size_tool, "-A", "-d", "model.elf"], folder))
         graph = (folder / "model.ci").read_text()
         deepest = max(_deepest_path(graph, entry) for entry in entries)
-    assembly_bytes = max((layer.cost.stack_bytes for layer in plan.layers), default=0)
-    return Measured(flash_bytes, deepest + assembly_bytes, flags)
+    return Measured(flash_bytes, deepest + assembly_stack_bytes(plan), flags)
+
+
+def assembly_stack_bytes(plan: Plan) -> int:
+    """The most that one piece of assembly pushes."""
+    front_end = [plan.front_end.stack_bytes] if plan.front_end else []
+    return max([layer.cost.stack_bytes for layer in plan.layers] + front_end, default=0)
 
 
 def section_bytes(listing: str, sections: tuple[str, ...] = SECTIONS_IN_FLASH) -> int:

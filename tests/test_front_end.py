@@ -15,7 +15,7 @@ from signbit.codegen.choose import Limits
 from signbit.codegen.code_size import front_end_bytes, predicted_code_bytes
 from signbit.codegen.commands.cli import main as codegen
 from signbit.codegen.host import FLAGS, Host, find_compiler
-from signbit.codegen.measure import measure, missing
+from signbit.codegen.measure import assembly_stack_bytes, measure, missing
 from signbit.codegen.plan import make_plan
 from signbit.codegen.program import STREAM_HERE
 from signbit.codegen.render import header_text
@@ -37,7 +37,9 @@ from tools.networks.random import FRONT_ENDS, front_end_model
 FRAMES = [1 << bits for bits in range(FRAME_MIN.bit_length() - 1, FRAME_MAX.bit_length())]
 EXTREME = st.sampled_from([INT16_MIN, INT16_MAX, 0, 1, -1])
 SANITIZED = (*FLAGS, "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-CORES_WITH_DSP = ("m4", "m7", "m33", "m55")
+FRAMES_OF_CORES = [(core, frame) for core in ("m4", "m7", "m33") for frame in (256, 512)]
+FRAMES_OF_CORES += [("m55", frame) for frame in FRAMES]
+"""Cores whose front ends are not plain C, and frames whose powers are compared there."""
 BUILDS_TRIED = ("gcc c99 -Os", "clang c11 sanitized", "g++ c++98")
 
 
@@ -274,6 +276,19 @@ def test_c_gives_the_features_of_python(build):
     assert [result.first for result in results if not result.equal] == []
 
 
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m55"])
+def test_plain_c_beside_dsp_and_helium_agrees(target):
+    command, suffix = BUILDS["gcc c99 -Os"]
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed (apt install gcc)")
+    models = [front_end_model(seed, *chosen) for seed, chosen in enumerate(FRONT_ENDS)]
+    plans = plans_for(models, target=target)
+    inputs = [edge_samples(model, seed) for seed, model in enumerate(models)]
+    portable = [f"-D{plan.macro_prefix}_PORTABLE" for plan in plans]
+    results = run_here(models, plans, inputs, [*command, *portable], suffix)
+    assert [result.first for result in results if not result.equal] == []
+
+
 POWERS = """
 #define M_IMPLEMENTATION
 #include "m.h"
@@ -318,9 +333,8 @@ def test_c_gives_every_power_of_python(frame, tmp_path):
     assert np.array_equal(np.frombuffer(found, np.int32).reshape(wanted.shape), wanted)
 
 
-@pytest.mark.parametrize("frame", [256, 512])
-@pytest.mark.parametrize("core", CORES_WITH_DSP)
-def test_every_core_with_dsp_gives_every_power_of_python(core, frame, tmp_path):
+@pytest.mark.parametrize(("core", "frame"), FRAMES_OF_CORES)
+def test_every_core_with_dsp_or_helium_gives_every_power_of_python(core, frame, tmp_path):
     if emulated.missing([core]):
         pytest.skip(emulated.missing([core]))
     source, samples, wanted = powers_program(tmp_path, frame, 100_000 // frame, CORES[core].target.name)
@@ -398,7 +412,7 @@ def test_another_number_in_the_c_is_found(number, name, change):
     assert not result.equal and result.first.startswith("features")
 
 
-@pytest.mark.parametrize("core", ["m0", "m4"])
+@pytest.mark.parametrize("core", ["m0", "m4", "m55"])
 def test_measured_flash_and_stack_hold_the_front_end(core):
     model = front_end_model(0, *FRONT_ENDS[0])
     plan, without = (
@@ -413,7 +427,15 @@ def test_measured_flash_and_stack_hold_the_front_end(core):
     assert found.stack_bytes > bare.stack_bytes
 
 
-@pytest.mark.parametrize("core", ["m0", "m4"])
+def test_the_stack_counts_what_helium_pushes():
+    """Nine registers and eight of 64 bits, two more where the first pass is over two points; the layer pushes less."""
+    for number, pushed_bytes in ((0, 9 * 4 + 8 * 8), (1, 9 * 4 + 10 * 8)):
+        plan = make_plan(front_end_model(number, *FRONT_ENDS[number]), target="cortex-m55", optimize="size")
+        layers = [layer.cost.stack_bytes for layer in plan.layers]
+        assert max(layers) < pushed_bytes == assembly_stack_bytes(plan) == plan.front_end.stack_bytes
+
+
+@pytest.mark.parametrize("core", ["m0", "m4", "m55"])
 def test_predicted_instructions_are_those_of_the_core(core):
     """Of long and short frames, several channels, spectra and statistics: each loop runs as often as was counted."""
     if emulated.missing([core]):
@@ -421,10 +443,13 @@ def test_predicted_instructions_are_those_of_the_core(core):
     models = [front_end_model(number, *FRONT_ENDS[number]) for number in (0, 1, 5, 6)]
     plans = plans_for(models, target=f"cortex-{core}")
     inputs = [edge_samples(model)[-2:-1] for model in models]
-    counts = iter(emulated.run(plans, inputs, core, count=True).instructions)
+    run = emulated.run(plans, inputs, core, count=True)
+    counts = zip(run.instructions, run.assembly, strict=True)
     for plan in plans:
-        counted, *_ = [next(counts) for _ in ("front end", *plan.layers, "rest")]
+        (counted, assembly), *_ = [next(counts) for _ in ("front end", *plan.layers, "rest")]
         assert plan.front_end.instructions == pytest.approx(counted, rel=0.03), plan.prefix
+        if plan.front_end.helium:
+            assert plan.front_end.assembly_instructions == assembly, plan.prefix
 
 
 def test_flash_of_the_front_end_counts_against_the_limit():

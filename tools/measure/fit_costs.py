@@ -108,8 +108,8 @@ def _front_ends(target: str, core: str, optimize: str) -> Samples:
     for chosen in FRONT_ENDS:
         plan = make_plan(front_end_model(SEED, *chosen), "bench", target, optimize)
         samples = rng.normal(0, 1000, (1, plan.sensor_size)).astype(np.int16)
-        counts = cores.run([plan], [samples], core, count=True, optimize=LEVELS[optimize]).instructions
-        yield plan.front_end.terms(), counts[0], counts[0]
+        whole = cores.run([plan], [samples], core, count=True, optimize=LEVELS[optimize]).instructions[0]
+        yield plan.front_end.terms(), round(whole - plan.front_end.assembly_instructions), whole
 
 
 def _packing(target: str, core: str, optimize: str) -> Samples:

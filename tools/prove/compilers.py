@@ -14,7 +14,7 @@ from signbit.places import MODELS
 from signbit.qmodel.file import load
 from tools.cores import avr, powerpc
 from tools.networks.hard import hard_network
-from tools.networks.random import random_network
+from tools.networks.random import FRONT_ENDS, front_end_model, random_network
 from tools.prove.row import Outcome, Row
 
 LEVELS = ("-O0", "-O1", "-O2", "-O3", "-Os")
@@ -88,6 +88,7 @@ def headers(target: str) -> tuple[str, ...]:
     models = [load(MODELS / f"{name}.npz") for name in SHIPPED]
     models += [random_network(seed, layers=3) for seed in range(NETWORKS)]
     models += [hard_network(seed) for seed in range(NETWORKS)]
+    models += [front_end_model(seed, *FRONT_ENDS[seed]) for seed in range(2)]
     return tuple(header_text(make_plan(model, f"m{index}", target)) for index, model in enumerate(models))
 
 

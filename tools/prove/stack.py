@@ -14,7 +14,7 @@ import numpy as np
 
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.targets import LEVELS, SPEED
-from signbit.codegen.measure import measure
+from signbit.codegen.measure import assembly_stack_bytes, measure
 from signbit.codegen.plan import Plan
 from signbit.codegen.render import header_text
 from signbit.emulate.machines import MACHINES
@@ -110,8 +110,7 @@ def without_assembly() -> Outcome:
     right = measure
 
     def wrong(plan):
-        pushed = max(layer.cost.stack_bytes for layer in plan.layers)
-        return mock.Mock(stack_bytes=right(plan).stack_bytes - pushed)
+        return mock.Mock(stack_bytes=right(plan).stack_bytes - assembly_stack_bytes(plan))
 
     with mock.patch(f"{__name__}.measure", wrong):
         return sum((probe(*case) for case in CASES[:6]), Outcome())

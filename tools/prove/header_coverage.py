@@ -21,7 +21,7 @@ from signbit.codegen.jobs import jobs_of
 from signbit.codegen.kernels import KERNELS
 from signbit.codegen.kernels.base import Kernel
 from signbit.codegen.kernels.by_row import ByRow
-from signbit.codegen.kernels.targets import SIZE, SPEED, TARGETS, TWINS
+from signbit.codegen.kernels.targets import PORTABLE, SIZE, SPEED, TARGETS, TWINS
 from signbit.codegen.packing import packable
 from signbit.codegen.plan import Plan, make_plan
 from signbit.codegen.program import STREAM_HERE, Reads, write_program
@@ -154,11 +154,12 @@ def models() -> Iterator[tuple[QuantizedModel, dict]]:
 
 
 def _with_less_ram(model: QuantizedModel) -> Iterator[dict]:
-    """What chooses other kernels for it, if there are any that need less."""
-    limits = Limits(ram_bytes=make_plan(model).scratch_bytes - 1)
-    with suppress(SignbitError):
-        make_plan(model, limits=limits)
-        yield {"limits": limits}
+    """What chooses other kernels for it, or makes rows as they are read, if that needs less."""
+    for target, share in ((PORTABLE, 1), ("cortex-m0", 3 / 4)):
+        limits = Limits(ram_bytes=int(share * make_plan(model, target=target).scratch_bytes) - 1)
+        with suppress(SignbitError):
+            make_plan(model, target=target, limits=limits)
+            yield {"target": target, "limits": limits}
 
 
 def _with_places(names: set[str], seed: int) -> Iterator[tuple[QuantizedModel, dict]]:

@@ -266,7 +266,7 @@ def test_a_word_in_json_is_one_line_however_narrow_the_screen_is(capsys, monkeyp
     assert json.loads(out) == {"second": 1.0, "word": "a word of many letters", "confidence_per_mille": 987}
 
 
-def test_a_sensor_is_asked_every_twentieth_of_a_second_until_the_end(monkeypatch):
+def test_a_sensor_is_asked_again_after_each_pause_until_the_end(monkeypatch):
     asked, clock = [], SimpleNamespace(now=100.0)
     monkeypatch.setattr(line_listening, "POLL_S", 0.25)
     monkeypatch.setattr(line_listening.time, "monotonic", lambda: clock.now)

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +147,7 @@ def execute(elf: Path, machine: Machine, inputs: bytes, count: bool = False) -> 
     (folder / "inputs").write_bytes(inputs)
     command = emulator.command(machine, elf)
     if count:
-        command += ["-plugin", f"{_plugin(folder, machine)},out={folder / 'counts'}"]
+        command += ["-plugin", f"{_plugin(machine.qemu)},out={folder / 'counts'}"]
         if machine.core in MACHINES:  # elsewhere kernels are C
             (folder / "assembly").write_text("\n".join(f"{first} {last}" for first, last in _assembly(elf)))
             command[-1] += f",assembly={folder / 'assembly'}"
@@ -195,17 +195,24 @@ def _assembly(elf: Path) -> Iterator[tuple[int, int]]:
             yield address, symbols[LAST + name.removeprefix(FIRST)]
 
 
-def _plugin(folder: Path, machine: Machine) -> Path:
-    plugin = folder / "counter.so"
-    version = f"-DPLUGIN_VERSION={_plugin_version(machine)}"
+@cache
+def _folder() -> tempfile.TemporaryDirectory:
+    """Of this process, at whose end it goes."""
+    return tempfile.TemporaryDirectory(prefix="signbit-")
+
+
+@cache
+def _plugin(qemu: str) -> Path:
+    plugin = Path(_folder().name, f"{qemu}.so")
+    version = f"-DPLUGIN_VERSION={_plugin_version(qemu)}"
     command = ["cc", "-O2", "-shared", "-fPIC", version, "-o", plugin, TOOLS / "counter.c"]
     output_of(command, title="the instruction counter can't be compiled")
     return plugin
 
 
-def _plugin_version(machine: Machine) -> int:
+def _plugin_version(qemu: str) -> int:
     """The plugin interface that this QEMU takes; tried with QEMU 7.2 and 10.0, which still takes 3."""
-    text = subprocess.run([machine.qemu, "--version"], capture_output=True, text=True).stdout
+    text = subprocess.run([qemu, "--version"], capture_output=True, text=True).stdout
     found = re.search(r"version (\d+)\.(\d+)", text)
     release = (int(found[1]), int(found[2])) if found else (0, 0)
     return 1 if release < (9, 0) else 2 if release < (9, 1) else 3

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from signbit.emulate import pio
+from signbit.emulate.project import Project
 from signbit.qmodel.command import run_command
 from signbit.qmodel.data.mnist import DATA_DIR_VARIABLE
 from signbit.qmodel.data.named import load_dataset
@@ -23,12 +24,19 @@ from signbit.trainer.command.cli import main
 from tests.host_device import HostDevice, device_model, load_device
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
+LONG = {"data_docs", "emulated", "firmware", "pio_check", "proofs", "site", "tutorial", "zoo"}
+"""Files with tests of ten seconds and more."""
 
 # no test fails because the computer is slow
 settings.register_profile(
     "signbit", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("signbit")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of long tests first, so that no worker ends with one while the others have nothing left to do."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -95,6 +103,22 @@ def firmware_copy(tmp_path_factory):
         # PlatformIO keeps one link to a platform of that name
         patch.setattr(pio, "CORE_DIR", root / "core")
         yield root / "firmware"
+
+
+@pytest.fixture(scope="session")
+def digits_elfs(repository, tmp_path_factory):
+    """The firmware of the digits model in every local environment, built from nothing, once for all of xdist's workers:
+    looking for changes takes PlatformIO as long as building."""
+    if pio.missing():
+        pytest.skip(pio.missing())
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder) / "digits_elfs"
+    envs, built = Project(pio.FIRMWARE).local_envs(), folder / "built"
+    with pio._alone_in(folder):
+        if not built.exists():
+            pio.build(envs, repository / "models" / "digits-mlp.npz", folder / "build")
+            built.touch()
+    return {env: folder / "build" / env / "firmware.elf" for env in envs}
 
 
 @pytest.fixture(scope="session")

@@ -26,18 +26,17 @@ def path(repository):
     return repository / "models" / "digits-mlp.npz"
 
 
-@pytest.fixture(scope="module")
-def elfs(path, tmp_path_factory):
+@pytest.fixture(scope="module", autouse=True)
+def tools_are_here():
     if emulate.missing():
         pytest.skip(emulate.missing())
-    return pio.build([board.env for board in BOARDS], path, tmp_path_factory.mktemp("build"))
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.title)
-def test_a_board_s_image_answers_and_computes_as_python_does(elfs, path, board):
+def test_a_board_s_image_answers_and_computes_as_python_does(digits_elfs, path, board):
     model = load(path)
     inputs = load_dataset("digits").test.x[:INPUTS]
-    with EmulatedUart(board, elfs[board.env]) as uart:
+    with EmulatedUart(board, digits_elfs[board.env]) as uart:
         # what comes before the UART is on is lost: it is asked for again
         info = Link(uart, timeout=1, retries=100).info()
         link = Link(uart, timeout=60)

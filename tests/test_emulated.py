@@ -38,8 +38,10 @@ def run_all(repository, name, inputs):
 
 
 @pytest.fixture(scope="session")
-def digits_results(repository):
-    return run_all(repository, "digits", load_dataset("digits").test.x)
+def digits_results(repository, digits_elfs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pio, "build", lambda *_: digits_elfs)
+        return run_all(repository, "digits", load_dataset("digits").test.x)
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +49,8 @@ def mnist_results(repository, mnist):
     return run_all(repository, "mnist", mnist.test.x)
 
 
-@pytest.fixture(scope="session")
-def digits_elfs(repository, digits_results):
-    """Firmware of the digits model for every core: the one that is already built."""
-    model = load(repository / "models" / "digits-mlp.npz")
-    folder = emulate.build_folder(model)
-    envs = [env for machine in MACHINES.values() for env in (machine.env, machine.batch_env)]
-    return {env: folder / env / "firmware.elf" for env in envs}
-
-
 @pytest.fixture
 def nothing_to_build(digits_elfs, monkeypatch):
-    """What is built already is taken as it is: looking for changes takes PlatformIO two seconds for each firmware."""
     monkeypatch.setattr(pio, "build", lambda envs, *_: {env: digits_elfs[env] for env in envs})
 
 

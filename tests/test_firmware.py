@@ -67,14 +67,14 @@ def model_path(repository):
 
 
 @pytest.fixture(scope="module")
-def elfs(local_envs, model_path, tmp_path_factory):
-    """Every local environment, built from nothing."""
-    return pio.build(local_envs, model_path, tmp_path_factory.mktemp("build"))
+def m4_elf(model_path, tmp_path_factory):
+    """In a folder of its own, which may be built again."""
+    return pio.build(["qemu_m4"], model_path, tmp_path_factory.mktemp("build"))["qemu_m4"]
 
 
-def test_every_local_environment_builds(elfs, local_envs):
+def test_every_local_environment_builds(digits_elfs, local_envs):
     assert len(local_envs) == 2 * len(MACHINES) + 11
-    assert all(elfs[env].is_file() for env in local_envs)
+    assert all(digits_elfs[env].is_file() for env in local_envs)
 
 
 def test_every_environment_is_a_local_a_stock_or_a_test_one(project, local_envs, stock_envs):
@@ -83,19 +83,19 @@ def test_every_environment_is_a_local_a_stock_or_a_test_one(project, local_envs,
     assert sorted(envs) == sorted([*local_envs, *stock_envs, *tests])
 
 
-def test_every_image_stands_where_its_core_starts(elfs):
-    for env, elf in elfs.items():
+def test_every_image_stands_where_its_core_starts(digits_elfs):
+    for env, elf in digits_elfs.items():
         base = FLASH_BASES.get(env.removesuffix("_batch").removesuffix("_local"), STM32_FLASH)
         done = subprocess.run(["arm-none-eabi-readelf", "-lW", elf], capture_output=True, text=True, check=True)
         loads = [line.split() for line in done.stdout.splitlines() if line.lstrip().startswith("LOAD")]
         assert min(int(words[3], 16) for words in loads) == base, env
 
 
-def test_the_image_is_the_model_and_little_else(elfs, model_path):
+def test_the_image_is_the_model_and_little_else(digits_elfs, model_path):
     """The model as compiled alone for its core, 4 KiB of firmware, and 1 KiB of labels and test vectors at most."""
     model = load(model_path)
     alone = {}
-    for env, elf in elfs.items():
+    for env, elf in digits_elfs.items():
         header = (elf.parent / "generated" / "model.h").read_text()
         target = re.search(r"--target (\S+)", header)[1]
         if target not in alone:
@@ -108,39 +108,37 @@ def test_the_image_is_the_model_and_little_else(elfs, model_path):
         assert size.ram_bytes < model_ram_bytes + (1536 if env.endswith("_batch") else 512), env
 
 
-def test_no_library_but_libgcc_is_needed(elfs):
-    for elf in elfs.values():
+def test_no_library_but_libgcc_is_needed(digits_elfs):
+    for elf in digits_elfs.values():
         symbols = subprocess.run(["arm-none-eabi-nm", elf], capture_output=True, text=True, check=True).stdout
         assert not re.findall(r" [Uw] ", symbols)
         assert not re.findall(r" [tT] (?:malloc|printf|memcpy|_sbrk|__libc_init_array)$", symbols, re.MULTILINE)
 
 
-def test_a_build_without_changes_changes_nothing(elfs, model_path):
-    elf = elfs["qemu_m3"]
+def test_a_build_without_changes_changes_nothing(digits_elfs, model_path):
+    elf = digits_elfs["qemu_m3"]
     header = elf.parent / "generated" / "model.h"
     before = header.stat().st_mtime_ns, elf.stat().st_mtime_ns
     pio.build(["qemu_m3"], model_path, elf.parent.parent)
     assert (header.stat().st_mtime_ns, elf.stat().st_mtime_ns) == before
 
 
-def test_another_model_is_built_at_once(elfs, model_path, tmp_path):
-    elf = elfs["qemu_m4"]
-    header = elf.parent / "generated" / "model.h"
+def test_another_model_is_built_at_once(m4_elf, model_path, tmp_path):
+    header = m4_elf.parent / "generated" / "model.h"
     other = dataclasses.replace(load(model_path), labels=tuple("abcdefghij"))
     save(other, tmp_path / "other.npz")
-    pio.build(["qemu_m4"], tmp_path / "other.npz", elf.parent.parent)
+    pio.build(["qemu_m4"], tmp_path / "other.npz", m4_elf.parent.parent)
     assert other.hash in header.read_text()
-    assert other.hash.encode() in elf.read_bytes()
+    assert other.hash.encode() in m4_elf.read_bytes()
 
 
-def test_how_many_test_vectors_it_carries_is_an_option(elfs, model_path, monkeypatch):
-    elf = elfs["qemu_m4"]
+def test_how_many_test_vectors_it_carries_is_an_option(m4_elf, model_path, monkeypatch):
     monkeypatch.setenv("SIGNBIT_TEST_VECTORS", "0")
-    pio.build(["qemu_m4"], model_path, elf.parent.parent)
-    assert "#define MODEL_TEST_VECTORS 0\n" in (elf.parent / "generated" / "model.h").read_text()
+    pio.build(["qemu_m4"], model_path, m4_elf.parent.parent)
+    assert "#define MODEL_TEST_VECTORS 0\n" in (m4_elf.parent / "generated" / "model.h").read_text()
     monkeypatch.setenv("SIGNBIT_TEST_VECTORS", "many")
     with pytest.raises(SignbitError, match="--test-vectors"):
-        pio.build(["qemu_m4"], model_path, elf.parent.parent)
+        pio.build(["qemu_m4"], model_path, m4_elf.parent.parent)
 
 
 def test_two_builds_in_one_folder_wait_for_each_other(monkeypatch, tmp_path):
@@ -176,11 +174,11 @@ def test_a_model_that_a_board_can_not_hold_is_that_error(tmp_path):
         pio.build(["qemu_m0"], tmp_path / "wide.npz", tmp_path / "build")
 
 
-def test_the_link_fails_when_the_stack_does_not_fit(elfs, tmp_path):
+def test_the_link_fails_when_the_stack_does_not_fit(digits_elfs, tmp_path):
     """One byte less than what is used is one too few."""
-    objects = sorted((elfs["qemu_m0"].parent / "src").rglob("*.o"))
+    objects = sorted((digits_elfs["qemu_m0"].parent / "src").rglob("*.o"))
     ram_bytes = 16 * 1024
-    free = ram_bytes - pio.size(elfs["qemu_m0"]).ram_bytes
+    free = ram_bytes - pio.size(digits_elfs["qemu_m0"]).ram_bytes
     assert _link(objects, tmp_path, free & ~7) == ""
     assert "RAM" in _link(objects, tmp_path, (free & ~7) + 8)
     assert "at least 512 bytes" in _link(objects, tmp_path, 504)
@@ -245,8 +243,10 @@ def test_a_board_is_one_name_in_three_places(project):
         assert told in ([], [board["build"]["f_cpu"].removesuffix("L")]), name
 
 
-def test_the_sizes_are_those_of_every_board(elfs, model_path, project, monkeypatch):
-    monkeypatch.setattr(pio, "build", lambda envs, model: {env: elfs[env] for env in envs if model == model_path})
+def test_the_sizes_are_those_of_every_board(digits_elfs, model_path, project, monkeypatch):
+    monkeypatch.setattr(
+        pio, "build", lambda envs, model: {env: digits_elfs[env] for env in envs if model == model_path}
+    )
     figures = firmware_sizes.measure(model_path)
     boards = [name for name in project.local_envs() if not name.endswith("_batch")]
     assert [entry["env"] for entry in figures] == boards

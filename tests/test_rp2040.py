@@ -26,11 +26,8 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def elf(repository, tmp_path_factory):
-    if pio.missing():
-        pytest.skip(pio.missing())
-    folder = tmp_path_factory.mktemp("build")
-    return pio.build(["pico_local"], repository / "models" / "digits-mlp.npz", folder)["pico_local"]
+def elf(digits_elfs):
+    return digits_elfs["pico_local"]
 
 
 @pytest.fixture(scope="module")

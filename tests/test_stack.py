@@ -9,9 +9,9 @@ import pytest
 from signbit.codegen.kernels.targets import ARM, TARGETS
 from signbit.codegen.measure import _deepest_path
 from signbit.emulate import emulation as emulate
+from signbit.emulate import pio
 from signbit.emulate.machines import MACHINES
 from signbit.qmodel.errors import SignbitError
-from signbit.qmodel.file import load
 from tests.stub_model import HURT, build_stub
 from tools.documents.blocks import block
 from tools.measure import stack, stack_depth
@@ -68,16 +68,11 @@ def path(repository):
 
 
 @pytest.fixture(scope="module")
-def marks(path):
+def marks(path, digits_elfs):
     """What was measured on each core, by the core."""
-    return dict(zip(MACHINES, stack.measure(path), strict=True))
-
-
-@pytest.fixture(scope="module")
-def elfs(path, marks):
-    """The images that `marks` come from, by environment."""
-    folder = emulate.build_folder(load(path))
-    return {machine.env: folder / machine.env / "firmware.elf" for machine in MACHINES.values()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pio, "build", lambda *_: digits_elfs)
+        return dict(zip(MACHINES, stack.measure(path), strict=True))
 
 
 def compiled(folder, core, source):
@@ -114,10 +109,10 @@ def test_the_mark_stays_under_the_bound(marks, core):
 
 
 @pytest.mark.parametrize("core, forgotten", [*((core, "_call") for core in MACHINES), ("m3", "_call_by_register")])
-def test_a_bound_that_forgets_calls_does_not_hold(marks, elfs, core, forgotten, monkeypatch):
+def test_a_bound_that_forgets_calls_does_not_hold(marks, digits_elfs, core, forgotten, monkeypatch):
     """The check itself: without what is called, or is called through the device's table, the bound is too small."""
     monkeypatch.setattr(stack_depth._Path, forgotten, lambda *_: None)
-    found = dataclasses.replace(marks[core], bound=stack_depth.bound(elfs[MACHINES[core].env]))
+    found = dataclasses.replace(marks[core], bound=stack_depth.bound(digits_elfs[MACHINES[core].env]))
     assert not found.held
     assert "NOT HELD" in str(found)
 

@@ -60,6 +60,15 @@ def run_named(commands: Mapping[str, Command], arguments: list[str], prog: str) 
     return main(arguments[1:], f"{prog} {first}")
 
 
+class Ended(BaseException):
+    """A signal ended the command in good order; it is to exit with `exit_code`.
+
+    Neither an Exception nor a KeyboardInterrupt, which Optuna would take for a failure of the trial.
+    """
+
+    exit_code = EXIT_INTERRUPTED
+
+
 def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
     """Run `main(arguments)` and return its exit code; user errors become one line on stderr and code 2."""
     try:
@@ -81,7 +90,7 @@ def run_command(main: Callable[[list[str]], int | None], arguments: list[str] | 
         return _complain(f"{place}{error.strerror or error}")
     except MemoryError:
         return _complain("there is not enough memory for this; give less data, or a smaller network")
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, Ended) as interrupt:
         print("interrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", EXIT_INTERRUPTED)
 

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Self
 
+from signbit.qmodel.command import Ended
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_SIGNAL = 128
 """Plus the signal's number, as shells have it: 130 for Ctrl-C."""
 
 
-class Stopped(KeyboardInterrupt):
+class Stopped(Ended):
     """Work was asked to end early and did; it goes on from there when it is begun again.
 
-    `run_command` ends with its exit code.  Not an Exception, which Optuna would take for a failure of the trial.  Jobs
-    don't raise it: a cluster passes on Exceptions only.
+    Jobs don't raise it: a cluster passes on Exceptions only.
     """
 
     def __init__(self, number: int = signal.SIGTERM):

@@ -141,6 +141,13 @@ RECIPES = (
         "clothes, Fashion-MNIST, in 3.8 KiB",
     ),
     Recipe(
+        "fashion-12k.npz",
+        "fashion",
+        '--model "conv5x5pad:21 pool2, conv3x3pad:42 pool2, conv3x3pad:60, conv3x3pad:85 pool2, dense" '
+        "--epochs 20 --lr 0.01 --flip horizontal",
+        "clothes in 12 KiB",
+    ),
+    Recipe(
         "activity-600.npz",
         "activity.csv",
         ACTIVITY + '--model "conv7x1s2:14, conv5x1:18 pool2x1, globalavg, dense" --epochs 24',

@@ -37,7 +37,7 @@ from tools.zoo.measure import BUILDS
 from tools.zoo.measure import build as measure_build
 from tools.zoo.picture import AXES, accuracy_against
 from tools.zoo.recipes import FOLDERS, MADE, RECIPES, Recipe
-from tools.zoo.rows import MEASURED, build_of, read_rows
+from tools.zoo.rows import MEASURED, build_of, read_rows, write_rows
 
 MODELS = ROOT / "models"
 ROWS = read_rows(MODELS)
@@ -328,6 +328,20 @@ def test_only_what_is_missing_is_run(places, call):
     second = records(places)
     assert {name for name in first if first[name] != second[name]} == {lost}
     assert [path.name for path in places.models.glob("*.npz")] == ["tiny-mlp.npz"]
+
+
+def test_a_model_that_another_command_ships_meanwhile_keeps_its_row(places, call, monkeypatch):
+    call("train", "--only", "tiny-conv")
+    others = read_rows(places.models)
+    write_rows(places.models, [])
+
+    def train(self, runs):
+        write_rows(places.models, others)
+        return pool.Pool.train(self, runs)
+
+    monkeypatch.setattr(zoo, "Pool", type("Pool", (pool.Pool,), {"train": train}))
+    assert call("train", "--only", "tiny-mlp")[0] == 0
+    assert [row["file"] for row in read_rows(places.models)] == ["tiny-mlp.npz", "tiny-conv.npz"]
 
 
 def test_another_trainer_runs_all_again_unless_told_otherwise(places, call, monkeypatch):

@@ -56,17 +56,18 @@ def train(places: Places, recipes: Sequence[Recipe], options) -> None:
 
     Raises SignbitError when runs failed, after all others.
     """
-    rows = {row["file"]: row for row in read_rows(places.models)}
     source = None if options.any_source else source_hash()
     missing = [run for recipe in recipes for run in runs_of(recipe, places.cache) if run.record(source) is None]
     # the longest first, so that no core waits at the end; what was never run may be long, the longer the later
     # it is in the table
-    taken_s = {file: row["train_cpu_s"] for file, row in rows.items()}
+    taken_s = {row["file"]: row["train_cpu_s"] for row in read_rows(places.models)}
     missing.sort(
         key=lambda run: (taken_s.get(run.recipe.file, float("inf")), places.recipes.index(run.recipe)), reverse=True
     )
     pool = Pool(options.data_dir, options.jobs, options.cluster)
     pool.train(missing)
+    # another command may have shipped its models meanwhile
+    rows = {row["file"]: row for row in read_rows(places.models)}
     for recipe in recipes:
         runs = runs_of(recipe, places.cache)
         records = [run.record(source) for run in runs]

@@ -28,7 +28,7 @@ from tools.networks.hard import hard_network
 from tools.networks.random import random_model
 
 MODELS = 32
-MODELS_A_CORE = 12
+MODELS_A_CORE = 6
 """At least; each core has models of its own, and all of a kernel together at least MODELS."""
 INPUTS_A_MODEL = 4
 # M0+ and M7 have the instructions of M0 and M4; M33 shares M4's kernels, and what M3 has too is tried on M3 and M4

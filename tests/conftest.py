@@ -24,6 +24,8 @@ from signbit.trainer.command.cli import main
 from tests.host_device import HostDevice, device_model, load_device
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether this process is one of several that share the tests."""
 LONG = {"data_docs", "emulated", "firmware", "pio_check", "proofs", "site", "tutorial", "zoo"}
 """Files with tests of ten seconds and more."""
 
@@ -35,8 +37,9 @@ settings.load_profile("signbit")
 
 
 def pytest_collection_modifyitems(items):
-    """Files of long tests first, so that no worker ends with one while the others have nothing left to do."""
-    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+    """Files of long tests first, so that no worker of xdist ends with one while the others have nothing left to do."""
+    if IS_WORKER:
+        items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,7 +115,7 @@ def digits_elfs(repository, tmp_path_factory):
     if pio.missing():
         pytest.skip(pio.missing())
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder) / "digits_elfs"
+    folder = (folder.parent if IS_WORKER else folder) / "digits_elfs"
     envs, built = Project(pio.FIRMWARE).local_envs(), folder / "built"
     with pio._alone_in(folder):
         if not built.exists():

@@ -24,8 +24,6 @@ from signbit.trainer.command.cli import main
 from tests.host_device import HostDevice, device_model, load_device
 
 REQUIRE_TOOLS = "SIGNBIT_REQUIRE_TOOLS"
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-"""Whether this process is one of several that share the tests."""
 LONG = {"data_docs", "emulated", "firmware", "pio_check", "proofs", "site", "tutorial", "zoo"}
 """Files with tests of ten seconds and more."""
 
@@ -36,9 +34,14 @@ settings.register_profile(
 settings.load_profile("signbit")
 
 
-def pytest_collection_modifyitems(items):
+def is_worker(config) -> bool:
+    """Whether this process is one of several that share the tests; those that it starts inherit the environment."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config, items):
     """Files of long tests first, so that no worker of xdist ends with one while the others have nothing left to do."""
-    if IS_WORKER:
+    if is_worker(config):
         items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
@@ -109,13 +112,13 @@ def firmware_copy(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def digits_elfs(repository, tmp_path_factory):
+def digits_elfs(repository, tmp_path_factory, pytestconfig):
     """The firmware of the digits model in every local environment, built from nothing, once for all of xdist's workers:
     looking for changes takes PlatformIO as long as building."""
     if pio.missing():
         pytest.skip(pio.missing())
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if IS_WORKER else folder) / "digits_elfs"
+    folder = (folder.parent if is_worker(pytestconfig) else folder) / "digits_elfs"
     envs, built = Project(pio.FIRMWARE).local_envs(), folder / "built"
     with pio._alone_in(folder):
         if not built.exists():

@@ -173,7 +173,7 @@ def test_the_last_row_s_copy_takes_no_scratch(repository):
     plan = make_plan(load(repository / "models" / "mnist-4k.npz"), target="cortex-m0", kernel="m0/conv_vectors")
     layer = plan.layers[2]
     assert layer.values["copies"] == "last" and layer.cost.scratch_bytes == 5272
-    assert layer.values["sums_at"] < layer.values["copy_at"] < layer.values["sums_at"] + layer.values["ring_words"]
+    assert layer.values["sums_at"] <= layer.values["copy_at"] < layer.values["sums_at"] + layer.values["ring_words"]
 
 
 @pytest.mark.parametrize(("target", "most"), [("cortex-m0", 405_000), ("cortex-m4", 305_000)])

@@ -74,7 +74,8 @@ def recording_files(folder: Path) -> tuple[list[Path], list[Path]]:
     # a file next to the classes' folders has no class
     below = [path for path in found if path.parent != folder]
     found = below or found
-    return found, [path for path in files if path not in set(found)]
+    taken = set(found)
+    return found, [path for path in files if path not in taken]
 
 
 def recordings_source(folder: Path, options: LoadingOptions) -> tuple[Source, str | None]:

@@ -65,8 +65,8 @@ CYCLES_M4_MAX = {99.2: 600_000, 99.5: 1_600_000}
 """Some model must reach the accuracy in per cent within so many estimated cycles."""
 PREDICTED_WITHIN = 0.25
 """A compiler decides what flash and instructions kernels in C become."""
-COMPILERS_DIFFER = 0.1
-"""Another release of gcc makes other code of C."""
+COMPILERS_DIFFER = 0.25
+"""Another release of gcc makes other code of C: of digits-mlp's smallest, gcc 14 a fifth less than gcc 12."""
 RECOUNTED_MACS_MAX = 1_500_000_000
 """Over all test inputs.  10,000 images take Python too long for larger models."""
 TINY = (

@@ -11,6 +11,7 @@ from signbit.qmodel import integer
 from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.front_end import FrontEnd, Statistics
 from signbit.qmodel.model import QuantizedModel
+from signbit.qmodel.untrusted import shown
 
 WINDOWS_AT_ONCE = 1000
 
@@ -33,6 +34,15 @@ def check_streams(model: QuantizedModel) -> None:
 def first_hops(front_end: FrontEnd) -> int:
     """Hops until the first answer: those of a window's frames, and those that its last frame reaches into."""
     return front_end.frames - 1 + front_end.frame_hops
+
+
+def check_answers(model: QuantizedModel, name: str, rows: np.ndarray, rate_hz: int) -> None:
+    """Raises SignbitError if the sound `name` ends before the first answer."""
+    needed = first_hops(model.front_end) * model.front_end.hop
+    if len(rows) < needed:
+        raise SignbitError(
+            f"{shown(name)}: has {len(rows) / rate_hz:.2f} s; {model.name} first answers after {needed / rate_hz:.2f} s"
+        )
 
 
 def answers(model: QuantizedModel, rows: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -276,6 +276,34 @@ def test_sound_of_another_kind_is_refused(tmp_path, options, words):
         sound_file.read_rows(sound(tmp_path / "a.wav", **options), 1, 0)
 
 
+@pytest.mark.parametrize("width_bytes", [1, 2])
+def test_a_sound_that_was_cut_off_is_refused(tmp_path, width_bytes):
+    path = sound(tmp_path / "a.wav", width_bytes=width_bytes)
+    path.write_bytes(path.read_bytes()[: -width_bytes - 1])
+    with pytest.raises(SignbitError, match=r"a\.wav: ends after 398 of 400 samples"):
+        sound_file.read_sound(path)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+def test_a_sound_whose_length_nobody_knew_is_read_to_its_end(tmp_path, size):
+    """As programs write it to a pipe."""
+    path = sound(tmp_path / "a.wav")
+    whole = path.read_bytes()
+    at = whole.index(b"data") + 4
+    path.write_bytes(whole[:at] + size.to_bytes(4, "little") + whole[at + 4 :])
+    assert len(sound_file.read_sound(path)[0]) == 400
+
+
+@pytest.mark.parametrize(("rows", "example"), [((400, 500, 500), 500), ((400, 400, 500), 400)])
+def test_sounds_of_different_lengths_lead_to_the_commonest(tmp_path, rows, example):
+    folder = tmp_path / "words"
+    for number, count in enumerate(rows):
+        sound(folder / "low" / f"a_{number}.wav", rows=count)
+        sound(folder / "high" / f"a_{number}.wav", rows=count)
+    with pytest.raises(SignbitError, match=f"have 400 to 500 rows; .* --window {example} for example"):
+        loaded(folder)
+
+
 # --- inputs
 
 

@@ -129,6 +129,11 @@ def test_recordings_with_words_beside_them(trained, words, trainer, tmp_path):  
     assert one == {"a.wav": found["a.wav"]}
     (long / "a.csv").write_text("second,word\nlater,high\n")
     assert "a.csv, row 2: must have the second of a word" in trainer("evaluate", out, "--stream", long)[2]
+    (long / "a.csv").write_text("second,word\n1,high\n999,low\n")
+    assert "a.csv, row 3: the sound ends before 999 s" in trainer("evaluate", out, "--stream", long)[2]
+    for rows in (0, 100):
+        save(long / "a.wav", sound.rows[:rows, 0])
+        assert "a.wav: has 0.0" in trainer("evaluate", out, "--stream", long)[2]
     (tmp_path / "none").mkdir()
     assert "none: has no sound files" in trainer("evaluate", out, "--stream", tmp_path / "none")[2]
 

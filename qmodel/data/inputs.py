@@ -68,9 +68,10 @@ def _recording_length(path: Path, samples: Samples) -> int:
     """Rows of each recording; raises SignbitError where they differ."""
     lengths = np.diff(np.flatnonzero(samples.starts), append=len(samples.starts))
     if lengths.min() != lengths.max():
+        example = min(lengths.min(), 128) if samples.rate_hz is None else np.bincount(lengths).argmax()
         raise SignbitError(
             f"{shown(path.name)}: its recordings have {lengths.min()} to {lengths.max()} rows; say how many make an "
-            f"input, --window {min(int(lengths.min()), 128)} for example"
+            f"input, --window {example} for example"
         )
     return int(lengths[0])
 

@@ -24,7 +24,7 @@ from signbit.qmodel.errors import SignbitError
 from signbit.qmodel.file import load
 from signbit.qmodel.option_types import whole
 from signbit.qmodel.shipped import add_model
-from signbit.qmodel.stream import Word, check_streams, first_hops
+from signbit.qmodel.stream import Word, check_answers, check_streams
 from signbit.qmodel.untrusted import shown
 
 STREAM_CORE = "m4"
@@ -95,12 +95,7 @@ def stream(options: argparse.Namespace, cores: list[str]) -> int:
     model, screen = load(options.model), console()
     check_streams(model)
     rows, rate_hz = read_rows(options.stream, model.front_end.channels, model.front_end.rate_hz)
-    needed = first_hops(model.front_end) * model.front_end.hop
-    if len(rows) < needed:
-        raise SignbitError(
-            f"{options.stream}: has {len(rows) / rate_hz:.2f} s; {model.name} first answers after "
-            f"{needed / rate_hz:.2f} s"
-        )
+    check_answers(model, options.stream.name, rows, rate_hz)
     hop_s = model.front_end.hop / rate_hz
     if model.decision is None:
         note(f"{model.name} has no decision, so that it names no words; choose one with: signbit decide")

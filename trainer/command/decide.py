@@ -22,7 +22,7 @@ from signbit.qmodel.file import load, save
 from signbit.qmodel.model import QuantizedModel
 from signbit.qmodel.option_types import number, whole
 from signbit.qmodel.shipped import add_model
-from signbit.qmodel.stream import check_streams
+from signbit.qmodel.stream import check_answers, check_streams
 from signbit.qmodel.untrusted import shown
 from signbit.trainer.command.output import check_writable
 from signbit.trainer.learning.streams import NEVER_NAMED, Heard, Sound, answers, compose, fit, hear, sound_of
@@ -125,11 +125,12 @@ def _recordings(model: QuantizedModel, path: Path) -> dict[str, Sound]:
     found, front_end = {}, model.front_end
     for file in files:
         rows, rate_hz = read_rows(file, front_end.channels, front_end.rate_hz)
-        found[file.name] = sound_of(rows, _words(model, file.with_suffix(".csv"), rate_hz), rate_hz)
+        check_answers(model, file.name, rows, rate_hz)
+        found[file.name] = sound_of(rows, _words(model, file.with_suffix(".csv"), rate_hz, len(rows)), rate_hz)
     return found
 
 
-def _words(model: QuantizedModel, path: Path, rate_hz: int) -> list[tuple[int, int]]:
+def _words(model: QuantizedModel, path: Path, rate_hz: int, rows: int) -> list[tuple[int, int]]:
     if not path.exists():
         return []
     named = {label: index for index, label in enumerate(model.labels) if label not in NEVER_NAMED}
@@ -139,6 +140,8 @@ def _words(model: QuantizedModel, path: Path, rate_hz: int) -> list[tuple[int, i
         second = source.parse(row.cells[0])
         if len(row.cells) < 2 or not 0 <= second < 1e6:
             raise SignbitError(f"{path.name}, row {row.number}: must have the second of a word, and the word")
+        if second * rate_hz >= rows:
+            raise SignbitError(f"{path.name}, row {row.number}: the sound ends before {second:g} s")
         if row.cells[-1] in named:
             words.append((int(np.rint(second * rate_hz)), named[row.cells[-1]]))
     return sorted(words)

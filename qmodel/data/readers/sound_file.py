@@ -19,6 +19,8 @@ SHIFTS = {"PCM_16": 0, "PCM_S8": 8, "PCM_U8": 8}
 OTHER_KIND = "unknown "
 """How `wave` begins to say that samples are no plain ones; which it knows depends on Python's version."""
 BLOCK_FRAMES = 1 << 16
+UNKNOWN_BYTES = 0x7FFF0000
+"""From here on a .wav's size of its samples is what a program wrote that did not know it."""
 
 
 def read_sound(path: Path, wanted_hz: int | None = None) -> tuple[np.ndarray, tuple[str, ...], int]:
@@ -58,7 +60,10 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
             width_bytes, channels, rate_hz = sound.getsampwidth(), sound.getnchannels(), sound.getframerate()
             if width_bytes not in (1, 2):
                 raise SignbitError(f"{path.name}: has {8 * width_bytes} bits per sample; save it with 16")
-            data = sound.readframes(sound.getnframes())
+            frame_bytes, declared = width_bytes * channels, sound.getnframes()
+            data = sound.readframes(declared)
+            if len(data) < declared * frame_bytes < UNKNOWN_BYTES:
+                raise SignbitError(f"{path.name}: ends after {len(data) // frame_bytes:,} of {declared:,} samples")
     except (wave.Error, EOFError, RuntimeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, SignbitError):
             raise
@@ -66,7 +71,6 @@ def _read_wav(path: Path) -> tuple[np.ndarray, int]:
             return _read_by_library(path)
         reason = str(error) or "it ends too early"
         raise SignbitError(f"{path.name}: is not a .wav of plain samples, or damaged ({reason})") from None
-    frame_bytes = width_bytes * channels
     samples = np.frombuffer(data[: len(data) // frame_bytes * frame_bytes], "<i2" if width_bytes == 2 else np.uint8)
     return samples.astype(np.int16).reshape(-1, channels) - np.int16(128 if width_bytes == 1 else 0), rate_hz
 
